@@ -1,0 +1,50 @@
+# Two commands stand alone on a fresh machine: `make reproduce` and `make test`.
+# On Linux the package index's torch is a CUDA build; for the small CPU one:
+#   make reproduce PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+TORCH ?= torch==2.13.0
+BIN := $(VENV)/bin
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.PHONY: reproduce test check study format benchmarks clean
+.DEFAULT_GOAL := reproduce
+
+# Simulate, run, analyse and report the quick preset; prints the verdicts and where the report is.
+reproduce: $(VENV)/.llm
+	banditrft reproduce --preset quick
+
+# Everything a change must pass.
+test: $(VENV)/.test check
+	pytest -n auto
+
+# Lint, types, import contracts: the same hooks as before every commit.
+check: $(VENV)/.test
+	pre-commit run --all-files
+
+# The study whose verdicts count: 16 seeds per query; its summary stands in docs/results/rollouts/.
+study: $(VENV)/.llm
+	banditrft reproduce --preset rollouts
+
+format: $(VENV)/.test
+	ruff check --fix . && ruff format .
+
+benchmarks: $(VENV)/.llm
+	python benchmarks/lumped.py
+	python benchmarks/llm_round.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.llm: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) "$(TORCH)" -e ".[llm]"
+	touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) "$(TORCH)" -e ".[llm,test]"
+	touch $@ $(VENV)/.llm
+
+clean:
+	rm -rf $(VENV) build dist runs

@@ -1,0 +1,158 @@
+"""A study's folder: which runs it consists of, which are there, and all of them as lazy tables.
+
+``runs/<study>/study.json`` maps conditions and claims to run ids, ``queries.json`` holds what the
+language-model worlds resolved once. Running a study again runs only what is missing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from banditrft.claims import claims_hash
+from banditrft.errors import RecordError
+from banditrft.records import SCHEMA, TABLES, checkpoint_path, final_name, read_json, write_json
+from banditrft.runs import Query, Run, WorldQueries, digest
+from banditrft.study import Study
+
+STUDY, QUERIES = "study.json", "queries.json"
+
+
+@dataclass(frozen=True)
+class Status:
+    """Which runs of a study are there.
+
+    Attributes:
+        found: Runs with their final evaluation.
+        stale: Runs trained, but without the final evaluation asked for; their checkpoint is re-evaluated.
+        missing: The rest.
+    """
+
+    found: list[Run]
+    stale: list[Run]
+    missing: list[Run]
+
+
+def status(root: Path, runs: Sequence[Run]) -> Status:
+    """Look up each run, once per id."""
+    unique = list({(run.run_id, run.evaluation_id): run for run in runs}.values())
+    found, stale, missing = [], [], []
+    for run in unique:
+        folder = root / run.run_id
+        if not (folder / "run.json").exists():
+            missing.append(run)
+        elif (folder / final_name(run)).exists():
+            found.append(run)
+        else:
+            stale.append(run)
+    return Status(found, stale, missing)
+
+
+def can_reevaluate(root: Path, run: Run) -> bool:
+    """Whether a stale run kept the weights that another final evaluation needs."""
+    return checkpoint_path(root / run.run_id).exists()
+
+
+def write_study(root: Path, study: Study, runs: Sequence[Run], command: str) -> None:
+    """Write study.json, adding these runs' cells to those of the other kind of world already there.
+
+    Args:
+        root: The study's folder.
+        study: The resolved study.
+        runs: Runs of one or more kinds.
+        command: What the user typed, for provenance.
+    """
+    known: dict[tuple[str, str], dict[str, Any]] = {}
+    if (root / STUDY).exists():
+        before = read_json(root / STUDY)
+        names = {(c.world.name, c.condition) for c in study.cells}
+        known = {
+            (c["world"], c["condition"]): c for c in before["cells"] if (c["world"], c["condition"]) in names
+        }
+        if before["text"] != study.text:
+            write_json(root / f"study-{digest(before['text'])[:8]}.json", before)
+            known = {}
+    for cell in study.cells:
+        own = [r for r in runs if r.world.name == cell.world.name and r.condition == cell.condition]
+        if own:
+            known[cell.world.name, cell.condition] = {
+                "world": cell.world.name,
+                "condition": cell.condition,
+                "design": cell.design.model_dump(mode="json"),
+                "evaluation": cell.evaluation.model_dump(mode="json"),
+                "evaluation_id": own[0].evaluation_id,
+                "runs": [r.run_id for r in own],
+            }
+    order = [(c.world.name, c.condition) for c in study.cells]
+    value = {
+        "schema": SCHEMA,
+        "name": study.name,
+        "root_seed": study.root_seed,
+        "claims": list(study.claims),
+        "claims_hash": claims_hash(study.claims),
+        "worlds": [w.model_dump(mode="json") for w in study.worlds()],
+        "cells": [known[key] for key in order if key in known],
+        "command": command,
+        "text": study.text,
+    }
+    root.mkdir(parents=True, exist_ok=True)
+    if not (root / STUDY).exists() or read_json(root / STUDY) != value:
+        write_json(root / STUDY, value)
+
+
+def read_queries(root: Path) -> dict[str, WorldQueries]:
+    """Queries resolved before, by world; empty when there are none.
+
+    Raises:
+        RecordError: The file is not what was written.
+    """
+    path = root / QUERIES
+    if not path.exists():
+        return {}
+    try:
+        return {
+            name: WorldQueries(
+                **{**value, "queries": tuple(Query(**query) for query in value["queries"])},
+            )
+            for name, value in read_json(path).items()
+        }
+    except (TypeError, KeyError) as error:
+        raise RecordError(f"{path}: is not a table of resolved queries ({error})") from None
+
+
+def write_queries(root: Path, queries: Mapping[str, WorldQueries]) -> None:
+    """Write queries.json."""
+    root.mkdir(parents=True, exist_ok=True)
+    write_json(root / QUERIES, {name: asdict(resolved) for name, resolved in queries.items()})
+
+
+def scan(root: Path, table: str) -> pl.LazyFrame:
+    """One table of all runs of a study, lazily, with columns world, condition, run_id in front.
+
+    Args:
+        root: The study's folder.
+        table: "rounds", "groups", "evals" or "final".
+
+    Raises:
+        RecordError: study.json is missing or a run it names is.
+    """
+    frames = []
+    for cell in read_json(root / STUDY)["cells"]:
+        name = f"final-{cell['evaluation_id']}" if table == "final" else table
+        paths = [root / run_id / f"{name}.parquet" for run_id in cell["runs"]]
+        absent = next((p for p in paths if not p.exists()), None)
+        if absent:
+            raise RecordError(f"{absent}: is missing; run the study again to make it")
+        frames.append(
+            pl.scan_parquet(paths, include_file_paths="path").select(
+                pl.lit(cell["world"]).alias("world"),
+                pl.lit(cell["condition"]).alias("condition"),
+                pl.col("path").str.extract(r"([^/\\]+)[/\\][^/\\]+$").alias("run_id"),
+                *(TABLES["evals"] if table == "final" else TABLES[table]),
+            )
+        )
+    if not frames:
+        raise RecordError(f"{root / STUDY}: names no runs")
+    return pl.concat(frames)

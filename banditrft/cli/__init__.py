@@ -1,0 +1,62 @@
+"""The front door: one file per command, the only place that combines rooms, each imported when called."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from banditrft.errors import InputError
+
+COMMANDS = {
+    "predict": "Closed forms for a planned run: rounds to converge, signal, noise.",
+    "sim": "Run a study's simulated worlds; only what is missing.",
+    "llm": "Run a study's language-model worlds; only what is missing.",
+    "report": "Verdicts and report.html from a study's records.",
+    "lint": "Check a study file and explain degenerate settings.",
+    "status": "Which runs of a study are there.",
+    "base-model": "The tiny base models: list, show, train again.",
+    "reproduce": "Simulate, run, analyse and report a preset in one go.",
+}
+
+
+class Commands(click.Group):
+    """Knows the commands by name and imports one only when it is called, which keeps --help fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Commands in the order a study uses them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command's module."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"banditrft.cli.{cmd_name.replace('-', '_')}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="banditrft")
+def banditrft() -> None:
+    """Predict a reinforcement fine-tuning run, run it, and know whether what you saw is real."""
+
+
+def main() -> None:
+    """Entry point: exit 0 when all went well, 1 for failed work, 2 for bad input, 130 after Ctrl-C."""
+    try:
+        code = banditrft(standalone_mode=False)
+    except InputError as error:
+        lines = str(error).splitlines()
+        click.echo("\n".join(f"error: {line}" for line in lines), err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted: whole records are kept, the same command goes on from here", err=True)
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)

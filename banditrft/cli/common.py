@@ -1,0 +1,78 @@
+"""What several commands share: finding a study, resolving its runs, printing."""
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from banditrft.errors import InputError
+from banditrft.study import Study, load_study, parse_study
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Shard(click.ParamType):
+    """``i/n``: the i-th of n parts, from 1."""
+
+    name = "i/n"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Parse and check the range."""
+        if isinstance(value, tuple):
+            return value
+        index, _, count = str(value).partition("/")
+        if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+            raise InputError(f"--shard: must be i/n with 1 <= i <= n, got {value}")
+        return int(index), int(count)
+
+
+def preset_names() -> list[str]:
+    """Names of the shipped study files."""
+    folder = files("banditrft") / "presets"
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def find_study(name: str) -> Study:
+    """A study from a file, or a shipped preset by name.
+
+    Raises:
+        InputError: It is neither, or the file describes no runnable study.
+    """
+    if name in preset_names():
+        text = (files("banditrft") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+        return parse_study(text, f"preset {name}")
+    if not Path(name).exists():
+        raise InputError(f"STUDY: must be a file or a preset ({', '.join(preset_names())}), got {name}")
+    return load_study(Path(name))
+
+
+def study_argument(function: F) -> F:
+    """``STUDY`` and ``--runs``."""
+    function = click.argument("study", metavar="STUDY")(function)
+    return click.option(
+        "--runs", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of all records."
+    )(function)
+
+
+def sweep_options(function: F) -> F:
+    """Options of the commands that execute runs."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout."),
+        click.option("--shard", type=Shard(), default="1/1", help="Run only the i-th of n parts."),
+        click.option("--workers", type=click.IntRange(min=1), help="Worker processes [default: all cores]."),
+        click.option("--dry-run", is_flag=True, help="Say what would run; write nothing."),
+        click.option("--missing", is_flag=True, help="List the runs that are not there."),
+        click.option("--list", "list_", is_flag=True, help="List all runs."),
+    ):
+        function = option(function)
+    return function
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on stdout."""
+    click.echo(json.dumps(value, indent=1, allow_nan=False))

@@ -1,0 +1,49 @@
+"""`banditrft report RUNS`: verdicts and report.html from records."""
+
+import json
+from pathlib import Path
+
+import click
+
+from banditrft.cli.common import print_json
+from banditrft.errors import InputError
+
+NAME, VERDICTS = "report.html", "verdicts.json"
+
+
+def verdict_table(verdicts: Path) -> str:
+    """The verdicts as a plain table, read from the file that the report was written with."""
+    rows = json.loads(verdicts.read_text(encoding="utf-8"))["verdicts"]
+    lines = [f"{'claim':7}{'world':14}{'verdict':12}{'estimate':>10}  {'interval':18}{'adj. p':>8}{'n':>6}"]
+    for row in rows:
+        low, high = row["interval"] or (None, None)
+        interval = f"[{_cell(low)}, {_cell(high)}]"
+        lines.append(
+            f"{row['claim']:7}{row['world']:14}{row['verdict']:12}{_cell(row['estimate']):>10}  "
+            f"{interval:18}{_cell(row['p_adjusted']):>8}{row['n']:>6}"
+        )
+    return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+@click.command(name="report")
+@click.argument("runs", metavar="RUNS", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the report [default: RUNS].")
+@click.option("--json", "as_json", is_flag=True, help="The verdicts as one JSON object on stdout.")
+def command(runs: Path, out: Path | None, as_json: bool) -> int:
+    """Test the claims on the records in RUNS (the folder of one study) and write report.html."""
+    import analysis
+
+    if not runs.is_dir():
+        raise InputError(f"RUNS: must be the folder of a study's records, got {runs}")
+    page = analysis.report(runs, out or runs)
+    verdicts = page.with_name(VERDICTS)
+    if as_json:
+        print_json(json.loads(verdicts.read_text(encoding="utf-8")))
+    else:
+        click.echo(verdict_table(verdicts))
+        click.echo(f"report: {page}")
+    return 0

@@ -1,0 +1,47 @@
+"""`banditrft status STUDY`: which runs are there, in both kinds of world."""
+
+from pathlib import Path
+
+import click
+
+from banditrft.catalog import read_queries, status
+from banditrft.cli.common import find_study, print_json, study_argument
+from banditrft.runs import Run, expand
+
+
+@click.command(name="status")
+@study_argument
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def command(study: str, runs: Path, as_json: bool) -> int:
+    """Say which runs of STUDY are there. Exit code 0 whether or not all are."""
+    resolved = find_study(study)
+    root = runs / resolved.name
+    queries = read_queries(root)
+    waiting = [w.name for w in resolved.worlds("llm") if w.name not in queries]
+    known: list[Run] = expand(resolved, "sim")
+    if not waiting:
+        known += expand(resolved, "llm", queries)
+    rows = []
+    for cell in resolved.cells:
+        own = [r for r in known if r.world.name == cell.world.name and r.condition == cell.condition]
+        state = status(root, own)
+        rows.append(
+            {
+                "world": cell.world.name,
+                "condition": cell.condition,
+                "runs": len(own) if own else None,
+                "found": len(state.found),
+                "stale": len(state.stale),
+                "missing": len(state.missing) if own else None,
+            }
+        )
+    if as_json:
+        print_json({"study": resolved.name, "folder": str(root), "cells": rows})
+        return 0
+    click.echo(f"{'world':14}{'condition':22}{'found':>7}{'stale':>7}{'missing':>9}")
+    for row in rows:
+        missing = "?" if row["missing"] is None else row["missing"]
+        click.echo(f"{row['world']:14}{row['condition']:22}{row['found']:>7}{row['stale']:>7}{missing:>9}")
+    if waiting:
+        click.echo(f"queries of {', '.join(waiting)} are not chosen yet: banditrft llm {study}")
+    return 0

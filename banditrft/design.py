@@ -1,0 +1,152 @@
+"""The frozen description of an RFT configuration, and of how it is measured.
+
+`Design` is what the learner does; `Evaluation` is what is looked at. They are written side by side in a study
+file and hashed apart: a run is identified by its design and by the evaluations taken *during* training, its
+final evaluation by a second hash, so that changing only the final evaluation re-evaluates checkpoints.
+Field names are public: TOML files, flags, records and reports use them.
+"""
+
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from banditrft.errors import InputError
+
+M = TypeVar("M", bound=BaseModel)
+Probability = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+Signal = Literal["raw", "centered", "batch-centered", "grpo", "rloo", "gpg", "reinforce-plus-plus"]
+Reward = Literal["zero-one", "minus-one-zero", "minus-one-one", "graded", "noisy", "random"]
+GROUP_SIGNALS: tuple[Signal, ...] = ("centered", "grpo", "rloo")
+BATCH_SIGNALS: tuple[Signal, ...] = ("batch-centered", "gpg", "reinforce-plus-plus")
+
+
+class Frozen(BaseModel):
+    """A value: immutable, unknown keys rejected, no silent conversion of text to numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Design(Frozen):
+    """What the learner does. Defaults are the minimal bandit: one query, one rollout, the raw reward."""
+
+    batch_size: Count = Field(1, description="queries per round, B")
+    rollouts: Count = Field(1, description="rollouts per query and round, G")
+    baseline_rollouts: Annotated[int, Field(ge=0)] = Field(
+        0, description="extra rollouts that feed only the mean and standard deviation of a group"
+    )
+    replay_window: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="per-query window of past scalar rewards that feeds mean and std; 0 is off",
+    )
+    reward: Reward = Field("zero-one", description="reward map; 'random' is the placebo")
+    false_positive: Probability = Field(0.0, description="P(reward 1 | wrong) under reward = 'noisy'")
+    false_negative: Probability = Field(0.0, description="P(reward 0 | right) under reward = 'noisy'")
+    rate: Probability | Literal["base"] = Field("base", description="P(reward 1) under reward = 'random'")
+    signal: Signal = Field("raw", description="learning signal")
+    signal_ddof: Annotated[int, Field(ge=0, le=1)] = Field(1, description="ddof of grpo's standard deviation")
+    signal_eps: NonNegative = Field(1e-6, description="added to grpo's standard deviation")
+    match_step_size: bool = Field(
+        False, description="scale the signal so that its drift at base equals raw's"
+    )
+    optimizer: Literal["sgd", "adam", "adamw"] = Field(
+        "adam", description="optimiser, with torch's semantics"
+    )
+    learning_rate: Positive = Field(description="step size, eta")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.9, 0.999), strict=False, description="Adam's decay rates"
+    )
+    adam_eps: NonNegative = Field(
+        1e-8, description="Adam's eps; it binds in a large action space (theory §4)"
+    )
+    weight_decay: NonNegative = Field(0.0, description="decoupled weight decay of adamw")
+    grad_clip: Positive | None = Field(None, description="largest norm of the gradient")
+    kl_coef: NonNegative = Field(0.0, description="weight of the KL to the initial policy")
+    kl_estimator: Literal["k1", "k2", "k3"] = Field("k3", description="KL estimator per token")
+    clip_low: Annotated[float, Field(gt=0, le=1)] = Field(0.2, description="lower clip of the policy ratio")
+    clip_high: Positive = Field(0.2, description="upper clip of the policy ratio")
+    updates_per_round: Count = Field(1, description="optimiser steps on one round's rollouts")
+    aggregation: Literal["token-mean", "sequence-mean", "sequence-sum"] = Field(
+        "token-mean", description="how token losses become one loss"
+    )
+    rounds: Count = Field(description="number of rounds")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems: list[str] = []
+        grouped = max(self.rollouts + self.baseline_rollouts, self.replay_window) > 1
+        if self.signal in GROUP_SIGNALS and not grouped:
+            problems.append(
+                f"signal: '{self.signal}' compares a rollout with its group and needs rollouts + "
+                f"baseline_rollouts > 1 or replay_window > 1, got rollouts = {self.rollouts}, "
+                f"baseline_rollouts = {self.baseline_rollouts}, replay_window = {self.replay_window}"
+            )
+        if self.signal in BATCH_SIGNALS and self.batch_size * self.rollouts < 2:
+            problems.append(f"signal: '{self.signal}' needs batch_size x rollouts > 1, got 1")
+        if self.reward != "noisy" and (self.false_positive or self.false_negative):
+            problems.append(
+                f"false_positive, false_negative: belong to reward = 'noisy', got reward = '{self.reward}'"
+            )
+        if self.match_step_size and self.optimizer != "sgd":
+            problems.append(
+                f"match_step_size: needs optimizer = 'sgd', since '{self.optimizer}' normalises the step "
+                "itself, got true"
+            )
+        if self.weight_decay and self.optimizer != "adamw":
+            problems.append(
+                f"weight_decay: belongs to optimizer = 'adamw', got {self.weight_decay} with "
+                f"'{self.optimizer}'"
+            )
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+class Evaluation(Frozen):
+    """What is measured, when and how often. Sampling is at the world's temperature."""
+
+    eval_every: Count = Field(5, description="rounds between evaluations of the training queries")
+    eval_samples: Count = Field(64, description="samples per training query and evaluation")
+    test_every: Count | None = Field(
+        None, description="rounds between test evaluations; none: base and end only"
+    )
+    test_samples: Count = Field(1, description="samples per test item in a test evaluation during training")
+    final_eval_samples: Count = Field(512, description="samples per training query that decide A1")
+    final_test_samples: Count = Field(4, description="samples per test item at the base and at the end")
+
+
+CURVE_FIELDS = ("eval_every", "eval_samples", "test_every", "test_samples")
+FINAL_FIELDS = ("final_eval_samples", "final_test_samples")
+
+
+def explain(error: ValidationError, where: str = "") -> str:
+    """All of a validation's errors, one line each: field path, constraint, value."""
+    lines = []
+    for item in error.errors():
+        path = where
+        for part in item["loc"]:
+            path += f"[{part}]" if isinstance(part, int) else (f".{part}" if path else str(part))
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "is not a known key"
+        elif item["type"] == "missing":
+            message = "is required"
+        elif item["type"] != "value_error":
+            message = f"{message[0].lower()}{message[1:]}, got {item['input']!r}"
+        lines.append(f"{path}: {message}" if path else message)
+    return "\n".join(dict.fromkeys(lines))
+
+
+def parse(model: type[M], values: dict[str, Any], where: str = "") -> M:
+    """Validate plain values into a model.
+
+    Raises:
+        InputError: Names every field that is wrong.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise InputError(explain(error, where)) from None

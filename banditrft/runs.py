@@ -1,0 +1,171 @@
+"""Study -> runs: which folders of records a study consists of, and what each is called.
+
+A run id is a hash of everything that its records depend on (record semantics, world, learning fields,
+evaluations during training, world settings, base weights, query, seeds) and of nothing else: no name enters
+it, so renaming a condition moves nothing and running a study again finds what is there. Only values that
+differ from a field's default enter, so a later version may add fields without orphaning records.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from banditrft.design import CURVE_FIELDS, FINAL_FIELDS, Design, Evaluation
+from banditrft.study import Cell, Kind, Study, iterate
+from banditrft.worlds import LLMWorld, LumpedWorld, WorldSettings
+
+SEMANTICS = 1
+"""Version of what the numbers in a record mean. Raise it when the same design gives other records."""
+CHUNK = 256
+"""Simulated seeds lie on a fixed grid of chunks of this size, one folder per chunk."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A training query with its measured base rate.
+
+    Attributes:
+        item: Index in the task's item space; keys the random streams.
+        prompt: Text the model continues.
+        answer: The right answer.
+        base_pass_at_1: Fraction of base samples that were right (strict).
+        base_samples: How many there were.
+    """
+
+    item: int
+    prompt: str
+    answer: str
+    base_pass_at_1: float
+    base_samples: int
+
+
+@dataclass(frozen=True)
+class WorldQueries:
+    """What a language-model world resolves once, before any run: queries, test set, base weights.
+
+    Attributes:
+        key: Hash of the settings they were resolved from.
+        weights_hash: sha256 of the base weights.
+        test_hash: sha256 of the test items' content.
+        queries: Training queries, by rising base Pass@1.
+    """
+
+    key: str
+    weights_hash: str
+    test_hash: str
+    queries: tuple[Query, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One folder of records: a condition in a world, for a chunk of seeds (simulated) or one seed (LLM)."""
+
+    run_id: str
+    world: WorldSettings
+    condition: str
+    design: Design
+    evaluation: Evaluation
+    root_seed: int
+    seeds: range
+    query: Query | None = None
+
+    @property
+    def evaluation_id(self) -> str:
+        """Hash of the final evaluation."""
+        return digest(self.evaluation.model_dump(include=set(FINAL_FIELDS)))[:8]
+
+    def label(self) -> str:
+        """One line for people: world, condition, query, seeds."""
+        query = f" query {self.query.item}" if self.query else ""
+        last = self.seeds[-1]
+        seeds = f"seed {last}" if len(self.seeds) == 1 else f"seeds {self.seeds[0]}-{last}"
+        return f"{self.world.name} · {self.condition} ·{query} {seeds}"
+
+
+def digest(value: Any) -> str:
+    """sha256 of the canonical JSON of a value, hex."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def expand(study: Study, kind: Kind, queries: Mapping[str, WorldQueries] | None = None) -> list[Run]:
+    """All runs of a study in one kind of world, in the order of the file; equal conditions share runs.
+
+    Args:
+        study: A resolved study.
+        kind: "sim" or "llm".
+        queries: World name -> resolved queries; needed for "llm".
+    """
+    runs: list[Run] = []
+    for cell in iterate(study, kind):
+        runs += (
+            _llm_runs(study, cell, (queries or {})[cell.world.name])
+            if kind == "llm"
+            else _sim_runs(study, cell)
+        )
+    return runs
+
+
+def _sim_runs(study: Study, cell: Cell) -> list[Run]:
+    total = cell.world.seeds
+    chunks = [range(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK)]
+    return [_run(study, cell, seeds, {}, None) for seeds in chunks]
+
+
+def _llm_runs(study: Study, cell: Cell, resolved: WorldQueries) -> list[Run]:
+    runs = []
+    for query in resolved.queries:
+        content = {"prompt": query.prompt, "answer": query.answer, "item": query.item}
+        if cell.design.reward == "random" and cell.design.rate == "base":
+            content["base_pass_at_1"] = query.base_pass_at_1
+        extra = {"weights": resolved.weights_hash, "test": resolved.test_hash, "query": digest(content)}
+        runs += [_run(study, cell, range(s, s + 1), extra, query) for s in range(cell.world.seeds)]
+    return runs
+
+
+def _run(study: Study, cell: Cell, seeds: range, extra: dict[str, str], query: Query | None) -> Run:
+    key = {
+        "semantics": SEMANTICS,
+        "learning": cell.design.model_dump(mode="json", exclude_defaults=True),
+        "curve": cell.evaluation.model_dump(include=set(CURVE_FIELDS), exclude_defaults=True),
+        "world": world_key(cell.world),
+        "root_seed": study.root_seed,
+        "seeds": [seeds.start, seeds.stop],
+        **extra,
+    }
+    return Run(
+        digest(key)[:16],
+        cell.world,
+        cell.condition,
+        cell.design,
+        cell.evaluation,
+        study.root_seed,
+        seeds,
+        query,
+    )
+
+
+def world_key(world: WorldSettings) -> dict[str, Any]:
+    """The part of a world's settings that its records depend on: no names, no number of seeds."""
+    if isinstance(world, LLMWorld):
+        drop = {"name", "seeds", "model", "queries"}
+    elif isinstance(world, LumpedWorld):
+        drop = {"name", "seeds", "classes"}
+    else:
+        drop = {"name", "seeds"}
+    key = world.model_dump(mode="json", exclude=drop, exclude_defaults=True) | {"kind": world.kind}
+    if isinstance(world, LumpedWorld):
+        key |= {
+            "world": world.world,
+            "classes": [c.model_dump(exclude={"name"}, exclude_defaults=True) for c in world.classes],
+        }
+    elif not isinstance(world, LLMWorld):
+        key["world"] = world.world
+    return key
+
+
+def queries_key(world: LLMWorld, root_seed: int) -> str:
+    """Hash of all that the choice of queries depends on, beside the base weights."""
+    chosen = world.model_dump(mode="json", include={"model", "task", "queries", "test_items", "temperature"})
+    return digest({**chosen, "root_seed": root_seed})[:16]

@@ -1,0 +1,116 @@
+"""Learning signals: rewards of a round's rollouts -> the weight of each rollout's log-probability.
+
+The only place where a signal is defined. Written against the array-API standard, so the same function serves
+NumPy arrays in the simulator and torch tensors in the learner. The simulator's compiled kernel never
+re-implements a signal: it reads :func:`table`, which is computed here.
+
+Names as users know them: ``raw`` is the bare reward; ``centered`` is Dr.GRPO (verl with
+``norm_adv_by_std_in_grpo=False``, TRL ``scale_rewards="none"``); ``grpo`` is (r - mean)/(std + eps), with
+ddof=1 and eps=1e-6 as in verl (TRL ``scale_rewards="group"``: eps=1e-4); ``rloo`` is r minus the mean of the
+others. Every function maps an array (..., G) to one of the same shape, group by group.
+"""
+
+from typing import Any
+
+import array_api_compat
+import numpy as np
+from numpy.typing import NDArray
+
+from banditrft.design import Design
+from banditrft.errors import InputError
+from banditrft.rewards import reward_values
+
+Array = Any
+"""An array of any library that follows the array-API standard (NumPy, torch)."""
+
+
+def raw(rewards_BG: Array) -> Array:
+    """The reward itself, s = r (theory §3)."""
+    return rewards_BG
+
+
+def centered(rewards_BG: Array) -> Array:
+    """Reward minus the group mean, s = r - mean(r) (Dr.GRPO, arXiv 2503.20783; theory §3)."""
+    xp = array_api_compat.array_namespace(rewards_BG)
+    return rewards_BG - xp.mean(rewards_BG, axis=-1, keepdims=True)
+
+
+def grpo(rewards_BG: Array, *, ddof: int, eps: float) -> Array:
+    """Group-normalised advantage, s = (r - mean)/(std_ddof + eps) (GRPO, arXiv 2402.03300; theory §3).
+
+    Args:
+        rewards_BG: Rewards, one group per row; at least ``ddof + 1`` rollouts in a group.
+        ddof: Delta degrees of freedom of the standard deviation: 1 in verl and TRL, 0 in theory §3's table.
+        eps: Added to the standard deviation: 1e-6 in verl, 1e-4 in TRL.
+
+    Raises:
+        InputError: The group is too small for a standard deviation.
+    """
+    xp = array_api_compat.array_namespace(rewards_BG)
+    if rewards_BG.shape[-1] <= ddof:
+        raise InputError(
+            f"signal: 'grpo' with signal_ddof = {ddof} needs groups of at least {ddof + 1} rollouts, "
+            f"got {rewards_BG.shape[-1]}"
+        )
+    std_B1 = xp.std(rewards_BG, axis=-1, correction=float(ddof), keepdims=True)
+    return centered(rewards_BG) / (std_B1 + eps)
+
+
+def rloo(rewards_BG: Array) -> Array:
+    """Reward minus the mean of the others, s_i = r_i - mean_{j != i} r_j (arXiv 2402.14740; theory §3).
+
+    Equals G/(G-1) times :func:`centered`.
+
+    Raises:
+        InputError: A group of one has no others.
+    """
+    G = rewards_BG.shape[-1]
+    if G < 2:
+        raise InputError(f"signal: 'rloo' needs groups of at least 2 rollouts, got {G}")
+    return centered(rewards_BG) * (G / (G - 1))
+
+
+def signal(design: Design, rewards_BG: Array) -> Array:
+    """Learning signals of one round under a design.
+
+    Args:
+        design: Names the signal and, for ``grpo``, its ``signal_ddof`` and ``signal_eps``.
+        rewards_BG: Rewards, (..., G) floating point.
+
+    Raises:
+        InputError: The design's signal has no definition on a group of this size.
+    """
+    match design.signal:
+        case "raw":
+            return raw(rewards_BG)
+        case "centered":
+            return centered(rewards_BG)
+        case "grpo":
+            return grpo(rewards_BG, ddof=design.signal_ddof, eps=design.signal_eps)
+        case "rloo":
+            return rloo(rewards_BG)
+    raise InputError(f"signal: '{design.signal}' is defined over a batch, not over one group")
+
+
+def table(design: Design, low: float | None = None, high: float | None = None) -> NDArray[np.float64]:
+    """Signal of a rollout by its group's success count: all that two-valued rewards leave to know.
+
+    Args:
+        design: Its ``rollouts`` is the group size G.
+        low: Value of a failure; the design's reward map by default.
+        high: Value of a success; likewise.
+
+    Returns:
+        float64 (G + 1, 2): row s holds the signals of a failure (column 0) and of a success (column 1) in a
+        group with s successes. The two unreachable cells, a success among none and a failure among G, are 0.
+    """
+    values = reward_values(design)
+    low = values[0] if low is None else low
+    high = values[1] if high is None else high
+    G = design.rollouts
+    rewards_SG = np.where(np.arange(G) < np.arange(G + 1)[:, None], high, low).astype(np.float64)
+    signals_SG = signal(design, rewards_SG)
+    out = np.zeros((G + 1, 2))
+    out[:-1, 0] = signals_SG[:-1, -1]
+    out[1:, 1] = signals_SG[1:, 0]
+    return out

@@ -1,0 +1,94 @@
+"""Studies resolve in layers, and run ids depend on what records depend on and on nothing else."""
+
+from dataclasses import replace
+
+from study_fixtures import LLM, LUMPED
+
+from banditrft.claims import A5, claims_hash, rollout_pairs, single_query_conditions
+from banditrft.runs import Query, WorldQueries, expand
+from banditrft.study import parse_study
+
+QUERIES = {
+    "tiny-qwen2": WorldQueries(
+        "k", "w", "t", (Query(3, "1+2=?", "3", 0.25, 32), Query(9, "2+2=?", "4", 0.5, 32))
+    )
+}
+
+
+def ids(text, kind="sim", queries=None):
+    return {
+        (r.world.name, r.condition, r.seeds, r.query): r.run_id
+        for r in expand(parse_study(text), kind, queries)
+    }
+
+
+def test_later_layers_win():
+    text = LUMPED.replace("[[sim]]", "[[sim]]\nlearning_rate = 0.2\nrounds = 30", 1).replace(
+        "rollouts = 4", "rollouts = 4\nrounds = 40\nsim = {rounds = 50}\nlumped = {eval_every = 7}"
+    )
+    study = parse_study(text)
+    first, second, _ = study.cells
+    assert (first.design.learning_rate, first.design.rounds) == (0.2, 30)
+    assert (second.design.rounds, second.evaluation.eval_every) == (50, 7)
+
+
+def test_seeds_lie_on_a_fixed_grid():
+    runs = expand(parse_study(LUMPED.replace("seeds = 20", "seeds = 600")), "sim")
+    assert [r.seeds for r in runs[:3]] == [range(256), range(256, 512), range(512, 600)]
+    assert len({r.run_id for r in runs}) == 9
+
+
+def test_names_and_final_evaluations_do_not_enter_the_id():
+    renamed = LUMPED.replace('"G=4"', '"four"').replace('"small"', '"other"').replace('"wrong"', '"bad"')
+    renamed = renamed.replace("eval_every = 5", "eval_every = 5\nfinal_eval_samples = 99")
+    assert list(ids(renamed).values()) == list(ids(LUMPED).values())
+    before, after = (expand(parse_study(t), "sim")[0].evaluation_id for t in (LUMPED, renamed))
+    assert before != after
+
+
+def test_spelling_out_a_default_changes_nothing():
+    assert ids(LUMPED.replace("rounds = 20", 'rounds = 20\nsignal = "raw"\nadam_eps = 1e-8')) == ids(LUMPED)
+
+
+def test_whatever_records_depend_on_changes_the_id():
+    base = ids(LUMPED)
+    for old, new in [
+        ("learning_rate = 0.1", "learning_rate = 0.2"),
+        ("rounds = 20", "rounds = 21"),
+        ("eval_every = 5", "eval_every = 4"),
+        ("arms = 999", "arms = 998"),
+        ("seeds = 20", "seeds = 21"),
+        ("seeds = 20", "seeds = 20\nroot_seed = 1"),
+    ]:
+        assert not set(base.values()) & set(ids(LUMPED.replace(old, new, 1)).values()), new
+
+
+def test_llm_runs_are_one_per_query_and_seed():
+    runs = expand(parse_study(LUMPED + LLM), "llm", QUERIES)
+    assert len(runs) == 3 * 2 * 2
+    assert len({r.run_id for r in runs}) == 12
+    assert all(len(r.seeds) == 1 for r in runs)
+    more = ids((LUMPED + LLM).replace("seeds = 2\n", "seeds = 5\n"), "llm", QUERIES)
+    assert {r.run_id for r in runs} < set(more.values())
+
+
+def test_only_the_placebo_depends_on_the_base_rate():
+    def by_condition(base):
+        queries = {"tiny-qwen2": replace(QUERIES["tiny-qwen2"], queries=(Query(3, "1+2=?", "3", base, 32),))}
+        return {
+            r.condition: r.run_id
+            for r in expand(parse_study(LUMPED + LLM), "llm", queries)
+            if r.seeds[0] == 0
+        }
+
+    one, two = by_condition(0.25), by_condition(0.26)
+    assert one["G=1"] == two["G=1"]
+    assert one["placebo"] != two["placebo"]
+
+
+def test_claims_find_their_conditions_by_design():
+    designs = parse_study(LUMPED).designs("lumped")
+    assert single_query_conditions(designs) == ["G=1"]
+    assert rollout_pairs(designs, A5.rollouts, "adam") == [("G=1", "G=4")]
+    assert rollout_pairs(designs, A5.rollouts, "sgd") == []
+    assert claims_hash(["A1", "A5"]) == claims_hash(["A5", "A1"]) != claims_hash(["A1"])
