@@ -1,0 +1,1 @@
+"""What draws responses from a policy: the torch engine (stacked replicas)."""

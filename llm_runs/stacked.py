@@ -1,0 +1,103 @@
+"""S language models with different weights as one tensor program: every matrix product carries a replica axis.
+
+The same numbers as transformers' own forward to 1e-5, for Qwen2, Llama and OLMo2; a replica's results are bit-identical
+whatever is stacked beside it, provided the other shapes are equal. This file is the network only: what attends to what
+is given by the caller (`llm_runs.attention`), what is sampled or learned is decided elsewhere.
+
+Axes: S replicas, N tokens of a replica in any arrangement, H heads, D channels of a head, W width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from llm_runs.architecture import Architecture
+
+Weights = Mapping[str, Tensor]
+"""Stacked weights: the tensors of `llm_runs.architecture.pack` with a leading replica axis."""
+
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""attend(layer, q, k, v): queries, keys, values (S, N, H, D), rotated, to outputs (S, N, H, D)."""
+
+
+def stack(models: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Stack packed models of one architecture along a new leading replica axis."""
+    return {name: torch.stack([model[name] for model in models]) for name in models[0]}
+
+
+def replica(weights: Weights, index: int) -> dict[str, Tensor]:
+    """Packed weights of one replica of a stack."""
+    return {name: tensor[index] for name, tensor in weights.items()}
+
+
+def rotations(arch: Architecture, count: int) -> Tensor:
+    """Rotary factors exp(i position frequency), complex64 (count, D/2), computed as transformers does in float32."""
+    exponent = torch.arange(0, arch.head_dim, 2, dtype=torch.float32) / arch.head_dim
+    frequencies = 1.0 / (arch.rope_theta**exponent)
+    angles = torch.arange(count, dtype=torch.float32)[:, None] * frequencies
+    return torch.complex(angles.cos(), angles.sin())
+
+
+def embed(weights: Weights, ids_SN: Tensor) -> Tensor:
+    """Token embeddings (S, N, W)."""
+    table = weights["embed"]
+    S, V, W = table.shape
+    offsets = torch.arange(S)[:, None] * V
+    return F.embedding(ids_SN + offsets, table.reshape(S * V, W))
+
+
+def logits(arch: Architecture, weights: Weights, x_SNW: Tensor) -> Tensor:
+    """Next-token logits (S, N, V) from the last layer's output."""
+    return torch.bmm(_norm(arch, x_SNW, weights["norm"]), weights["head"])
+
+
+def layers(arch: Architecture, weights: Weights, x_SNW: Tensor, turn_SND: Tensor, attend: Attend) -> Tensor:
+    """All decoder layers.
+
+    Args:
+        arch: The architecture.
+        weights: Stacked weights.
+        x_SNW: Token embeddings.
+        turn_SND: Rotary factor of every token, complex (S or 1, N, D/2).
+        attend: What attends to what.
+
+    Returns:
+        Hidden states (S, N, W) before the final normalisation.
+    """
+    x = x_SNW
+    S, N, _ = x.shape
+    HD = arch.heads * arch.head_dim
+    turn = turn_SND[:, :, None]
+    for i in range(arch.layers):
+        h = x if arch.post_norm else _norm(arch, x, weights[f"{i}.norm1"])
+        if arch.qkv_bias:
+            qkv = torch.baddbmm(weights[f"{i}.bias"][:, None], h, weights[f"{i}.qkv"])
+        else:
+            qkv = torch.bmm(h, weights[f"{i}.qkv"])
+        qk, v = qkv.split((2 * HD, HD), dim=-1)
+        if arch.post_norm:
+            q, k = qk.chunk(2, dim=-1)
+            qk = torch.cat((_norm(arch, q, weights[f"{i}.q_norm"]), _norm(arch, k, weights[f"{i}.k_norm"])), dim=-1)
+        paired = torch.view_as_complex(qk.reshape(S, N, 2 * arch.heads, arch.head_dim // 2, 2))
+        turned = torch.view_as_real(paired * turn).reshape(S, N, 2, arch.heads, arch.head_dim)
+        q, k = turned.unbind(2)
+        a = attend(i, q, k, v.view(S, N, arch.heads, arch.head_dim)).reshape(S, N, HD)
+        x = _residual(arch, x, a, weights[f"{i}.out"], weights[f"{i}.norm1"])
+        h = x if arch.post_norm else _norm(arch, x, weights[f"{i}.norm2"])
+        gate, up = torch.bmm(h, weights[f"{i}.gate_up"]).chunk(2, dim=-1)
+        x = _residual(arch, x, F.silu(gate) * up, weights[f"{i}.down"], weights[f"{i}.norm2"])
+    return x
+
+
+def _norm(arch: Architecture, x_SNW: Tensor, gain_SW: Tensor) -> Tensor:
+    return F.rms_norm(x_SNW, x_SNW.shape[-1:], eps=arch.eps) * gain_SW[:, None]
+
+
+def _residual(arch: Architecture, x_SNW: Tensor, a_SNK: Tensor, weight_SKW: Tensor, gain_SW: Tensor) -> Tensor:
+    if arch.post_norm:
+        return x_SNW + _norm(arch, torch.bmm(a_SNK, weight_SKW), gain_SW)
+    return torch.baddbmm(x_SNW, a_SNK, weight_SKW)
