@@ -97,8 +97,8 @@ class QuerySelection(Frozen):
 
     count: Count = 4
     base_pass_at_1: Annotated[tuple[Probability, Probability], Field(strict=False)] = (0.1, 0.5)
-    pool: Count = Field(400, description="candidates looked at")
-    samples: Count = Field(256, description="base samples per candidate")
+    pool: Count = Field(160, description="candidates looked at")
+    samples: Count = Field(128, description="base samples per candidate")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
