@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from banditrft.design import Design, Evaluation
     from banditrft.errors import InputError, RecordError
     from banditrft.predict import Prediction, predict
-    from banditrft.study import Run, Study, load_study
+    from banditrft.runs import Run
+    from banditrft.study import Study, load_study
 
 __version__ = "0.1.0"
 
@@ -38,7 +39,7 @@ _HOMES = {
     "RecordError": "banditrft.errors",
     "Prediction": "banditrft.predict",
     "predict": "banditrft.predict",
-    "Run": "banditrft.study",
+    "Run": "banditrft.runs",
     "Study": "banditrft.study",
     "load_study": "banditrft.study",
 }

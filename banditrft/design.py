@@ -34,7 +34,7 @@ class Design(Frozen):
     """What the learner does. Defaults are the minimal bandit: one query, one rollout, the raw reward."""
 
     batch_size: Count = Field(1, description="queries per round, B")
-    rollouts: Count = Field(1, description="rollouts per query and round, G")
+    rollouts: Annotated[int, Field(ge=1, le=4096)] = Field(1, description="rollouts per query and round, G")
     baseline_rollouts: Annotated[int, Field(ge=0)] = Field(
         0, description="extra rollouts that feed only the mean and standard deviation of a group"
     )
@@ -48,7 +48,7 @@ class Design(Frozen):
     rate: Probability | Literal["base"] = Field("base", description="P(reward 1) under reward = 'random'")
     signal: Signal = Field("raw", description="learning signal")
     signal_ddof: Annotated[int, Field(ge=0, le=1)] = Field(1, description="ddof of grpo's standard deviation")
-    signal_eps: NonNegative = Field(1e-6, description="added to grpo's standard deviation")
+    signal_eps: Positive = Field(1e-6, description="added to grpo's standard deviation")
     match_step_size: bool = Field(
         False, description="scale the signal so that its drift at base equals raw's"
     )

@@ -1,8 +1,9 @@
 """The learner's objective, world-independent: per-token losses and how they become one number.
 
-Written against the array-API standard, so that torch differentiates it and NumPy can check it. With one optimiser step
-per round the policy ratio is 1 and a clip never acts, so the surrogate is the plain policy gradient (theory §1). What
-the signals are is decided in `banditrft.signals`; who takes the step, in the worlds.
+Written against the array-API standard, so that torch differentiates it and NumPy can check it. With one
+optimiser step per round the policy ratio is 1 and a clip never acts, so the surrogate is the plain policy
+gradient (theory §1). What the signals are is decided in `banditrft.signals`; who takes the step, in the
+worlds.
 """
 
 from typing import Any
@@ -14,7 +15,7 @@ Array = Any
 
 
 def policy_gradient(logprobs_SGT: Array, signals_SG: Array) -> Array:
-    """Token losses whose gradient is the policy gradient: -signal x log-probability (Williams 1992; theory §1).
+    """Token losses whose gradient is the policy gradient: -signal x log-probability (theory §1).
 
     Args:
         logprobs_SGT: Log-probability of every token drawn, nats.

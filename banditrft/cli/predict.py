@@ -52,11 +52,14 @@ def _number(text: str) -> float | str:
 
 @click.command(name="predict")
 @click.option("--p0", type=float, required=True, help="Base Pass@1 of the query, in (0, 1).")
-@click.option("--num-arms", type=int, default=1_000_000, help="Arms (distinct responses), K.")
+@click.option("--num-arms", type=int, default=1000, help="Arms (distinct responses), K.")
 @click.option("--num-correct", type=int, default=1, help="Correct arms, m.")
 @click.option("--target", type=float, default=0.99, help="Pass@1 that counts as converged.")
+@click.option("--curve", "with_curve", is_flag=True, help="Also give the predicted Pass@1 of every round.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def command(p0: float, num_arms: int, num_correct: int, target: float, as_json: bool, **fields: Any) -> int:
+def command(
+    p0: float, num_arms: int, num_correct: int, target: float, with_curve: bool, as_json: bool, **fields: Any
+) -> int:
     """Predict rounds to converge, wasted groups and signal-to-noise before anything is run.
 
     Exact for one rollout, the raw reward, SGD and one correct arm; a mean-field recursion elsewhere.
@@ -64,11 +67,14 @@ def command(p0: float, num_arms: int, num_correct: int, target: float, as_json: 
     from banditrft.predict import predict
 
     prediction = predict(_design(fields), p0=p0, num_arms=num_arms, num_correct=num_correct, target=target)
+    found = prediction.to_dict()
+    if not with_curve:
+        del found["curve"]
     if as_json:
-        print_json(prediction.to_dict())
+        print_json(found)
         return 0
-    for key, value in prediction.to_dict().items():
-        if key == "curve" or value in (None, []):
+    for key, value in found.items():
+        if value in (None, []):
             continue
         click.echo(f"{key.replace('_', ' '):22} {_readable(value)}")
     return 0

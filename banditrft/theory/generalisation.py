@@ -1,0 +1,165 @@
+"""Test Pass@1 of the log-linear contextual world as a function of its train Pass@1 (theory §6).
+
+A context is u ~ N(mu, sigma^2 I_d) and its log-odds are u.w, from base weights w0 = c mu + v with v
+orthogonal to mu and |v| = nu. With one training query u0 (of base log-odds l0 = u0.w0) *every* gradient is a
+multiple of u0. So whatever the signal, the rollouts and the reward map, SGD walks along w0 + a u0, and Adam,
+whose step in coordinate i is then a common factor times sign(u0_i) as long as its eps is negligible, along w0
++ s sign(u0). Test Pass@1 is a function of train Pass@1 alone; the design decides when a point of the path is
+reached, not which path.
+
+Both paths are averaged here over training queries of the same base Pass@1, by quadrature, without random
+numbers. SGD's path does not depend on the basis, Adam's does. "isotropic" gives mu and v random directions,
+as the simulated world does; "axes" puts them on the first two axes (:mod:`banditrft.theory.axes`).
+"""
+
+import functools
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln, roots_genlaguerre
+
+from banditrft.errors import InputError
+from banditrft.theory import domain
+from banditrft.theory.axes import along_signs
+from banditrft.theory.contexts import Geometry, expected_sigmoid, normal_nodes
+from banditrft.worlds import ContextualWorld
+
+ALONG_NODES, REST_NODES = 48, 24
+Optimizer = Literal["sgd", "adam"]
+Basis = Literal["isotropic", "axes"]
+
+
+def base_held_out(world: ContextualWorld) -> float:
+    """Test Pass@1 of the base weights (theory §6)."""
+    plane = Geometry(world, 0.0)
+    return float(expected_sigmoid(plane.mean_logit, world.noise**2 * plane.weight_norm_sq))
+
+
+def forgetting_log_odds(world: ContextualWorld) -> float:
+    """Base log-odds -nu^2/c below which training on a query lowers the mean logit of the others (theory §6).
+
+    Minus infinity when the base weights are not aligned with mu (c <= 0): no query is too hard in this sense.
+    """
+    return -(world.misalignment**2) / world.alignment if world.alignment > 0 else -math.inf
+
+
+def ceiling(world: ContextualWorld, base: float, train: float) -> float:
+    """Test Pass@1 on SGD's path with |u0|^2 and mu.u0 replaced by their means: section 6's closed form.
+
+    Args:
+        world: The contextual world.
+        base: Base Pass@1 of the training query, in (0, 1).
+        train: Its Pass@1 now, in (0, 1).
+
+    Raises:
+        InputError: A probability is outside (0, 1).
+    """
+    plane, end = _path_ends(world, base, train)
+    step = (end - plane.base_log_odds) / plane.feature_norm_sq
+    weight_norm_sq = plane.weight_norm_sq + 2 * step * plane.base_log_odds + step**2 * plane.feature_norm_sq
+    mean = plane.mean_logit + step * plane.transfer_logit
+    return float(expected_sigmoid(mean, world.noise**2 * weight_norm_sq))
+
+
+def held_out(
+    world: ContextualWorld,
+    base: float,
+    train: float,
+    optimizer: Optimizer = "sgd",
+    basis: Basis = "isotropic",
+) -> float:
+    """Expected test Pass@1 when the training query's Pass@1 has gone from ``base`` to ``train`` (theory §6).
+
+    SGD: exact up to quadrature, over the query's component in the plane of mu and w0 (normal) and the squared
+    length of its rest (chi-squared, d - 2 degrees of freedom). Adam with negligible eps: in an isotropic
+    basis the same mean logit and about pi/2 times the displacement's noise (asymptotic in d); on axes see
+    :mod:`banditrft.theory.axes`.
+
+    Args:
+        world: The contextual world.
+        base: Base Pass@1 of the training query, in (0, 1).
+        train: Its Pass@1 now, in (0, 1).
+        optimizer: "sgd" or "adam".
+        basis: Directions of mu and v under Adam, "isotropic" or "axes".
+
+    Raises:
+        InputError: A probability is outside (0, 1), or optimizer or basis is another one.
+    """
+    plane, end = _path_ends(world, base, train)
+    if optimizer == "sgd":
+        return _average(plane, end, None)
+    if optimizer != "adam":
+        raise InputError(f"optimizer: the path is known for 'sgd' | 'adam', got {optimizer!r}")
+    if basis == "isotropic":
+        return _average(plane, end, sign_overlap(world.dimension))
+    if basis != "axes":
+        raise InputError(f"basis: must be 'isotropic' | 'axes', got {basis!r}")
+    return along_signs(plane, end)
+
+
+def sign_overlap(dimension: int) -> float:
+    """E sum_i |x_i| of a uniform unit vector in d dimensions, A; close to sqrt(2 d/pi)."""
+    log_mean = gammaln(dimension / 2) - gammaln((dimension + 1) / 2) - 0.5 * math.log(math.pi)
+    return dimension * math.exp(log_mean)
+
+
+def _path_ends(world: ContextualWorld, base: float, train: float) -> tuple[Geometry, float]:
+    start = domain.log_odds(domain.open_unit("base", base))
+    return Geometry(world, start), domain.log_odds(domain.open_unit("train", train))
+
+
+def _average(plane: Geometry, end: float, overlap: float | None) -> float:
+    """E over u0 of the test Pass@1 at the point of the path where u0.w = ``end``.
+
+    ``overlap`` None: w = w0 + a u0. Else w = w0 + s sign(u0) in a random basis: sign(u0) = (A/|u0|) u0 + rest
+    with A = ``overlap``, the rest orthogonal to u0, of squared length d - A^2 and uniform direction.
+    """
+    world, sigma_sq, d = plane.world, plane.world.noise**2, plane.world.dimension
+    nodes_Y, weights_Y = normal_nodes(ALONG_NODES)
+    along_Y1 = (plane.along_mean + world.noise * nodes_Y)[:, None]
+    rest_Q, weights_Q = _rest_nodes(d)
+    feature_sq_YQ = plane.base_log_odds**2 / plane.weight_norm_sq + along_Y1**2 + sigma_sq * rest_Q
+    step_YQ = (end - plane.base_log_odds) / feature_sq_YQ
+    parallel = plane.mean_logit * plane.base_log_odds / plane.weight_norm_sq
+    slope_YQ = parallel + plane.along_mean * along_Y1
+    moved_sq_YQ = step_YQ**2 * feature_sq_YQ
+    variance_YQ = plane.weight_norm_sq + 2 * step_YQ * plane.base_log_odds + moved_sq_YQ
+    if overlap is not None:
+        excess_YQ = moved_sq_YQ * (d / overlap**2 - 1.0)
+        sideways_YQ = (world.transfer**2 - slope_YQ**2 / feature_sq_YQ) / (d - 1)
+        variance_YQ = variance_YQ + excess_YQ * (1.0 + sideways_YQ / sigma_sq)
+    values_YQ = expected_sigmoid(plane.mean_logit + step_YQ * slope_YQ, sigma_sq * variance_YQ)
+    return float(weights_Y @ values_YQ @ weights_Q)
+
+
+@functools.cache
+def _rest_nodes(dimension: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nodes and weights of chi-squared with d - 2 degrees of freedom; of a normal like it if d > 200."""
+    free = dimension - 2
+    if free == 0:
+        return np.zeros(1), np.ones(1)
+    if free > 200:
+        nodes, weights = normal_nodes(REST_NODES)
+        return np.maximum(free + math.sqrt(2 * free) * nodes, 0.0), weights
+    nodes, weights = roots_genlaguerre(REST_NODES, free / 2 - 1.0)
+    return 2.0 * np.asarray(nodes), np.asarray(weights / math.exp(gammaln(free / 2)))
+
+
+def mean_size(world: ContextualWorld, base: float) -> float:
+    """E[sum_i |u0_i| | l0] in an isotropic basis: log-odds per unit of Adam's step (theory §6).
+
+    Args:
+        world: The contextual world.
+        base: Base Pass@1 of the training query, in (0, 1).
+
+    Raises:
+        InputError: ``base`` is outside (0, 1).
+    """
+    plane, _ = _path_ends(world, base, base)
+    nodes_Y, weights_Y = normal_nodes(ALONG_NODES)
+    rest_Q, weights_Q = _rest_nodes(world.dimension)
+    along_Y1 = (plane.along_mean + world.noise * nodes_Y)[:, None]
+    length_YQ = np.sqrt(plane.base_log_odds**2 / plane.weight_norm_sq + along_Y1**2 + world.noise**2 * rest_Q)
+    return sign_overlap(world.dimension) * float(weights_Y @ length_YQ @ weights_Q)
