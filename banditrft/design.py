@@ -59,9 +59,7 @@ class Design(Frozen):
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
         (0.9, 0.999), strict=False, description="Adam's decay rates"
     )
-    adam_eps: NonNegative = Field(
-        1e-8, description="Adam's eps; it binds in a large action space (theory §4)"
-    )
+    adam_eps: Positive = Field(1e-8, description="Adam's eps; it binds in a large action space (theory §4)")
     weight_decay: NonNegative = Field(0.0, description="decoupled weight decay of adamw")
     grad_clip: Positive | None = Field(None, description="largest norm of the gradient")
     kl_coef: NonNegative = Field(0.0, description="weight of the KL to the initial policy")

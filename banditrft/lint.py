@@ -43,7 +43,7 @@ def _cell(cell: Cell) -> Iterator[str]:
     if 1 < design.replay_window < design.rollouts:
         yield "replay_window: shorter than the group, so it holds only part of one round"
     if evaluation.eval_every > design.rounds:
-        yield f"eval_every: {evaluation.eval_every} exceeds rounds = {design.rounds}; only base and end are seen"
+        yield f"eval_every: {evaluation.eval_every} exceeds rounds = {design.rounds}; only ends are seen"
     step = _largest_step(cell.world, design)
     if step is not None and step > UNSTABLE_STEP:
         yield f"learning_rate: one success can move a query's log-odds by {step:.3g}; luck decides"

@@ -1,9 +1,10 @@
 """Which transformer a folder holds, and how its weights map onto the stacked program's tensors.
 
-Three architectures of transformers are understood: Qwen2 (biases on query, key, value), Llama (none) and OLMo2
-(normalisation after each block, and of queries and keys). Per replica and layer the stacked program holds fewer, fused
-tensors, stored (in, out); query and key channels are reordered so that rotary pairs lie side by side. This is a
-permutation of coordinates: optimisers that act on coordinates (SGD, Adam) do not notice it. No arithmetic happens here.
+Three architectures of transformers are understood: Qwen2 (biases on query, key, value), Llama (none) and
+OLMo2 (normalisation after each block, and of queries and keys). Per replica and layer the stacked program
+holds fewer, fused tensors, stored (in, out); query and key channels are reordered so that rotary pairs lie
+side by side. This is a permutation of coordinates: optimisers that act on coordinates (SGD, Adam) do not
+notice it. No arithmetic happens here.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Architecture:
     eps: float
     rope_theta: float
     positions: int
+    pad: int | None
 
     @property
     def qkv_bias(self) -> bool:
@@ -63,7 +65,10 @@ class Architecture:
             raise InputError(f"{where}: model_type must be one of {', '.join(KINDS)}, got {kind!r}")
         try:
             heads, width = int(config["num_attention_heads"]), int(config["hidden_size"])
-            rope = config.get("rope_parameters") or {"rope_theta": config["rope_theta"], "rope_type": "default"}
+            rope = config.get("rope_parameters") or {
+                "rope_theta": config["rope_theta"],
+                "rope_type": "default",
+            }
             arch = cls(
                 kind=str(kind),
                 vocabulary=int(config["vocab_size"]),
@@ -75,6 +80,7 @@ class Architecture:
                 eps=float(config["rms_norm_eps"]),
                 rope_theta=float(rope["rope_theta"]),
                 positions=int(config["max_position_embeddings"]),
+                pad=config.get("pad_token_id"),
             )
         except KeyError as error:
             raise InputError(f"{where}: {error.args[0]} is required") from None
@@ -92,12 +98,14 @@ class Architecture:
         if rope.get("rope_type", "default") != "default":
             raise InputError(f"{where}: rope_type must be 'default', got {rope.get('rope_type')!r}")
         if arch.width % LANES or arch.feed_forward % LANES or (arch.heads * arch.head_dim) % LANES:
-            raise InputError(f"{where}: hidden_size, intermediate_size and heads x head_dim must be multiples of {LANES}")
+            raise InputError(
+                f"{where}: hidden_size, intermediate_size and heads x head_dim must be multiples of {LANES}"
+            )
         return arch
 
 
 def _paired(arch: Architecture, weight: Tensor) -> Tensor:
-    """Channels (heads x head_dim first) reordered so that rotary partners i and i + head_dim/2 are neighbours."""
+    """Channels (heads x head_dim first) reordered: rotary partners i and i + head_dim/2 become neighbours."""
     rest = weight.shape[1:]
     split = weight.reshape(arch.heads, 2, arch.head_dim // 2, *rest)
     return split.transpose(1, 2).reshape(-1, *rest)
@@ -114,9 +122,9 @@ def pack(arch: Architecture, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of one model, from transformers' names and layout to the stacked program's.
 
     Returns:
-        Tensors without a replica axis: "embed" (V, W), per layer i "i.qkv" (W, 3HD), "i.out" (HD, W), "i.gate_up"
-        (W, 2F), "i.down" (F, W), "i.norm1", "i.norm2" (W), for Qwen2 "i.bias" (3HD), for OLMo2 "i.q_norm", "i.k_norm"
-        (HD); "norm" (W), "head" (W, V).
+        Tensors without a replica axis: "embed" (V, W), per layer i "i.qkv" (W, 3HD), "i.out" (HD, W),
+        "i.gate_up" (W, 2F), "i.down" (F, W), "i.norm1", "i.norm2" (W), for Qwen2 "i.bias" (3HD), for OLMo2
+        "i.q_norm", "i.k_norm" (HD); "norm" (W), "head" (W, V).
     """
     import torch
 
@@ -133,7 +141,9 @@ def pack(arch: Architecture, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             for n in "qk":
                 out[f"{i}.{n}_norm"] = _paired(arch, state[f"{attention}{n}_norm.weight"])
         out[f"{i}.out"] = state[attention + "o_proj.weight"].T.contiguous()
-        out[f"{i}.gate_up"] = torch.cat([state[mlp + "gate_proj.weight"], state[mlp + "up_proj.weight"]]).T.contiguous()
+        out[f"{i}.gate_up"] = torch.cat(
+            [state[mlp + "gate_proj.weight"], state[mlp + "up_proj.weight"]]
+        ).T.contiguous()
         out[f"{i}.down"] = state[mlp + "down_proj.weight"].T.contiguous()
         for ours, theirs in norm_names(arch):
             out[f"{i}.{ours}"] = state[f"{at}{theirs}.weight"].clone()

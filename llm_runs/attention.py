@@ -1,16 +1,17 @@
-"""Who attends to whom when G rollouts share one prompt: the prompt is computed once, each rollout sees it and itself.
+"""Who attends to whom when G rollouts share a prompt that is computed once: each sees it and itself.
 
-Prompts are padded on the left to the task's `prompt_max`; positions count from a prompt's first real token. A pad
-attends to itself alone and nothing attends to it. No weights here.
+Prompts are padded on the left to the task's `prompt_max`; positions count from a prompt's first real token.
+A pad attends to itself alone and nothing attends to it. No weights here.
 
-Axes: S replicas, Q prompts of a replica, P prompt tokens, G rollouts of a prompt, T response tokens, H heads, D channels.
+Axes: S replicas, Q prompts of a replica, P prompt tokens, G rollouts of a prompt, T response tokens, H
+heads, D channels.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 HIDDEN = float("-inf")
 
@@ -39,7 +40,9 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     Returns:
         (..., L, H, D).
     """
-    lead = q.shape[:-3]
-    q, k, v = (x.flatten(0, len(lead) - 1).transpose(1, 2) for x in (q, k, v))
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.flatten(0, len(lead) - 1)[:, None])
-    return out.transpose(1, 2).unflatten(0, lead)
+    shape, last = q.shape, q.ndim - 4
+    q, k, v = (x.flatten(0, last).transpose(1, 2) for x in (q, k, v))
+    out = functional.scaled_dot_product_attention(
+        q, k, v, attn_mask=bias.flatten(0, last)[:, None].to(q.dtype)
+    )
+    return out.transpose(1, 2).reshape(shape)

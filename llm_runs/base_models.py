@@ -1,8 +1,8 @@
-"""The base models: three tiny transformers shipped with the package, or a local folder in transformers' format.
+"""The base models: three tiny transformers shipped with the package, or a folder in transformers' format.
 
-Shipped models stand in `llm_runs/models/<name>/` and load with transformers' own `from_pretrained`. How they were made
-is `llm_runs.pretrain`; `provenance.json` beside the weights says by which recipe, seed and versions. Nothing is fetched
-from anywhere.
+Shipped models stand in `llm_runs/models/<name>/` and load with transformers' own `from_pretrained`. How
+they were made is `llm_runs.pretrain`; `provenance.json` beside the weights says by which recipe, seed and
+versions. Nothing is fetched from anywhere.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def read_weights(arch: Architecture, path: Path) -> dict[str, Tensor]:
         state = {name: tensor.float() for name, tensor in load_file(path).items()}
         return pack(arch, state)
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        raise InputError(f"{path}: not the weights of this {arch.kind} ({type(error).__name__}: {error})") from None
+        raise InputError(
+            f"{path}: not the weights of this {arch.kind} ({type(error).__name__}: {error})"
+        ) from None
 
 
 def model_folder(name: str) -> Path:
@@ -84,8 +86,9 @@ def model_folder(name: str) -> Path:
     folder = Path(name)
     missing = [file for file in ("config.json", "model.safetensors") if not (folder / file).is_file()]
     if missing:
+        shipped = ", ".join(ARCHITECTURES)
         raise InputError(
-            f"model {name!r}: not a shipped model ({', '.join(ARCHITECTURES)}) nor a folder with {' and '.join(missing)}"
+            f"model {name!r}: not a shipped model ({shipped}) nor a folder with {' and '.join(missing)}"
         )
     return folder
 
@@ -109,12 +112,22 @@ def load_base_model(name: str, task: Task | None = None) -> BaseModel:
     arch = Architecture.of(config, str(where))
     task = task or load_task(TASK)
     if arch.vocabulary != len(task.vocabulary):
-        raise InputError(f"{where}: vocab_size must be {len(task.vocabulary)} for task {task.name}, got {arch.vocabulary}")
-    if arch.positions < task.prompt_max + task.max_new:
         raise InputError(
-            f"{where}: max_position_embeddings must be at least {task.prompt_max + task.max_new}, got {arch.positions}"
+            f"{where}: vocab_size must be {len(task.vocabulary)} for task {task.name}, got {arch.vocabulary}"
         )
+    if arch.positions < task.prompt_max + task.max_new:
+        needed = task.prompt_max + task.max_new
+        raise InputError(f"{where}: max_position_embeddings must be at least {needed}, got {arch.positions}")
     return BaseModel(name, folder, arch)
+
+
+def check_model(name: str) -> None:
+    """Refuse a model that cannot be loaded, before anything is spent.
+
+    Raises:
+        InputError: neither a shipped model nor a folder that holds one.
+    """
+    load_base_model(name)
 
 
 def weights_hash(name: str) -> str:
@@ -128,7 +141,9 @@ def weights_hash(name: str) -> str:
 
 def shipped_models() -> list[dict[str, Any]]:
     """Name, parameters, base Pass@1 and weights hash of each shipped model, from its provenance."""
-    return [json.loads((MODELS / name / "provenance.json").read_text(encoding="utf-8")) for name in ARCHITECTURES]
+    return [
+        json.loads((MODELS / name / "provenance.json").read_text(encoding="utf-8")) for name in ARCHITECTURES
+    ]
 
 
 def write_tokenizer(task: Task, folder: Path) -> None:
@@ -140,7 +155,7 @@ def write_tokenizer(task: Task, folder: Path) -> None:
     tokenizer = Tokenizer(models.WordLevel(index, unk_token=task.vocabulary.tokens[0]))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     tokenizer.decoder = decoders.Fuse()
-    wrapped = PreTrainedTokenizerFast(
+    wrapped = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         pad_token=task.vocabulary.tokens[0],
         eos_token=task.vocabulary.tokens[1],
@@ -211,7 +226,10 @@ def train_base_model(
     (out / "model.safetensors").chmod(0o644)
     write_tokenizer(task, out)
     measured = measure(load_base_model(str(out), task), task, recipe.seed)
-    changed = [f" --seed {seed}" if seed is not None else "", f" --steps {steps}" if steps is not None else ""]
+    changed = [
+        f" --seed {seed}" if seed is not None else "",
+        f" --steps {steps}" if steps is not None else "",
+    ]
     provenance = {
         "name": name,
         "task": task.name,

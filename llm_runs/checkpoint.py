@@ -1,7 +1,7 @@
-"""Weights of one replica as a safetensors file under transformers' own names, and another look at finished runs.
+"""Weights of one replica as a safetensors file, and another look at finished runs.
 
-A checkpoint holds weights only: a run is not resumed from it but evaluated again, when only the final evaluation of a
-study has changed.
+A checkpoint holds weights only, under transformers' own names: a run is not resumed from it but evaluated
+again, when only the final evaluation of a study has changed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def to_bytes(arch: Architecture, weights: Mapping[str, Tensor]) -> bytes:
 
 
 def evaluate_checkpoint(run: Run, folder: Path) -> pl.DataFrame:
-    """The final evaluation of a finished run, from the weights it kept: the table of `final-<evaluation id>.parquet`.
+    """The final evaluation of a finished run, from the weights it kept: the rows of its final table.
 
     Args:
         run: The run, with the evaluation that is now asked for.

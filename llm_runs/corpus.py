@@ -1,7 +1,8 @@
-"""The pretraining text of a base model: which items it sees, how they are answered, and which answers are spoiled.
+"""The pretraining text of a base model: which items it sees, how they are answered, which are spoiled.
 
-A batch is a pure function of (recipe seed, step). Only items of the task's "pretrain" set are used, so neither a
-training query nor a test item has been seen. This is text, not training: the optimiser lives in `llm_runs.pretrain`.
+A batch is a pure function of (recipe seed, step). Only items of the task's "pretrain" set are used, so
+neither a training query nor a test item has been seen. This is text, not training: the optimiser lives in
+`llm_runs.pretrain`.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def _malformed(problem: Problem, kind: float, width: int) -> Example:
     return Example(problem.prompt, (line * (width // len(line) + 1))[:width], ends=False)
 
 
-def batch(task: Arithmetic, seed: int, step: int, size: int, mixture: Mixture, *, spoiled: bool) -> list[Example]:
+def batch(
+    task: Arithmetic, seed: int, step: int, size: int, mixture: Mixture, *, spoiled: bool
+) -> list[Example]:
     """The examples of one step: family uniform, then position uniform in the family's "pretrain" set.
 
     Args:

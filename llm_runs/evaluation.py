@@ -1,8 +1,8 @@
 """Pass@1 by sampling: how often each item is answered rightly, for a stack of replicas.
 
-The same address of a random stream always gives the same sample, so evaluations are paired across conditions and do
-not depend on what is stacked. Rows are cut into chunks of `ROWS` per replica, a constant, so that neither memory nor
-bits depend on the number of samples asked for. Nothing is learned here.
+The same address of a random stream always gives the same sample, so evaluations are paired across
+conditions and do not depend on what is stacked. Rows are cut into chunks of `ROWS` per replica, a constant,
+so that neither memory nor bits depend on the number of samples asked for. Nothing is learned here.
 
 Axes: S replicas, Q items of a replica, G samples of an item, P prompt tokens, T response tokens.
 """
@@ -86,7 +86,9 @@ def draw_samples(
     prompts, pads = prompt_tensors(task, [[item.prompt for item in items] for items in items_SQ])
     seeds = [seed for seed in address.seeds for _ in range(Q)]
     indices = [item.index for items in items_SQ for item in items]
-    u = uniforms(address.root_seed, seeds, indices, address.purpose, address.round, list(rollouts), task.max_new)
+    u = uniforms(
+        address.root_seed, seeds, indices, address.purpose, address.round, list(rollouts), task.max_new
+    )
     return sample(
         arch,
         weights,
@@ -102,7 +104,11 @@ def draw_samples(
 def grade_samples(task: Task, items_SQ: Sequence[Sequence[Item]], samples: Samples) -> Graded:
     """Decode and grade what was drawn."""
     known: dict[tuple[int, bytes], tuple[str, Grade]] = {}
-    tokens = samples.tokens_SQGT.to(torch.uint8).numpy() if len(task.vocabulary) < 256 else samples.tokens_SQGT.numpy()
+    tokens = (
+        samples.tokens_SQGT.to(torch.uint8).numpy()
+        if len(task.vocabulary) < 256
+        else samples.tokens_SQGT.numpy()
+    )
     lengths = samples.lengths_SQG.numpy()
     strict = np.zeros(lengths.shape, np.bool_)
     lenient = np.zeros(lengths.shape, np.bool_)

@@ -1,8 +1,9 @@
-"""Was the answer right? Strict: the response ends in `#number`. Lenient: its last number, wherever it stands, is the answer.
+"""Was the answer right? Strict: the response ends in `#number`. Lenient: its last number is the answer.
 
-Both are always recorded: a gap between them is a flaw of format, not of arithmetic. Grading reads decoded text only (a
-response cut off at the token limit is graded as it stands), takes time linear in at most `WINDOW` characters, and never
-fails on odd input. It does not give rewards: reward maps live in `banditrft.rewards`.
+Both are always recorded: a gap between them is a flaw of format, not of arithmetic. Grading reads decoded
+text only (a response cut off at the token limit is graded as it stands), takes time linear in at most
+`WINDOW` characters, and never fails on odd input. It does not give rewards: reward maps live in
+`banditrft.rewards`.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ def _canonical(number: str) -> str:
 def grade(response: str, answer: str) -> Grade:
     """Grade a decoded response against the task's answer.
 
-    Strict: the text ends in `#number` (no spaces, no leading zeros, at most 18 digits), contains no other `#`, and the
-    number is the answer. Lenient: the last run of digits (with a minus sign if no digit precedes it) has the answer's
-    value.
+    Strict: the text ends in `#number` (no spaces, no leading zeros, at most 18 digits), contains no other
+    `#`, and the number is the answer. Lenient: the last run of digits (with a minus sign if no digit
+    precedes it) has the answer's value.
     """
     text = response[-WINDOW:]
     match = _STRICT.search(text)

@@ -1,9 +1,9 @@
-"""One optimiser step for S replicas at once: signals to loss to gradients to new weights, with torch.optim's semantics.
+"""One optimiser step for S replicas at once: signals to loss to gradients to new weights.
 
-The loss of a replica is the mean over its round's response tokens of -signal x log-probability. Replicas never meet:
-their losses are summed only so that one backward pass serves them all, and SGD and Adam act on coordinates. Adam also
-steps on a zero gradient, as torch does. Shapes are the task's and the design's: responses are not trimmed, so what is
-stacked changes no bit.
+The loss of a replica is the mean over its round's response tokens of -signal x log-probability. Replicas
+never meet: their losses are summed only so that one backward pass serves them all, and torch.optim's SGD
+and Adam act on coordinates. Adam also steps on a zero gradient, as torch does. Shapes are the task's and
+the design's: responses are not trimmed, so what is stacked changes no bit.
 
 Axes: S replicas, G rollouts, P prompt tokens, T response tokens.
 """

@@ -1,7 +1,8 @@
-"""The algorithm, for a stack of runs that share a design: sample, grade, reward, signal, step, evaluate, record.
+"""The algorithm, for a stack of runs of one design: sample, grade, reward, signal, step, evaluate, record.
 
-Every replica has its own query, seed, weights and optimiser state; none of its numbers depends on the others. No
-reward model, no critic, no reference policy, one step per round: what is not in this file is not done.
+Every replica has its own query, seed, weights and optimiser state; none of its numbers depends on the
+others. No reward model, no critic, no reference policy, one step per round: what is not in this file is not
+done.
 """
 
 from __future__ import annotations
@@ -53,7 +54,11 @@ class Clock:
 
 
 def rewards(
-    design: Design, correct_SG: NDArray[np.bool_], address: Address, items: Sequence[int], base: Sequence[float]
+    design: Design,
+    correct_SG: NDArray[np.bool_],
+    address: Address,
+    items: Sequence[int],
+    base: Sequence[float],
 ) -> NDArray[np.float64]:
     """Rewards of one round, float64 (S, G).
 
@@ -87,7 +92,7 @@ def shared_world(runs: Sequence[Run]) -> LLMWorld:
     return world
 
 
-def run_stack(runs: Sequence[Run], report: Report | None = None) -> list[RunTables]:
+def execute(runs: Sequence[Run], report: Report | None = None) -> list[RunTables]:
     """Train and evaluate a stack of runs; `report` is called with the fraction done.
 
     Raises:

@@ -1,8 +1,9 @@
 """The evaluations of a stack of runs: the training query as training goes on, and the final ones that decide.
 
-Curves: `eval_samples` of the training query at rounds 0, `eval_every`, ..., and at the last; the test set every
-`test_every` rounds if asked for. Final: `final_eval_samples` of the training query and `final_test_samples` of every
-test item after the last round, and the test set once with the base weights. Training never reads any of it.
+Curves: `eval_samples` of the training query at rounds 0, `eval_every`, ..., and at the last; the test set
+every `test_every` rounds if asked for. Final: `final_eval_samples` of the training query and
+`final_test_samples` of every test item after the last round, and the test set once with the base weights.
+Training never reads any of it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""The policy seen from the learner: logits of given responses, with the prompt computed once for all its rollouts.
+"""The policy seen from the learner: logits of given responses, a prompt computed once for all its rollouts.
 
-Differentiable. Sampling, which extends responses token by token, is `llm_runs.engines.torch_engine`; both run the same
-layers (`llm_runs.stacked`).
+Differentiable. Sampling, which extends responses token by token, is `llm_runs.engines.torch_engine`; both
+run the same layers (`llm_runs.stacked`).
 
-Axes: S replicas, Q prompts of a replica, P prompt tokens, G rollouts of a prompt, T response tokens, V vocabulary.
+Axes: S replicas, Q prompts of a replica, P prompt tokens, G rollouts of a prompt, T response tokens, V
+vocabulary.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ def response_logits(
     response_bias = response_bias[:, :, None].expand(S, Q, G, T - 1, P + T - 1)
 
     def split(x_SNHD: Tensor) -> tuple[Tensor, Tensor]:
-        prompt, response = x_SNHD.split((Q * P, Q * G * (T - 1)), dim=1)
-        return prompt.unflatten(1, (Q, P)), response.unflatten(1, (Q, G, T - 1))
+        tail = x_SNHD.shape[2:]
+        prompt, response = x_SNHD[:, : Q * P], x_SNHD[:, Q * P :]
+        return prompt.reshape(S, Q, P, *tail), response.reshape(S, Q, G, T - 1, *tail)
 
     def own(prompt: Tensor, response: Tensor) -> Tensor:
         return torch.cat((prompt[:, :, None].expand(-1, -1, G, -1, -1, -1), response), dim=3)
@@ -60,10 +62,10 @@ def response_logits(
         return torch.cat((prompt.flatten(1, 2), response.flatten(1, 3)), dim=1)
 
     ids = torch.cat((prompts_SQP.flatten(1), inputs.flatten(1)), dim=1)
-    hidden = layers(arch, weights, embed(weights, ids), turn, attend)
+    hidden = layers(arch, weights, embed(arch, weights, ids), turn, attend)
     last = hidden[:, P - 1 : Q * P : P]
     out = logits(arch, weights, torch.cat((last, hidden[:, Q * P :]), dim=1))
-    first, later = out.split((Q, Q * G * (T - 1)), dim=1)
+    first, later = out[:, :Q], out[:, Q:]
     return torch.cat(
-        (first[:, :, None, None].expand(-1, -1, G, -1, -1), later.unflatten(1, (Q, G, T - 1))), dim=3
+        (first[:, :, None, None].expand(-1, -1, G, -1, -1), later.reshape(S, Q, G, T - 1, -1)), dim=3
     )

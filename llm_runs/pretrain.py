@@ -1,10 +1,10 @@
-"""How the shipped base models were made: pretraining of a tiny causal LM from nothing on synthetic arithmetic.
+"""How the base models were made: pretraining of a tiny causal LM from nothing on synthetic arithmetic.
 
-The recipe, stated openly: most of the training is clean; only the last 14% of the steps mix in malformed and wrong
-answers. That late "format flaw" puts base Pass@1 near 1/3 with a wide spread over items, and single-query fine-tuning
-largely repairs it. The recipe was tuned by base Pass@1 alone, never by a fine-tuning result.
-Weights are a function of the recipe on one machine; another BLAS may change their last bits, which is why the weights
-themselves are shipped with their hash.
+The recipe, stated openly: most of the training is clean; only the last 14% of the steps mix in malformed
+and wrong answers. That late "format flaw" puts base Pass@1 near 1/3 with a wide spread over items, and
+single-query fine-tuning largely repairs it. The recipe was tuned by base Pass@1 alone, never by a
+fine-tuning result. Weights are a function of the recipe on one machine; another BLAS may change their last
+bits, which is why the weights themselves are shipped with their hash.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def new_model(architecture: str, recipe: Recipe, vocabulary_size: int) -> PreTra
     config = AutoConfig.for_model(arguments.pop("model_type"), **arguments)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     return model
 
 
@@ -130,7 +130,9 @@ def tensors(task: Arithmetic, examples: list[Example]) -> tuple[torch.Tensor, to
     return torch.tensor(ids), torch.tensor(marks)
 
 
-def fit(architecture: str, recipe: Recipe, task: Arithmetic, progress: Progress | None = None) -> PreTrainedModel:
+def fit(
+    architecture: str, recipe: Recipe, task: Arithmetic, progress: Progress | None = None
+) -> PreTrainedModel:
     """Train a model by the recipe (about 150 s on one core at the shipped size)."""
     import torch
 
@@ -163,14 +165,18 @@ def fit(architecture: str, recipe: Recipe, task: Arithmetic, progress: Progress 
                 progress(step + 1, recipe.steps, loss.item())
     finally:
         torch.set_num_threads(threads)
-    return model.eval()
+    model.train(mode=False)
+    return model
 
 
 def versions() -> dict[str, str]:
     """Versions of what computed the weights."""
     from importlib.metadata import version
 
-    return {"python": platform.python_version(), **{n: version(n) for n in ("numpy", "torch", "transformers")}}
+    return {
+        "python": platform.python_version(),
+        **{n: version(n) for n in ("numpy", "torch", "transformers")},
+    }
 
 
 def sha256(path: Path) -> str:

@@ -1,9 +1,9 @@
-"""Which queries are trained on: chosen by base Pass@1 alone, before any fine-tuning, by a rule without discretion.
+"""Which queries are trained on: chosen by base Pass@1 alone, before fine-tuning, by a fixed rule.
 
-The first `pool` items of the task's pool are sampled `samples` times each from the base model. Items whose observed
-base Pass@1 lies in the asked-for range are eligible. The range is cut into `count` equal parts on the log-odds scale;
-for the middle of each part, from the lowest up, the eligible item with the nearest observed log-odds that is not yet
-taken is chosen (ties: the lower item index).
+The first `pool` items of the task's pool are sampled `samples` times each from the base model. Items whose
+observed base Pass@1 lies in the asked-for range are eligible. The range is cut into `count` equal parts on
+the log-odds scale; for the middle of each part, from the lowest up, the eligible item with the nearest
+observed log-odds that is not yet taken is chosen (ties: the lower item index).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def choose(correct: list[int], samples: int, count: int, low: float, high: float
     free = [i for i, c in enumerate(correct) if low <= c / samples <= high]
     if len(free) < count:
         raise InputError(
-            f"queries: {count} with base Pass@1 in [{low}, {high}] were asked for, but only {len(free)} of the "
-            f"{len(correct)} candidates lie there; widen base_pass_at_1 or enlarge pool"
+            f"queries: {count} with base Pass@1 in [{low}, {high}] were asked for, but only {len(free)} of "
+            f"the {len(correct)} candidates lie there; widen base_pass_at_1 or enlarge pool"
         )
     bottom, top = log_odds(low * samples, samples), log_odds(high * samples, samples)
     chosen: list[int] = []

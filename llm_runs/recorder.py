@@ -1,7 +1,7 @@
 """Rows of the records of a stack of runs, collected as they come up and cut into one set of tables per run.
 
-Tables hold counts and sums under the schemas of `banditrft.records`; what this world does not measure is null. Nothing
-is computed here that is not a record.
+Tables hold counts and sums under the schemas of `banditrft.records`; what this world does not measure is
+null. Nothing is computed here that is not a record.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def eval_rows(
     n: int,
     counts: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> list[Row]:
-    """One row per run of an evaluation: n samples in all, strict and lenient counts (S,); a null item is a whole split."""
+    """One row per run of an evaluation: n samples, strict and lenient counts (S,); a null item is a split."""
     return [
         {
             "seed": seed,

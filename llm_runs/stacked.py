@@ -1,10 +1,12 @@
-"""S language models with different weights as one tensor program: every matrix product carries a replica axis.
+"""S language models with different weights as one tensor program: matrix products carry a replica axis.
 
-The same numbers as transformers' own forward to 1e-5, for Qwen2, Llama and OLMo2; a replica's results are bit-identical
-whatever is stacked beside it, provided the other shapes are equal. This file is the network only: what attends to what
-is given by the caller (`llm_runs.attention`), what is sampled or learned is decided elsewhere.
+The same logits as transformers' own forward to 1e-5 (rounding of large float32 logits aside), for Qwen2,
+Llama and OLMo2; a replica's results are bit-identical whatever is stacked beside it, provided the other
+shapes are equal. This file is the network only: what attends to what is given by the caller
+(`llm_runs.attention`), what is sampled or learned is decided elsewhere.
 
-Axes: S replicas, N tokens of a replica in any arrangement, H heads, D channels of a head, W width, V vocabulary.
+Axes: S replicas, N tokens of a replica in any arrangement, H heads, D channels of a head, W width, V
+vocabulary.
 """
 
 from __future__ import annotations
@@ -13,12 +15,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from llm_runs.architecture import Architecture
 
 Weights = Mapping[str, Tensor]
 """Stacked weights: the tensors of `llm_runs.architecture.pack` with a leading replica axis."""
+
+FOLDS = (("qkv", "norm1"), ("gate_up", "norm2"))
+"""Products of a layer and the normalisation before each, where one stands before."""
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """attend(layer, q, k, v): queries, keys, values (S, N, H, D), rotated, to outputs (S, N, H, D)."""
@@ -35,24 +40,27 @@ def replica(weights: Weights, index: int) -> dict[str, Tensor]:
 
 
 def rotations(arch: Architecture, count: int) -> Tensor:
-    """Rotary factors exp(i position frequency), complex64 (count, D/2), computed as transformers does in float32."""
+    """Rotary factors exp(i position frequency), complex64 (count, D/2), in float32 as transformers does."""
     exponent = torch.arange(0, arch.head_dim, 2, dtype=torch.float32) / arch.head_dim
     frequencies = 1.0 / (arch.rope_theta**exponent)
     angles = torch.arange(count, dtype=torch.float32)[:, None] * frequencies
     return torch.complex(angles.cos(), angles.sin())
 
 
-def embed(weights: Weights, ids_SN: Tensor) -> Tensor:
-    """Token embeddings (S, N, W)."""
+def embed(arch: Architecture, weights: Weights, ids_SN: Tensor) -> Tensor:
+    """Token embeddings (S, N, W); the pad token's is a constant to autograd, as in transformers."""
     table = weights["embed"]
     S, V, W = table.shape
     offsets = torch.arange(S)[:, None] * V
-    return F.embedding(ids_SN + offsets, table.reshape(S * V, W))
+    x = functional.embedding(ids_SN + offsets, table.reshape(S * V, W))
+    if arch.pad is None or not x.requires_grad:
+        return x
+    return x.detach().where((ids_SN == arch.pad)[..., None], x)
 
 
 def logits(arch: Architecture, weights: Weights, x_SNW: Tensor) -> Tensor:
     """Next-token logits (S, N, V) from the last layer's output."""
-    return torch.bmm(_norm(arch, x_SNW, weights["norm"]), weights["head"])
+    return torch.bmm(_norm(arch, x_SNW, weights.get("norm")), weights["head"])
 
 
 def layers(arch: Architecture, weights: Weights, x_SNW: Tensor, turn_SND: Tensor, attend: Attend) -> Tensor:
@@ -73,31 +81,51 @@ def layers(arch: Architecture, weights: Weights, x_SNW: Tensor, turn_SND: Tensor
     HD = arch.heads * arch.head_dim
     turn = turn_SND[:, :, None]
     for i in range(arch.layers):
-        h = x if arch.post_norm else _norm(arch, x, weights[f"{i}.norm1"])
+        h = x if arch.post_norm else _norm(arch, x, weights.get(f"{i}.norm1"))
         if arch.qkv_bias:
             qkv = torch.baddbmm(weights[f"{i}.bias"][:, None], h, weights[f"{i}.qkv"])
         else:
             qkv = torch.bmm(h, weights[f"{i}.qkv"])
-        qk, v = qkv.split((2 * HD, HD), dim=-1)
+        qk, v = qkv[..., : 2 * HD], qkv[..., 2 * HD :]
         if arch.post_norm:
             q, k = qk.chunk(2, dim=-1)
-            qk = torch.cat((_norm(arch, q, weights[f"{i}.q_norm"]), _norm(arch, k, weights[f"{i}.k_norm"])), dim=-1)
+            qk = torch.cat(
+                (_norm(arch, q, weights[f"{i}.q_norm"]), _norm(arch, k, weights[f"{i}.k_norm"])), dim=-1
+            )
         paired = torch.view_as_complex(qk.reshape(S, N, 2 * arch.heads, arch.head_dim // 2, 2))
         turned = torch.view_as_real(paired * turn).reshape(S, N, 2, arch.heads, arch.head_dim)
         q, k = turned.unbind(2)
         a = attend(i, q, k, v.view(S, N, arch.heads, arch.head_dim)).reshape(S, N, HD)
-        x = _residual(arch, x, a, weights[f"{i}.out"], weights[f"{i}.norm1"])
-        h = x if arch.post_norm else _norm(arch, x, weights[f"{i}.norm2"])
+        x = _residual(arch, x, a, weights[f"{i}.out"], weights.get(f"{i}.norm1"))
+        h = x if arch.post_norm else _norm(arch, x, weights.get(f"{i}.norm2"))
         gate, up = torch.bmm(h, weights[f"{i}.gate_up"]).chunk(2, dim=-1)
-        x = _residual(arch, x, F.silu(gate) * up, weights[f"{i}.down"], weights[f"{i}.norm2"])
+        x = _residual(arch, x, functional.silu(gate) * up, weights[f"{i}.down"], weights.get(f"{i}.norm2"))
     return x
 
 
-def _norm(arch: Architecture, x_SNW: Tensor, gain_SW: Tensor) -> Tensor:
-    return F.rms_norm(x_SNW, x_SNW.shape[-1:], eps=arch.eps) * gain_SW[:, None]
+def folded(arch: Architecture, weights: Weights) -> Weights:
+    """The same network with the gains of normalisations merged into the products that follow them.
+
+    Worth it when weights serve many steps, as in sampling. OLMo2, which normalises after its products, is
+    unchanged.
+    """
+    if arch.post_norm:
+        return weights
+    gains = {f"{i}.{product}": f"{i}.{norm}" for i in range(arch.layers) for product, norm in FOLDS}
+    gains["head"] = "norm"
+    merged = {name: gain_free for name, gain_free in weights.items() if name not in gains.values()}
+    return merged | {product: weights[gain][..., None] * weights[product] for product, gain in gains.items()}
 
 
-def _residual(arch: Architecture, x_SNW: Tensor, a_SNK: Tensor, weight_SKW: Tensor, gain_SW: Tensor) -> Tensor:
+def _norm(arch: Architecture, x_SNW: Tensor, gain_SW: Tensor | None) -> Tensor:
+    """Root-mean-square normalisation with an optional gain."""
+    normed = x_SNW * torch.rsqrt(x_SNW.square().mean(-1, keepdim=True) + arch.eps)
+    return normed if gain_SW is None else normed * gain_SW[:, None]
+
+
+def _residual(
+    arch: Architecture, x_SNW: Tensor, a_SNK: Tensor, weight_SKW: Tensor, gain_SW: Tensor | None
+) -> Tensor:
     if arch.post_norm:
         return x_SNW + _norm(arch, torch.bmm(a_SNK, weight_SKW), gain_SW)
     return torch.baddbmm(x_SNW, a_SNK, weight_SKW)

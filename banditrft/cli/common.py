@@ -14,21 +14,12 @@ from banditrft.study import Study, load_study, parse_study
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Shard(click.ParamType):
+def _shard(_context: click.Context, _option: click.Parameter, value: str) -> tuple[int, int]:
     """``i/n``: the i-th of n parts, from 1."""
-
-    name = "i/n"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        """Parse and check the range."""
-        if isinstance(value, tuple):
-            return value
-        index, _, count = str(value).partition("/")
-        if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
-            raise InputError(f"--shard: must be i/n with 1 <= i <= n, got {value}")
-        return int(index), int(count)
+    index, _, count = value.partition("/")
+    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise InputError(f"--shard: must be i/n with 1 <= i <= n, got {value}")
+    return int(index), int(count)
 
 
 def preset_names() -> list[str]:
@@ -63,7 +54,7 @@ def sweep_options(function: F) -> F:
     """Options of the commands that execute runs."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout."),
-        click.option("--shard", type=Shard(), default="1/1", help="Run only the i-th of n parts."),
+        click.option("--shard", metavar="I/N", default="1/1", callback=_shard, help="Run only part i of n."),
         click.option("--workers", type=click.IntRange(min=1), help="Worker processes [default: all cores]."),
         click.option("--dry-run", is_flag=True, help="Say what would run; write nothing."),
         click.option("--missing", is_flag=True, help="List the runs that are not there."),

@@ -5,12 +5,9 @@ from pathlib import Path
 import click
 
 from banditrft.cli.common import find_study, preset_names
-from banditrft.cli.llm import STACK, llm_expand
 from banditrft.cli.report import VERDICTS, verdict_table
 from banditrft.cli.sweep import summary
 from banditrft.errors import InputError
-from banditrft.launch import launch
-from banditrft.runs import expand
 
 
 @click.command(name="reproduce")
@@ -28,22 +25,12 @@ def command(preset: str, runs: Path, workers: int | None) -> int:
     study = find_study(preset)
     root = runs / study.name
     typed = f"banditrft reproduce --preset {preset}"
-    outcomes = [
-        launch(study, expand(study, "sim"), root, sims.execute, workers=workers, command=typed),
-        launch(
-            study,
-            llm_expand(study, root, write=True),
-            root,
-            llm_runs.execute,
-            reevaluate=llm_runs.evaluate_checkpoint,
-            size=STACK,
-            workers=workers,
-            command=typed,
-        ),
-    ]
-    for kind, outcome in zip(("simulated", "LLM"), outcomes, strict=True):
+    failed = False
+    for kind, run in (("simulated", sims.run), ("language model", llm_runs.run)):
+        outcome = run(study, runs, workers=workers, command=typed)
         click.echo(f"{kind}: {summary(outcome, root)}")
-    if any(outcome.failed for outcome in outcomes):
+        failed = failed or bool(outcome.failed)
+    if failed:
         return 1
     page = analysis.report(root, root)
     click.echo(verdict_table(page.with_name(VERDICTS)))

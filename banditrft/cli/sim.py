@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from banditrft.cli.common import find_study, study_argument, sweep_options
-from banditrft.cli.sweep import sweep
+from banditrft.cli.sweep import execute, look, looks
 from banditrft.runs import expand
 
 
@@ -15,15 +15,9 @@ from banditrft.runs import expand
 @sweep_options
 def command(study: str, runs: Path, **options: Any) -> int:
     """Run the simulated worlds of STUDY (a file or a preset); only what is missing."""
+    resolved = find_study(study)
+    if looks(options):
+        return look(resolved, expand(resolved, "sim"), runs / resolved.name, options)
     import sims
 
-    resolved = find_study(study)
-    outcome = sweep(
-        resolved,
-        expand(resolved, "sim"),
-        runs / resolved.name,
-        sims.execute,
-        options,
-        command=f"banditrft sim {study}",
-    )
-    return int(bool(outcome and outcome.failed))
+    return execute(resolved, runs, sims.run, options, f"banditrft sim {study}")

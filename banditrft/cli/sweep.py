@@ -1,6 +1,6 @@
 """What `sim` and `llm` have in common: list, preview or launch the runs of one kind of world."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import click
 
 from banditrft.catalog import Status, status
 from banditrft.cli.common import print_json
-from banditrft.launch import Execute, Outcome, Reevaluate, in_shard, launch
+from banditrft.launch import Outcome, in_shard
 from banditrft.runs import Run
 from banditrft.study import Study
 
@@ -41,41 +41,32 @@ def preview(study: Study, state: Status, *, as_json: bool) -> None:
         click.echo("\n".join(f"{key.replace('_', ' '):18} {number}" for key, number in value.items()))
 
 
-def sweep(
-    study: Study,
-    runs: Sequence[Run],
-    root: Path,
-    execute: Execute,
-    options: dict[str, Any],
-    *,
-    reevaluate: Reevaluate | None = None,
-    size: int = 1,
-    command: str = "",
-) -> Outcome | None:
-    """List, preview or launch, as the command's options say; None when nothing was launched."""
+def looks(options: dict[str, Any]) -> bool:
+    """Whether the options ask to look only."""
+    return bool(options["list_"] or options["missing"] or options["dry_run"])
+
+
+def look(study: Study, runs: Sequence[Run], root: Path, options: dict[str, Any]) -> int:
+    """List or preview the runs of this shard, writing nothing."""
     mine = in_shard(runs, options["shard"])
-    if options["list_"] or options["missing"]:
-        listing(status(root, mine), mine, only_missing=options["missing"], as_json=options["as_json"])
-        return None
+    state = status(root, mine)
     if options["dry_run"]:
-        preview(study, status(root, mine), as_json=options["as_json"])
-        return None
-    outcome = launch(
-        study,
-        runs,
-        root,
-        execute,
-        reevaluate=reevaluate,
-        size=size,
-        workers=options["workers"],
-        shard=options["shard"],
-        command=command,
-    )
-    if options["as_json"]:
-        print_json({"study": study.name, "runs": str(root), **vars(outcome)})
+        preview(study, state, as_json=options["as_json"])
     else:
-        click.echo(summary(outcome, root))
-    return outcome
+        listing(state, mine, only_missing=options["missing"], as_json=options["as_json"])
+    return 0
+
+
+def execute(
+    study: Study, folder: Path, run: Callable[..., Outcome], options: dict[str, Any], typed: str
+) -> int:
+    """Run what is missing and say what was done; exit code 1 when a job failed."""
+    outcome = run(study, folder, workers=options["workers"], shard=options["shard"], command=typed)
+    if options["as_json"]:
+        print_json({"study": study.name, "runs": str(folder / study.name), **vars(outcome)})
+    else:
+        click.echo(summary(outcome, folder / study.name))
+    return int(bool(outcome.failed))
 
 
 def summary(outcome: Outcome, root: Path) -> str:

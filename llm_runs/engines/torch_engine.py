@@ -1,9 +1,11 @@
-"""The torch sampler: draws responses of S stacked replicas by inverse CDF, with a static cache of keys and values.
+"""The torch sampler: draws responses of S stacked replicas, with a static cache of keys and values.
 
-A token is a function of its replica's weights, its prompt and its own uniform number; nothing else that is sampled in
-the same call changes a bit of it. Shapes follow from the task and the design alone. No gradients, no grading.
+A token is a function of its replica's weights, its prompt and its own uniform number; nothing else that is
+sampled in the same call changes a bit of it. Shapes follow from the task and the design alone. No
+gradients, no grading.
 
-Axes: S replicas, Q prompts of a replica, P prompt tokens, G rollouts of a prompt, T response tokens, R = Q G rows.
+Axes: S replicas, Q prompts of a replica, P prompt tokens, G rollouts of a prompt, T response tokens, R = Q
+G rows.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from torch import Tensor
 
 from llm_runs import attention as att
 from llm_runs.architecture import Architecture
-from llm_runs.stacked import Weights, embed, layers, logits, rotations
+from llm_runs.stacked import Weights, embed, folded, layers, logits, rotations
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Samples:
     Attributes:
         tokens_SQGT: int64; `<eos>` closes a response, `<pad>` fills the rest.
         lengths_SQG: int64, tokens of each response with its `<eos>`; T if it never ended.
-        logprobs_SQGT: float32 log-probability (nats) of each token at the sampling temperature, 0 after the end.
+        logprobs_SQGT: Log-probability (nats) of each token at the sampling temperature, 0 after the
+            end.
     """
 
     tokens_SQGT: Tensor
@@ -36,23 +39,26 @@ class Samples:
 class _Cache:
     """Keys and values of all rows: per layer two tensors (S R H, P + T, D)."""
 
-    def __init__(self, arch: Architecture, S: int, Q: int, G: int, P: int, T: int) -> None:
+    def __init__(
+        self, arch: Architecture, S: int, Q: int, G: int, P: int, T: int, dtype: torch.dtype
+    ) -> None:
         self.shape = (S, Q, G, arch.heads)
         rows = S * Q * G * arch.heads
-        self.keys = [torch.empty(rows, P + T, arch.head_dim) for _ in range(arch.layers)]
-        self.values = [torch.empty(rows, P + T, arch.head_dim) for _ in range(arch.layers)]
+        self.keys = [torch.empty(rows, P + T, arch.head_dim, dtype=dtype) for _ in range(arch.layers)]
+        self.values = [torch.empty(rows, P + T, arch.head_dim, dtype=dtype) for _ in range(arch.layers)]
 
     def put_prompt(self, layer: int, k_SQPHD: Tensor, v_SQPHD: Tensor) -> None:
         """Store a prompt's keys and values for each of its rollouts."""
-        P = k_SQPHD.shape[2]
+        P, D = k_SQPHD.shape[2], k_SQPHD.shape[4]
         for cache, x in ((self.keys, k_SQPHD), (self.values, v_SQPHD)):
-            by_row = cache[layer].unflatten(0, self.shape)
+            by_row = cache[layer].view(*self.shape, -1, D)
             by_row[..., :P, :] = x.transpose(2, 3)[:, :, None]
 
     def put(self, layer: int, at: int, k_SRHD: Tensor, v_SRHD: Tensor) -> tuple[Tensor, Tensor]:
         """Store one token of every row; return all keys and values so far."""
-        self.keys[layer][:, at] = k_SRHD.flatten(0, 2)
-        self.values[layer][:, at] = v_SRHD.flatten(0, 2)
+        S, Q, G, H = self.shape
+        for cache, x in ((self.keys, k_SRHD), (self.values, v_SRHD)):
+            cache[layer].view(S, Q * G, H, -1, x.shape[-1])[..., at, :] = x
         return self.keys[layer][:, : at + 1], self.values[layer][:, : at + 1]
 
 
@@ -65,11 +71,11 @@ def draw(logits_SRV: Tensor, uniforms_SR: Tensor, temperature: float) -> tuple[T
         temperature: Positive.
 
     Returns:
-        Tokens int64 (S, R): the smallest index whose cumulative probability exceeds the uniform number; and their
-        log-probabilities float32 (S, R), nats.
+        Tokens int64 (S, R): the smallest index whose cumulative probability exceeds the uniform number; and
+        their log-probabilities (S, R), nats.
     """
     logp = torch.log_softmax(logits_SRV / temperature, dim=-1)
-    cdf = logp.double().exp_().cumsum_(-1)
+    cdf = logp.double().exp().cumsum_(-1)
     tokens = (cdf[..., :-1] <= uniforms_SR[..., None] * cdf[..., -1:]).sum(-1)
     return tokens, logp.gather(-1, tokens[..., None])[..., 0]
 
@@ -98,28 +104,31 @@ def sample(
         eos: Token that ends a response; -1 for none.
         pad: Token that fills up after the end.
     """
+    weights = folded(arch, weights)
     S, Q, P = prompts_SQP.shape
     G, T = uniforms_SQGT.shape[2:]
     R, H, D = Q * G, arch.heads, arch.head_dim
     turns = rotations(arch, P + T)
-    cache = _Cache(arch, S, Q, G, P, T)
+    dtype = weights["embed"].dtype
+    cache = _Cache(arch, S, Q, G, P, T, dtype)
     prompt_bias = att.prompt_bias(pads_SQ, P)
 
     def prefill(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q, k, v = (x.unflatten(1, (Q, P)) for x in (q, k, v))
+        q, k, v = (x.reshape(S, Q, P, H, D) for x in (q, k, v))
         cache.put_prompt(layer, k, v)
         return att.attention(q, k, v, prompt_bias).flatten(1, 2)
 
     positions = att.prompt_positions(pads_SQ, P).flatten(1)
-    hidden = layers(arch, weights, embed(weights, prompts_SQP.flatten(1)), turns[positions], prefill)
+    hidden = layers(arch, weights, embed(arch, weights, prompts_SQP.flatten(1)), turns[positions], prefill)
     first = logits(arch, weights, hidden[:, P - 1 :: P])
     current = first[:, :, None].expand(S, Q, G, -1).flatten(1, 2)
 
     uniforms = uniforms_SQGT.flatten(1, 2)
     starts = (P - pads_SQ)[..., None].expand(S, Q, G).flatten(1)
-    bias = att.response_bias(pads_SQ, P, T)[:, :, -1, None, None].expand(S, Q, G, H, P + T).reshape(-1, 1, P + T)
+    last = att.response_bias(pads_SQ, P, T)[:, :, -1].to(dtype)
+    bias = last[:, :, None, None].expand(S, Q, G, H, P + T).reshape(-1, 1, P + T)
     tokens = torch.full((S, R, T), pad)
-    logprobs = torch.zeros(S, R, T)
+    logprobs = torch.zeros(S, R, T, dtype=dtype)
     alive = torch.ones(S, R, dtype=torch.bool)
     lengths = torch.zeros(S, R, dtype=torch.int64)
     at = P
@@ -138,6 +147,6 @@ def sample(
         if t == T - 1 or not alive.any():
             break
         at = P + t
-        hidden = layers(arch, weights, embed(weights, tokens[..., t]), turns[starts + t], decode)
+        hidden = layers(arch, weights, embed(arch, weights, tokens[..., t]), turns[starts + t], decode)
         current = logits(arch, weights, hidden)
-    return Samples(*(x.unflatten(1, (Q, G)) for x in (tokens, lengths, logprobs)))
+    return Samples(tokens.view(S, Q, G, T), lengths.view(S, Q, G), logprobs.view(S, Q, G, T))

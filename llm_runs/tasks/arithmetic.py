@@ -1,4 +1,4 @@
-"""Integer arithmetic in 20 characters: `12+7-3=?` is answered by `#16`, possibly after a line of work such as `19-3#16`.
+"""Integer arithmetic in 20 characters: `12+7-3=?` is answered by `#16`, or after work by `19-3#16`.
 
 Item space. Six families, each a full grid of operands (no prompt occurs twice):
 
@@ -9,10 +9,10 @@ Item space. Six families, each a full grid of operands (no prompt occurs twice):
     three-digit a+b     a, b in 100..999                810,000
     product     a*b     a in 2..9,     b in 2..49           384
 
-Index `i` belongs to family `i % 6` at position `j = i // 6`; the grid cell at position `j` is `(j * s + s // 2) % n`,
-where `n` is the family's size and `s` the smallest integer above `.618 n` that is coprime to `n` (so that positions
-are a permutation of cells, spread evenly). An index is valid iff `j < n`.
-Sets. Of each family the first 20% of positions are "test", the next 20% "pool", the rest "pretrain": three disjoint
+Index `i` belongs to family `i % 6` at position `j = i // 6`; the grid cell at position `j` is `(j * s + s
+// 2) % n`, where `n` is the family's size and `s` the smallest integer above `.618 n` that is coprime to
+`n` (so that positions are a permutation of cells, spread evenly). An index is valid iff `j < n`. Sets. Of
+each family the first 20% of positions are "test", the next 20% "pool", the rest "pretrain": three disjoint
 sets of prompts by construction (a+b and b+a are different prompts).
 """
 
@@ -34,7 +34,7 @@ HELD_OUT = 0.2
 
 @dataclass(frozen=True)
 class Problem:
-    """A prompt, its answer and the work that leads to it (`work + "#" + answer` is the long form of a response)."""
+    """A prompt, its answer and the work that may stand before it in a response (`work#answer`)."""
 
     prompt: str
     answer: int
@@ -161,15 +161,19 @@ class Arithmetic(Task):
         return next(split for split in SPLITS if position in family.span(split))
 
     def indices(self, split: str, count: int) -> list[int]:
-        """The first `count` item indices of a set, families in turn (a family that has run out is passed over)."""
+        """The first `count` item indices of a set, families in turn (passing over one that has run out)."""
         if split not in SPLITS:
             raise InputError(f"split {split!r}: unknown; task {self.name!r} has {', '.join(SPLITS)}")
         spans = [family.span(split) for family in FAMILIES]
         if count > sum(map(len, spans)):
-            raise InputError(f"{split} items: task {self.name!r} holds {sum(map(len, spans))}, {count} were asked for")
+            raise InputError(
+                f"{split} items: task {self.name!r} holds {sum(map(len, spans))}, {count} were asked for"
+            )
         chosen: list[int] = []
         turn = 0
         while len(chosen) < count:
-            chosen += [s[turn] * len(FAMILIES) + f for f, s in enumerate(spans) if turn < len(s)][: count - len(chosen)]
+            chosen += [s[turn] * len(FAMILIES) + f for f, s in enumerate(spans) if turn < len(s)][
+                : count - len(chosen)
+            ]
             turn += 1
         return chosen

@@ -1,7 +1,7 @@
 """What a task is: numbered items with a prompt and a known answer, cut once and for all into disjoint sets.
 
-A task fixes every tensor shape of the LLM world (`prompt_max`, `max_new`), so that shapes never depend on what happens
-to share a batch. It knows nothing of models, rewards or learning.
+A task fixes every tensor shape of the LLM world (`prompt_max`, `max_new`), so that shapes never depend on
+what happens to share a batch. It knows nothing of models, rewards or learning.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from llm_runs.tasks.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Item:
-    """One problem: its index in the task's item space, the prompt, the answer (digits) and the family it belongs to."""
+    """One problem: its index in the task's item space, prompt, answer (digits) and family."""
 
     index: int
     prompt: str
@@ -26,8 +26,9 @@ class Item:
 class Task(ABC):
     """A deterministic map from item index to problem, with three disjoint sets of items.
 
-    The sets are disjoint as sets of *prompts*: different indices have different prompts, and every index belongs to
-    exactly one of "pretrain", "pool" (training queries are selected from it) and "test" (held out).
+    The sets are disjoint as sets of *prompts*: different indices have different prompts, and every index
+    belongs to exactly one of "pretrain", "pool" (training queries are selected from it) and "test" (held
+    out).
     """
 
     name: ClassVar[str]

@@ -1,7 +1,7 @@
 """Characters as tokens: the map between text and the integers that a language model reads.
 
-One character is one token; `pad` fills shapes up and `eos` ends a response. This is not a general tokenizer: text with a
-character outside the vocabulary is an error, never an unknown token.
+One character is one token; `pad` fills shapes up and `eos` ends a response. This is not a general
+tokenizer: text with a character outside the vocabulary is an error, never an unknown token.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Vocabulary:
             raise InputError(f"text {text!r}: character {error.args[0]!r} is not in the vocabulary") from None
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of the ids before the first `<eos>`; a sampled `<pad>` is spelled out, so that it spoils an answer."""
+        """Text of the ids before the first `<eos>`; a sampled `<pad>` is spelled out: it spoils an answer."""
         characters: list[str] = []
         for i in ids:
             if i == self.eos:

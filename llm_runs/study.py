@@ -1,0 +1,79 @@
+"""The language-model worlds of a study, resolved, run and recorded: `llm_runs.run`."""
+
+from pathlib import Path
+
+from banditrft.catalog import read_queries, write_queries
+from banditrft.launch import Outcome, launch
+from banditrft.runs import Run, WorldQueries, expand, queries_key
+from banditrft.study import Study
+from banditrft.worlds import LLMWorld
+from llm_runs.base_models import check_model
+from llm_runs.checkpoint import evaluate_checkpoint
+from llm_runs.loop import execute
+from llm_runs.queries import resolve_queries
+
+STACK = 8
+"""Replicas trained as one tensor program; it changes no number."""
+
+
+def resolve(study: Study, root: Path, *, write: bool) -> dict[str, WorldQueries]:
+    """Queries of every language-model world: kept ones where the settings are the same, else new ones.
+
+    Args:
+        study: A resolved study.
+        root: The study's folder.
+        write: Whether to keep new ones in queries.json.
+
+    Raises:
+        InputError: A model or task is unknown, or the pool lacks such queries.
+    """
+    worlds = [w for w in study.worlds("llm") if isinstance(w, LLMWorld)]
+    for world in worlds:
+        check_model(world.model)
+    known = read_queries(root)
+    resolved = dict(known)
+    for world in worlds:
+        kept = known.get(world.name)
+        if kept is None or kept.key != queries_key(world, study.root_seed):
+            resolved[world.name] = resolve_queries(world, study.root_seed)
+    if write and resolved != known:
+        write_queries(root, resolved)
+    return resolved
+
+
+def expand_study(study: Study, root: Path, *, write: bool) -> list[Run]:
+    """Runs of the study's language-model worlds; none when it has no such world."""
+    if not study.worlds("llm"):
+        return []
+    return expand(study, "llm", resolve(study, root, write=write))
+
+
+def run(
+    study: Study,
+    folder: Path = Path("runs"),
+    *,
+    workers: int | None = None,
+    shard: tuple[int, int] = (1, 1),
+    command: str = "llm_runs.run",
+) -> Outcome:
+    """Run what is missing of a study's language-model worlds.
+
+    Args:
+        study: A resolved study.
+        folder: Folder of all records; the study's are in its subfolder of the study's name.
+        workers: Worker processes; all cores by default.
+        shard: Run only part i of n, (i, n).
+        command: What the user typed, for provenance.
+    """
+    root = folder / study.name
+    return launch(
+        study,
+        expand_study(study, root, write=True),
+        root,
+        execute,
+        reevaluate=evaluate_checkpoint,
+        size=STACK,
+        workers=workers,
+        shard=shard,
+        command=command,
+    )

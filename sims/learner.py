@@ -1,0 +1,135 @@
+"""What the compiled kernels need to know of a design: a table of signals, a step, a placebo rate.
+
+Signals come from `banditrft.signals.table`, so that the simulator never defines one of its own.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from banditrft.design import Design
+from banditrft.errors import InputError
+from banditrft.rewards import placebo_rate, reward_values
+from banditrft.signals import table
+
+LARGEST_STEP = 100.0
+"""Largest change of one logit in one round, in nats, that the simulator's weights can follow."""
+ROUNDING = 1e-14
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A learner of two-valued rewards.
+
+    Attributes:
+        table_S2: Signal of a rollout with the low (column 0) or high (column 1) reward by the number of high
+            rewards in its group, (G + 1, 2).
+        learning_rate: Step size, eta.
+        optimizer: "sgd" or "adam" (torch semantics).
+        betas: Adam's decay rates.
+        adam_eps: Adam's eps.
+        placebo: Probability of a high reward that ignores the answer; None where rewards follow it.
+    """
+
+    table_S2: NDArray[np.float64]
+    learning_rate: float
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    betas: tuple[float, float] = (0.9, 0.999)
+    adam_eps: float = 1e-8
+    placebo: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.table_S2.ndim != 2 or self.table_S2.shape[0] < 2 or self.table_S2.shape[1] != 2:
+            raise InputError(f"table: must be (G + 1, 2) with G >= 1, got shape {self.table_S2.shape}")
+        if not np.isfinite(self.table_S2).all():
+            raise InputError("table: signals must be finite")
+        if not 0 < self.learning_rate < np.inf:
+            raise InputError(f"learning_rate: must be positive and finite, got {self.learning_rate}")
+        if self.placebo is not None and not 0 <= self.placebo <= 1:
+            raise InputError(f"rate: must lie in [0, 1], got {self.placebo}")
+        if self.adam and not self.adam_eps > 0:
+            raise InputError(
+                "adam_eps: must be positive in a simulated world, where an arm may have no gradient at all "
+                f"and its step would be 0/0; got {self.adam_eps}"
+            )
+        if self.largest_step() > LARGEST_STEP:
+            raise InputError(
+                f"learning_rate: one round must change no logit by more than {LARGEST_STEP:g} nats, "
+                f"got up to {self.largest_step():.4g} at learning_rate = {self.learning_rate:g}"
+            )
+
+    @classmethod
+    def from_design(cls, design: Design, base: float) -> Self:
+        """The learner of a design.
+
+        Args:
+            design: One that `banditrft.worlds.check_supported` lets a simulated world run.
+            base: Base Pass@1, the placebo's default rate.
+
+        Raises:
+            InputError: The step is larger than the simulator's weights can follow, or adam_eps is 0.
+        """
+        if design.optimizer == "adamw":
+            raise InputError("optimizer: a simulated world runs 'sgd' | 'adam', got 'adamw'")
+        return cls(
+            table_S2=table(design),
+            learning_rate=design.learning_rate,
+            optimizer=design.optimizer,
+            betas=design.betas,
+            adam_eps=design.adam_eps,
+            placebo=placebo_rate(design, base) if design.reward == "random" else None,
+        )
+
+    @property
+    def adam(self) -> bool:
+        """Whether gradients pass through Adam."""
+        return self.optimizer == "adam"
+
+    @property
+    def G(self) -> int:
+        """Rollouts in a round."""
+        return len(self.table_S2) - 1
+
+    def signals_S2(self) -> NDArray[np.float64]:
+        """The table, with rounding residue (a deviation from the mean that should be 0) set to 0."""
+        scale = np.abs(self.table_S2).max()
+        return np.where(np.abs(self.table_S2) <= ROUNDING * scale, 0.0, self.table_S2)
+
+    def moments_S(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and (population) variance of a group's signals by its number of high rewards, (G + 1,)."""
+        table_S2, G = self.signals_S2(), self.G
+        high_S = np.arange(G + 1)
+        mean_S = (high_S * table_S2[:, 1] + (G - high_S) * table_S2[:, 0]) / G
+        mean_S[np.abs(mean_S) <= ROUNDING * np.abs(table_S2).max()] = 0.0
+        square_S = (high_S * table_S2[:, 1] ** 2 + (G - high_S) * table_S2[:, 0] ** 2) / G
+        return mean_S, np.maximum(square_S - mean_S**2, 0.0)
+
+    def largest_step(self) -> float:
+        """A bound on the change of one logit in one round, in nats.
+
+        Under Adam by Cauchy-Schwarz: |m_hat|/sqrt(v_hat) is at most that of gradients proportional to
+        (beta1/beta2)^age, over as many rounds as it takes to converge.
+        """
+        if not self.adam:
+            return float(self.learning_rate * np.abs(self.table_S2).max())
+        b1, b2 = self.betas
+        if b1 > 0 and b1 * b1 >= b2:
+            raise InputError(f"betas: beta1^2 must be below beta2, or steps have no bound; got {self.betas}")
+        t = np.arange(1, 10_001)
+        ratio = b1 * b1 / b2 if b1 > 0 else 0.0
+        squares = (1 - ratio**t) / (1 - ratio)
+        bound = (1 - b1) / (1 - b1**t) * np.sqrt((1 - b2**t) / (1 - b2) * squares)
+        return float(self.learning_rate * bound.max())
+
+    @property
+    def betas_eps(self) -> NDArray[np.float64]:
+        """beta1, beta2, eps as one array."""
+        return np.array([*self.betas, self.adam_eps])
+
+
+def reward_sums(design: Design, high: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Sum of the rewards the learner saw, by the number of high ones in groups of ``design.rollouts``."""
+    low_value, high_value = reward_values(design)
+    return high * high_value + (design.rollouts - high) * low_value

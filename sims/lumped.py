@@ -1,0 +1,173 @@
+"""The exact softmax bandit, up to 1e12 arms a class at the price of those that were reinforced (theory §1).
+
+Not an approximation. Arms of one class start with equal logits and have equal reward laws; until an arm
+itself receives a non-zero signal its gradient -mean(s) pi_b is that of every such arm of its class, under SGD
+and under Adam, whose moments are per coordinate. So those arms share one slot: a logit, moments, a count.
+
+Which arm a pull met matters only if the pull carries a signal, and signals are known only after the whole
+group is drawn. This is still exact: within a class rewards are independent of *which* arm was pulled, and
+signals are functions of the round's rewards, so given slots, rewards and signals the arms are independent and
+uniform on their lumps, pull by pull. The kernel therefore draws slots and rewards of all G pulls from the
+round's policy first, then names the arms of the pulls with a signal only. A lump of n arms at the start of
+the round, j of which have been named since, repeats one of those j with probability j/n and otherwise gives
+up a new arm with a copy of its state. An arm pulled without a signal stays exchangeable with its class.
+
+Weights are unnormalised probabilities: a step d of a logit multiplies a weight by e^d. Double precision
+throughout; a weight below about e^-650 of the total counts as zero (its arm could never be drawn).
+State and time per round grow with (classes) + (arms ever reinforced), never with the number of arms.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from banditrft.errors import InputError
+from banditrft.worlds import LumpedWorld
+from sims.learner import Learner
+from sims.lumped_kernel import PULLS_AHEAD, Pulls, run_replicates
+from sims.slots import allocate
+
+NO_TARGET = 2.0
+
+
+@dataclass(frozen=True)
+class Bandit:
+    """Classes of interchangeable arms.
+
+    Attributes:
+        arms_C: Arms in each class, whole numbers from 1 to 2**53.
+        mass_C: Initial probability of each class; sums to 1.
+        reward_C: P(correct) of a pull, in [0, 1]; 0 and 1 are deterministic.
+    """
+
+    arms_C: NDArray[np.float64]
+    mass_C: NDArray[np.float64]
+    reward_C: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        arms, mass, reward = self.arms_C, self.mass_C, self.reward_C
+        if not (arms.ndim == 1 and arms.shape == mass.shape == reward.shape and len(arms) > 0):
+            raise InputError("classes: arms, mass and reward must be equally long and not empty")
+        if not ((arms >= 1) & (arms <= 2.0**53) & (arms == np.floor(arms))).all():
+            raise InputError(f"arms: must be whole numbers of at least 1, got {arms.tolist()}")
+        if not ((mass > 0) & (mass <= 1)).all() or abs(mass.sum() - 1) > 1e-9:
+            raise InputError(f"mass: must be positive and sum to 1, got {mass.tolist()}")
+        if not ((reward >= 0) & (reward <= 1)).all():
+            raise InputError(f"reward: must lie in [0, 1], got {reward.tolist()}")
+
+    @classmethod
+    def of(cls, arms: Sequence[float], mass: Sequence[float], reward: Sequence[float]) -> Self:
+        """From plain sequences, one entry per class."""
+        return cls(np.asarray(arms, float), np.asarray(mass, float), np.asarray(reward, float))
+
+    @classmethod
+    def from_world(cls, world: LumpedWorld) -> Self:
+        """From a study's world."""
+        arms_C = np.array([c.arms for c in world.classes], float)
+        logits_C = np.array(world.initial_logits()) + np.log(arms_C)
+        mass_C = np.exp(logits_C - logits_C.max())
+        return cls(arms_C, mass_C / mass_C.sum(), np.array([c.reward for c in world.classes], float))
+
+    @property
+    def base_pass_at_1(self) -> float:
+        """Success probability before the first round."""
+        return float(self.mass_C @ self.reward_C)
+
+
+@dataclass(frozen=True)
+class LumpedPaths:
+    """What R replicates did.
+
+    Attributes:
+        p_RE: Exact Pass@1, sum of pi_b P(correct | b), after each evaluation round.
+        high_RT: Number of high rewards the learner saw in each round.
+        correct_RT: Number of correct pulls in each round (differs from `high_RT` under a placebo).
+        hit_R: First round after which p >= target, 0 for the start; -1 if never, or without a target.
+        slots_R: Slots in use at the end: classes plus arms that ever received a signal.
+    """
+
+    p_RE: NDArray[np.float64]
+    high_RT: NDArray[np.int32]
+    correct_RT: NDArray[np.int32]
+    hit_R: NDArray[np.int64]
+    slots_R: NDArray[np.int64]
+
+
+def simulate(
+    bandit: Bandit,
+    learner: Learner,
+    *,
+    root_seed: int,
+    seeds: Sequence[int] | NDArray[np.int64],
+    rounds: int,
+    eval_rounds: Sequence[int] | NDArray[np.int64] = (),
+    target: float | None = None,
+) -> LumpedPaths:
+    """Run one replicate per seed on one core.
+
+    Args:
+        bandit: The arms.
+        learner: Signals, optimiser, step.
+        root_seed: First part of the key of every random number, in [0, 2**63).
+        seeds: One per replicate; a replicate depends on its own seed alone.
+        rounds: Rounds T, at least 0.
+        eval_rounds: Rising rounds in 0..T after which p is recorded.
+        target: Pass@1 in (0, 1] whose first passage is timed.
+
+    Raises:
+        InputError: An argument is outside its range.
+    """
+    seeds_R, eval_E = np.asarray(seeds, np.int64), np.asarray(eval_rounds, np.int64)
+    if not 0 <= rounds < 2**31 or root_seed < 0 or (seeds_R < 0).any():
+        raise InputError(f"rounds, root_seed, seeds: must be at least 0, got rounds = {rounds}")
+    if len(eval_E) and (eval_E[0] < 0 or eval_E[-1] > rounds or (np.diff(eval_E) <= 0).any()):
+        raise InputError(f"eval_rounds: must rise strictly within 0..{rounds}, got {eval_E.tolist()}")
+    if target is not None and not 0 < target <= 1:
+        raise InputError(f"target: must lie in (0, 1], got {target}")
+    R, C, G = len(seeds_R), len(bandit.arms_C), learner.G
+    reachable = min(float(rounds) * G, bandit.arms_C.sum())
+    table_S2, mean_S = learner.signals_S2(), learner.moments_S()[0]
+    push_S2 = np.exp(table_S2 * (learner.learning_rate / G)) if not learner.adam else np.ones_like(table_S2)
+    pulls = Pulls(
+        u_P4=np.empty((max(1, PULLS_AHEAD // G) * G, 4)),
+        slot_G=np.zeros(G, np.int64),
+        high_G=np.zeros(G, np.int64),
+        born_G=np.zeros(G, np.int64),
+        parent_G=np.zeros(G, np.int64),
+        gone_C=np.zeros(C, np.int64),
+    )
+    paths = LumpedPaths(
+        p_RE=np.empty((R, len(eval_E))),
+        high_RT=np.empty((R, rounds), np.int32),
+        correct_RT=np.empty((R, rounds), np.int32),
+        hit_R=np.empty(R, np.int64),
+        slots_R=np.empty(R, np.int64),
+    )
+    run_replicates(
+        root_seed,
+        seeds_R,
+        rounds,
+        allocate(C + int(reachable), learner.adam),
+        pulls,
+        bandit.arms_C,
+        bandit.mass_C / bandit.arms_C,
+        bandit.reward_C,
+        table_S2,
+        mean_S,
+        push_S2,
+        learner.learning_rate,
+        learner.adam,
+        learner.betas_eps,
+        -1.0 if learner.placebo is None else learner.placebo,
+        NO_TARGET if target is None else target,
+        eval_E,
+        paths.high_RT,
+        paths.correct_RT,
+        paths.p_RE,
+        paths.hit_R,
+        paths.slots_R,
+    )
+    return paths

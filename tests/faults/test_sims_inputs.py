@@ -1,0 +1,96 @@
+"""Bad input to the simulator: one clear error that names the field, and nothing else."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import sims
+from banditrft.design import Design, Evaluation
+from banditrft.errors import InputError
+from banditrft.runs import Run
+from banditrft.worlds import ContextualWorld, LLMWorld, LumpedWorld, WorldSettings
+from sims import contextual, lumped
+from sims.learner import Learner
+
+RAW = np.array([[0.0, 0.0], [0.0, 1.0]])
+BANDIT = lumped.Bandit.of([1, 9], [0.1, 0.9], [1, 0])
+WORLD = LumpedWorld.model_validate(
+    {
+        "seeds": 4,
+        "classes": [{"name": "a", "mass": 0.5, "reward": 1.0}, {"name": "b", "mass": 0.5, "reward": 0.0}],
+    }
+)
+
+
+def simulate(**changed: object) -> lumped.LumpedPaths:
+    arguments: dict[str, object] = {"root_seed": 0, "seeds": [0], "rounds": 5, **changed}
+    return lumped.simulate(BANDIT, Learner(RAW, 1.0), **arguments)  # type: ignore[arg-type]
+
+
+def execute(world: WorldSettings = WORLD, **design: object) -> None:
+    made = Design(**{"rounds": 3, "learning_rate": 0.1, **design})  # type: ignore[arg-type]
+    sims.execute(Run("id", world, "c", made, Evaluation(), 0, range(2)))
+
+
+BAD: dict[str, tuple[str, Callable[[], object]]] = {
+    "mass above one": ("mass", lambda: lumped.Bandit.of([1, 1], [0.7, 0.7], [1, 0])),
+    "no arms": ("arms", lambda: lumped.Bandit.of([0, 1], [0.5, 0.5], [1, 0])),
+    "part of an arm": ("arms", lambda: lumped.Bandit.of([1.5, 1], [0.5, 0.5], [1, 0])),
+    "reward above one": ("reward", lambda: lumped.Bandit.of([1, 1], [0.5, 0.5], [2, 0])),
+    "unequal lengths": ("classes", lambda: lumped.Bandit.of([1, 1], [0.5, 0.5], [1])),
+    "no classes": ("classes", lambda: lumped.Bandit.of([], [], [])),
+    "negative rounds": ("rounds", lambda: simulate(rounds=-1)),
+    "negative seed": ("seeds", lambda: simulate(seeds=[-1])),
+    "eval after the end": ("eval_rounds", lambda: simulate(eval_rounds=[0, 6])),
+    "evals not rising": ("eval_rounds", lambda: simulate(eval_rounds=[3, 3])),
+    "target above one": ("target", lambda: simulate(target=1.5)),
+    "table shape": ("table", lambda: Learner(np.zeros((3, 3)), 1.0)),
+    "no step": ("learning_rate", lambda: Learner(RAW, 0.0)),
+    "huge step": ("learning_rate", lambda: Learner(RAW, 1e3)),
+    "huge Adam step": ("learning_rate", lambda: Learner(RAW, 1e3, "adam")),
+    "no eps": ("adam_eps", lambda: Learner(RAW, 0.1, "adam", adam_eps=0.0)),
+    "unbounded betas": ("betas", lambda: Learner(RAW, 0.1, "adam", betas=(0.99, 0.9))),
+    "placebo rate": ("rate", lambda: Learner(RAW, 0.1, placebo=1.5)),
+    "batch": ("batch_size", lambda: execute(batch_size=2)),
+    "kl": ("kl_coef", lambda: execute(kl_coef=0.1)),
+    "adamw": ("optimizer", lambda: execute(optimizer="adamw")),
+    "signal not finite": ("table", lambda: Learner(RAW + np.inf, 1.0)),
+    "language model": ("world", lambda: execute(LLMWorld(model="tiny-qwen2", seeds=1))),
+    "seeds without contexts": (
+        "seeds",
+        lambda: contextual.simulate(
+            contextual.draw(ContextualWorld(seeds=2), 0, [0, 1]),
+            Learner(RAW, 0.1),
+            root_seed=0,
+            seeds=[0],
+            rounds=1,
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_one_error_names_the_field(case: str) -> None:
+    field, call = BAD[case]
+    with pytest.raises(InputError, match=field):
+        call()
+
+
+def test_importing_sims_compiles_nothing() -> None:
+    code = "import sys, sims; sys.exit(any(m in sys.modules for m in ('numba', 'scipy', 'polars', 'torch')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_public_names_are_functions_in_any_order() -> None:
+    """A submodule of the same name would shadow a lazily loaded function once it is imported."""
+    for order in (("execute", "run"), ("run", "execute")):
+        code = f"import sims, sys; sys.exit(not all(callable(getattr(sims, n)) for n in {order + order}))"
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = sims.nonsense
