@@ -1,0 +1,118 @@
+"""Component "no gain in test Pass@1": paired equivalence of the final test Pass@1, many rollouts minus few.
+
+A gain beyond the margin refutes it. A loss beyond the margin leaves it undecided: "no gain" then holds as a
+phrase, but the protocol preregisters equivalence, and a worse test set is not what the claim says.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.claims.pairs import Pairs
+from analysis.equivalence import Difference, margin, paired_difference
+from analysis.verdict import Part, Secondary, bounded, decide
+from banditrft.claims import MoreRollouts
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """An equivalence component before its level is known."""
+
+    label: str
+    pairs: Pairs
+    claim: MoreRollouts
+    difference: Difference
+    gain: Difference
+    margin: float
+    extra: tuple[Secondary, ...]
+
+    @property
+    def p_support(self) -> float:
+        """p-value against "the difference lies outside the margin"."""
+        return self.difference.p_inside(self.margin)
+
+    @property
+    def p_refute(self) -> float:
+        """p-value against "there is no gain beyond the margin"."""
+        return self.difference.p_above(self.margin)
+
+    def part(self, level: float, refuting_level: float) -> Part:
+        """The component read at the given error rates."""
+        few, many = self.pairs.few, self.pairs.many
+        values = (few.test[self.pairs.rows_few], many.test[self.pairs.rows_many])
+        detectable = self.difference.detectable_margin(level)
+        return Part(
+            id="test",
+            label=self.label,
+            kind="difference",
+            world=few.world.name,
+            conditions=(few.condition, many.condition),
+            verdict=decide(self.p_support, self.p_refute, level, refuting_level),
+            estimate=self.difference.estimate,
+            interval=bounded(self.difference.interval(level)),
+            level=1 - level,
+            refuting_interval=bounded(self.difference.interval(refuting_level)),
+            refuting_level=1 - refuting_level,
+            band=(0.0 - self.margin, self.margin),
+            p_support=self.p_support,
+            p_refute=self.p_refute,
+            n=self.pairs.n,
+            unit=self.pairs.unit,
+            detail=(
+                f"At this spread {self.pairs.n} pairs show equivalence within {100 * detectable:.2g} "
+                "points with 80% "
+                f"power; the margin is {100 * self.margin:.2g}."
+            ),
+            sentence=(
+                "Two one-sided paired t tests (both one-sided bounds inside the margin), because "
+                "items are not "
+                "replicates and runs are paired; the margin is the smaller of "
+                f"{100 * self.claim.margin_points:g} points "
+                f"and {self.claim.margin_share:.0%} of what '{few.condition}' itself gained "
+                f"({100 * self.gain.estimate:.2g} points)."
+            ),
+            counts={
+                "gain_few": self.gain.estimate,
+                "margin": self.margin,
+                "test_base": float(few.test_base[self.pairs.rows_few].mean()),
+                "test_few": float(values[0].mean()),
+                "test_many": float(values[1].mean()),
+            },
+            secondary=self.extra,
+            points={
+                "query": self.pairs.query.tolist(),
+                "seed": self.pairs.seed.tolist(),
+                "few": values[0].tolist(),
+                "many": values[1].tolist(),
+            },
+        )
+
+
+def measure(label: str, pairs: Pairs, claim: MoreRollouts, neighbours: list[tuple[str, Pairs]]) -> Transfer:
+    """Test the final difference; `neighbours` are the same comparison elsewhere, by label."""
+    few, many = pairs.few, pairs.many
+    gain = paired_difference(few.test[pairs.rows_few], few.test_base[pairs.rows_few])
+    extra = []
+    lenient = (few.test_lenient[pairs.rows_few], many.test_lenient[pairs.rows_many])
+    strict = (few.test[pairs.rows_few], many.test[pairs.rows_many])
+    differs = any(not np.array_equal(a, b) for a, b in zip(lenient, strict, strict=True))
+    if differs and all(np.isfinite(v).all() for v in lenient):
+        extra.append(
+            _secondary("test difference, lenient grade, points", paired_difference(lenient[1], lenient[0]))
+        )
+    for name, other in neighbours:
+        extra.append(_secondary(f"test difference, {name}, points", difference(other)))
+    for cell, rows in ((few, pairs.rows_few), (many, pairs.rows_many)):
+        own = paired_difference(cell.test[rows], cell.test_base[rows])
+        extra.append(_secondary(f"gain of '{cell.condition}' over the base policy, points", own))
+    width = margin(claim.margin_points, claim.margin_share, gain.estimate)
+    return Transfer(label, pairs, claim, difference(pairs), gain, width, tuple(extra))
+
+
+def difference(pairs: Pairs) -> Difference:
+    """Final test Pass@1 of many rollouts minus few, pair by pair."""
+    return paired_difference(pairs.many.test[pairs.rows_many], pairs.few.test[pairs.rows_few])
+
+
+def _secondary(label: str, found: Difference) -> Secondary:
+    return Secondary(label, found.estimate, bounded(found.interval(0.025)), 0.95, found.n)

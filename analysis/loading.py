@@ -1,0 +1,233 @@
+"""Records read back as arrays: one `Cell` per condition and world, rows are runs (query, seed).
+
+Strict: a missing file, a curve with another grid of rounds, a run counted twice or without its final
+    evaluation is an error that names the file; nothing is skipped. Counts become rates only here.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import TypeAdapter
+
+from banditrft.catalog import STUDY
+from banditrft.design import Design, Evaluation, parse
+from banditrft.errors import RecordError
+from banditrft.records import RunRecord, read_json, read_run
+from banditrft.worlds import LLMWorld, WorldSettings
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+_WORLD: TypeAdapter[WorldSettings] = TypeAdapter(WorldSettings)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All runs of one condition in one world, N of them, sorted by (query, seed).
+
+    Attributes:
+        world: Settings of the world.
+        condition: Name in the study.
+        design: What was learned.
+        evaluation: What was measured.
+        query: (N,) training query's item, 0 in a simulated world.
+        seed: (N,) seed.
+        base: query -> base Pass@1, measured (LLM) or given (simulated).
+        rounds: (E,) rounds of the evaluations during training, 0 first.
+        train: (N, E) train Pass@1, strict.
+        final_correct: (N,) right answers of the final evaluation on the training query.
+        final_samples: (N,) their number.
+        test: (N,) final test Pass@1, NaN without a test set.
+        test_base: (N,) test Pass@1 of the base policy, NaN without a test set.
+        test_lenient: (N,) final test Pass@1 by the lenient grade, NaN where there is none.
+    """
+
+    world: WorldSettings
+    condition: str
+    design: Design
+    evaluation: Evaluation
+    query: Ints
+    seed: Ints
+    base: dict[int, float]
+    rounds: Floats
+    train: Floats
+    final_correct: Ints
+    final_samples: Ints
+    test: Floats
+    test_base: Floats
+    test_lenient: Floats
+
+    @property
+    def n(self) -> int:
+        """Number of runs."""
+        return int(self.seed.size)
+
+    def keys(self) -> list[tuple[int, int]]:
+        """(query, seed) of each run."""
+        return [(int(q), int(s)) for q, s in zip(self.query, self.seed, strict=True)]
+
+    @property
+    def has_test(self) -> bool:
+        """Whether every run has a final test evaluation and its base."""
+        return bool(np.isfinite(self.test).all() and np.isfinite(self.test_base).all())
+
+
+@dataclass(frozen=True)
+class Records:
+    """A study's records.
+
+    Attributes:
+        path: Folder they were read from.
+        study: study.json as it stands.
+        worlds: Name -> settings, in the order of the file.
+        cells: Conditions by world, in the order of the file.
+        infos: run.json of every run, by id.
+        seconds: Recorded compute in seconds, None where no run recorded any.
+    """
+
+    path: Path
+    study: dict[str, Any]
+    worlds: dict[str, WorldSettings]
+    cells: tuple[Cell, ...]
+    infos: dict[str, dict[str, Any]]
+    seconds: float | None
+
+    def of(self, world: str) -> dict[str, Cell]:
+        """Condition -> cell in one world."""
+        return {c.condition: c for c in self.cells if c.world.name == world}
+
+    def designs(self, world: str) -> dict[str, Design]:
+        """Condition -> design in one world."""
+        return {name: cell.design for name, cell in self.of(world).items()}
+
+
+def load(path: Path | str) -> Records:
+    """Read the records of a study.
+
+    Args:
+        path: The study's folder, with study.json.
+
+    Raises:
+        RecordError: A file is missing, unreadable, of another schema or inconsistent; names it.
+    """
+    root = Path(path)
+    study = read_json(root / STUDY)
+    try:
+        worlds = {w["name"]: _WORLD.validate_python(w) for w in study["worlds"]}
+        described = study["cells"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"{root / STUDY}: is not a study's description ({error})") from None
+    read: dict[tuple[str, str], RunRecord] = {}
+    cells = []
+    for value in described:
+        keys = [(run_id, value["evaluation_id"]) for run_id in value["runs"]]
+        if len(set(keys)) < len(keys):
+            raise RecordError(f"{root / STUDY}: condition {value['condition']!r} counts a run twice")
+        for key in keys:
+            if key not in read:
+                read[key] = read_run(root / key[0], key[1])
+        runs = [read[key] for key in keys]
+        cells.append(_cell(worlds[value["world"]], value, runs, root))
+    infos = {run_id: record.info for (run_id, _), record in read.items()}
+    return Records(root, study, worlds, tuple(cells), infos, _seconds(list(read.values())))
+
+
+def _cell(world: WorldSettings, value: dict[str, Any], runs: list[RunRecord], root: Path) -> Cell:
+    if not runs:
+        raise RecordError(f"{root / STUDY}: condition {value['condition']!r} names no runs")
+    design = parse(Design, value["design"], value["condition"])
+    evaluation = parse(Evaluation, value["evaluation"], value["condition"])
+    every = evaluation.eval_every
+    rounds = np.array(sorted({*range(0, design.rounds + 1, every), design.rounds}), dtype=np.float64)
+    base: dict[int, float] = {}
+    blocks: list[dict[str, npt.NDArray[Any]]] = []
+    for run in runs:
+        query = run.info.get("query")
+        item = 0 if query is None else int(query["item"])
+        base[item] = _base(world, query)
+        blocks.append(_block(run, item, rounds, f"final-{value['evaluation_id']}.parquet"))
+    joined = {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
+    order = np.lexsort((joined["seed"], joined["query"]))
+    arrays = {name: values[order] for name, values in joined.items()}
+    keys = list(zip(arrays["query"].tolist(), arrays["seed"].tolist(), strict=True))
+    if len(set(keys)) < len(keys):
+        raise RecordError(f"{root / STUDY}: condition {value['condition']!r} holds a (query, seed) twice")
+    return Cell(
+        world=world,
+        condition=value["condition"],
+        design=design,
+        evaluation=evaluation,
+        base=base,
+        rounds=rounds,
+        **arrays,
+    )
+
+
+def _base(world: WorldSettings, query: dict[str, Any] | None) -> float:
+    if isinstance(world, LLMWorld):
+        return float(query["base_pass_at_1"]) if query else float("nan")
+    value = world.base_pass_at_1
+    return float(value() if callable(value) else value)
+
+
+def _block(run: RunRecord, item: int, rounds: Floats, final_name: str) -> dict[str, npt.NDArray[Any]]:
+    """One run folder as arrays, a row per seed."""
+    seeds = np.arange(*run.info["seeds"], dtype=np.int64)
+    train = run.evals.filter(pl.col("split") == "train")
+    final = run.final
+    for table, name in ((train, "evals.parquet"), (final, final_name)):
+        if table.select("seed", "round", "split", "item").is_duplicated().any():
+            raise RecordError(f"{run.folder / name}: an evaluation stands there twice")
+        if (table["n"] <= 0).any():
+            raise RecordError(f"{run.folder / name}: an evaluation of no samples")
+    curve = _totals(train, ["seed", "round"])
+    grid = [(int(s), int(r)) for s in seeds for r in rounds]
+    if list(zip(curve["seed"], curve["round"], strict=True)) != grid:
+        raise RecordError(
+            f"{run.folder / 'evals.parquet'}: each seed must be evaluated at rounds "
+            f"{rounds.astype(int).tolist()}"
+        )
+    last = int(rounds[-1])
+    decisive = _totals(final.filter((pl.col("split") == "train") & (pl.col("round") == last)), ["seed"])
+    if decisive["seed"].to_list() != seeds.tolist():
+        raise RecordError(f"{run.folder / final_name}: each seed needs a final evaluation at round {last}")
+    test = final.filter(pl.col("split") == "test")
+    passes = (curve["correct_strict"] / curve["n"]).to_numpy().reshape(seeds.size, rounds.size)
+    return {
+        "query": np.full(seeds.size, item, dtype=np.int64),
+        "seed": seeds,
+        "train": np.asarray(passes, dtype=np.float64),
+        "final_correct": decisive["correct_strict"].to_numpy(),
+        "final_samples": decisive["n"].to_numpy(),
+        "test": _rates(test, last, seeds, "correct_strict"),
+        "test_base": _rates(test, 0, seeds, "correct_strict"),
+        "test_lenient": _rates(test, last, seeds, "correct_lenient"),
+    }
+
+
+def _totals(table: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    counts = [pl.col(c).sum() for c in ("correct_strict", "correct_lenient", "n")]
+    return table.group_by(by).agg(*counts).sort(by)
+
+
+def _rates(test: pl.DataFrame, at: int, seeds: Ints, column: str) -> Floats:
+    """Pass@1 of each seed at one round, NaN where it was not measured."""
+    rows = test.filter(pl.col("round") == at)
+    if not rows.height or rows[column].null_count():
+        return np.full(seeds.size, np.nan)
+    total = _totals(rows, ["seed"])
+    found = dict(zip(total["seed"], total[column] / total["n"], strict=True))
+    return np.array([found.get(int(s), np.nan) for s in seeds], dtype=np.float64)
+
+
+def _seconds(runs: list[RunRecord]) -> float | None:
+    total, known = 0.0, False
+    for run in runs:
+        for name in ("seconds_sample", "seconds_grade", "seconds_learn", "seconds_evaluate"):
+            column = run.rounds[name]
+            known = known or column.null_count() < column.len()
+            total += float(column.sum() or 0.0)
+    return total if known else None

@@ -1,0 +1,108 @@
+"""Closed-form predictions beside every estimate (theory §2, §4, §6): curves, speed-ups and test Pass@1.
+
+A simulated world is predicted from its settings alone. For a language model only the *ratio* of hitting
+times is: its responses share parameters, so the mean field is taken at the level of the two classes,
+right and wrong, with eps not binding, and over a range of step sizes, because how far one round moves its
+log-odds is not known beforehand. What has no closed form yields None.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.loading import Cell, Records
+from banditrft.design import Design
+from banditrft.errors import InputError
+from banditrft.predict import hitting_ratio, hitting_ratio_contextual, predict, predict_contextual
+from banditrft.worlds import ContextualWorld, LumpedWorld
+
+STEPS = {"adam": (0.02, 0.1), "sgd": (0.5, 2.0)}
+"""Class-level steps for a language model: log-odds per round (Adam), per unit of drift (SGD)."""
+CLASS_ARMS = 1000
+"""Arms of the class-level bandit; large, and immaterial without eps."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A predicted learning curve."""
+
+    rounds: list[float]
+    train: list[float]
+    test: list[float] | None
+    method: str
+
+
+def curve(cell: Cell) -> Curve | None:
+    """Predicted mean learning curve of a condition in a simulated world."""
+    world = cell.world
+    try:
+        if isinstance(world, LumpedWorld):
+            arms = _two_classes(world)
+            if arms is None:
+                return None
+            found = predict(
+                cell.design,
+                p0=world.base_pass_at_1(),
+                num_arms=world.num_arms,
+                num_correct=arms,
+                evaluation=cell.evaluation,
+            )
+        elif isinstance(world, ContextualWorld):
+            found = predict_contextual(cell.design, world, evaluation=cell.evaluation)
+        else:
+            return None
+    except InputError:  # the closed forms do not cover this design
+        return None
+    values = found.curve
+    return Curve(values["round"], values["pass_at_1"], values.get("test_pass_at_1"), found.method)
+
+
+def ratio(
+    records: Records, world: str, conditions: Sequence[str], target: float
+) -> tuple[float, float] | None:
+    """Predicted range of T(few) / T(many); both ends are equal where the settings fix it."""
+    cell, other = (records.of(world)[name] for name in conditions)
+    try:
+        values = _ratios(cell, other.design, target)
+    except InputError:
+        return None
+    values = [v for v in values if v == v]
+    return (min(values), max(values)) if values else None
+
+
+def _ratios(cell: Cell, many: Design, target: float) -> list[float]:
+    few, world = cell.design, cell.world
+    if isinstance(world, LumpedWorld):
+        arms = _two_classes(world)
+        if arms is None:
+            return []
+        p0 = world.base_pass_at_1()
+        return [hitting_ratio(few, many, p0=p0, num_arms=world.num_arms, num_correct=arms, target=target)]
+    if isinstance(world, ContextualWorld):
+        return [hitting_ratio_contextual(few, many, world, target=target)]
+    steps = STEPS["sgd" if few.optimizer == "sgd" else "adam"]
+    bases = [p for p in cell.base.values() if 0 < p < target]
+    ends = sorted({min(bases), max(bases)}) if bases else []
+    return [
+        hitting_ratio(_at(few, step), _at(many, step), p0=p0, num_arms=CLASS_ARMS, target=target)
+        for p0 in ends
+        for step in steps
+    ]
+
+
+def _at(design: Design, step: float) -> Design:
+    return design.model_copy(update={"learning_rate": step, "adam_eps": 0.0})
+
+
+def _two_classes(world: LumpedWorld) -> int | None:
+    """Right arms, if the world is one class of them and one of wrong arms."""
+    right = [c.arms for c in world.classes if c.reward == 1]
+    wrong = [c.arms for c in world.classes if c.reward == 0]
+    return right[0] if len(right) == len(wrong) == 1 and len(world.classes) == 2 else None
+
+
+def test_change(few: Cell, many: Cell) -> float | None:
+    """Predicted final test Pass@1, many rollouts minus few (contextual world only)."""
+    a, b = curve(few), curve(many)
+    if a is None or b is None or a.test is None or b.test is None:
+        return None
+    return b.test[-1] - a.test[-1]

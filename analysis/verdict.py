@@ -1,0 +1,152 @@
+"""What a verdict is: an interval read against a band, and everything a reader needs to object to it.
+
+Numbers without a value (an unbounded interval, a claim that was not testable) are None, so that a verdict
+is plain JSON. Nothing here decides; the claims' modules do.
+"""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Word = Literal["supported", "refuted", "undecided"]
+Interval = tuple[float | None, float | None]
+
+
+def finite(x: float) -> float | None:
+    """The number, or None where JSON has none (infinite or not a number)."""
+    return float(x) if math.isfinite(x) else None
+
+
+def bounded(interval: tuple[float, float]) -> Interval:
+    """An interval with None for an end that is not bounded."""
+    return finite(interval[0]), finite(interval[1])
+
+
+@dataclass(frozen=True)
+class Secondary:
+    """A sensitivity or a neighbouring estimate: shown beside the primary one, decides nothing, unadjusted.
+
+    `world` is set where it is the primary reading in another world, which the forest plot shows as well.
+    """
+
+    label: str
+    estimate: float | None
+    interval: Interval
+    level: float
+    n: int
+    world: str | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One component of a claim.
+
+    Attributes:
+        id: Name inside the claim.
+        label: What it states, for people.
+        kind: "fraction", "ratio" or "difference".
+        world: World it reads.
+        conditions: Conditions compared, A then B, or the one looked at.
+        verdict: The component's own verdict.
+        estimate: In the unit of its kind; a difference in probability (0.02 is two points).
+        interval: Two-sided for a ratio, both one-sided bounds otherwise; read for "supported".
+        level: Confidence of `interval` (two-sided for a ratio, one-sided otherwise).
+        refuting_interval: The wider interval read for "refuted" (a conjunction pays for its parts).
+        refuting_level: Its confidence.
+        band: Where the interval must lie for "supported".
+        p_support: p-value against "the component is false".
+        p_refute: p-value against "the component is true", before any correction.
+        n: Units of replication.
+        unit: What one unit is.
+        detail: Achieved power or detectable effect.
+        sentence: The test and why it, then what it says.
+        counts: Events behind the estimate, by label.
+        secondary: Sensitivities.
+        points: The raw data, one entry per run or pair.
+    """
+
+    id: str
+    label: str
+    kind: Literal["fraction", "ratio", "difference"]
+    world: str
+    conditions: tuple[str, ...]
+    verdict: Word
+    estimate: float | None
+    interval: Interval
+    level: float
+    refuting_interval: Interval
+    refuting_level: float
+    band: Interval
+    p_support: float
+    p_refute: float
+    n: int
+    unit: str
+    detail: str
+    sentence: str
+    counts: dict[str, float] = field(default_factory=dict)
+    secondary: tuple[Secondary, ...] = ()
+    points: dict[str, list[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Placebo:
+    """The same reading of the runs whose rewards were drawn at random."""
+
+    label: str
+    condition: str
+    estimate: float | None
+    interval: Interval
+    n: int
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim in one world.
+
+    Attributes:
+        claim: Id in the ledger.
+        statement: What the paper says.
+        kind: "sim" or "llm".
+        world: Name of the world, or of the model.
+        verdict: supported, refuted or undecided.
+        summary: One sentence.
+        p: Smaller of the p-values that would decide it, before Holm; None if it was not tested.
+        p_adjusted: After Holm over the primary verdicts of the report.
+        level: Error rate at which Holm reads its intervals.
+        family: Number of verdicts in the family.
+        parts: Components; the claim is their conjunction.
+        placebo: What the placebo does.
+        notes: Limits that belong to this verdict.
+    """
+
+    claim: str
+    statement: str
+    kind: Literal["sim", "llm"]
+    world: str
+    verdict: Word
+    summary: str
+    p: float | None
+    p_adjusted: float | None
+    level: float
+    family: int
+    parts: tuple[Part, ...]
+    placebo: tuple[Placebo, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; label, estimate, interval and n are the first component's."""
+        head = self.parts[0] if self.parts else None
+        return asdict(self) | {
+            "label": head and head.label,
+            "estimate": head and head.estimate,
+            "interval": head and head.interval,
+            "n": head.n if head else 0,
+        }
+
+
+def decide(p_support: float, p_refute: float, alpha: float, refuting_alpha: float) -> Word:
+    """The word that follows from two p-values; both cannot be small unless the data contradict themselves."""
+    if p_support <= alpha:
+        return "supported"
+    return "refuted" if p_refute <= refuting_alpha else "undecided"

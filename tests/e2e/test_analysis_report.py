@@ -1,0 +1,208 @@
+"""Synthetic studies with a known truth, through verdicts and the page; every number of a card against the JSON."""
+
+import json
+import math
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import analysis_fixtures as fixtures
+import pytest
+
+import analysis
+from analysis.reporting.document import wall_seconds
+from analysis.reporting.numbers import FORMATS, lookup
+
+
+@pytest.fixture(scope="module")
+def truth_holds(tmp_path_factory):
+    root = tmp_path_factory.mktemp("holds")
+    return fixtures.write(root / "study", fixtures.study(sim_seeds=64, llm_seeds=6))
+
+
+def by_key(root):
+    return {(v.claim, v.kind): v for v in analysis.verdicts(analysis.load(root))}
+
+
+def test_what_holds_is_supported(truth_holds):
+    found = by_key(truth_holds)
+    assert {key: v.verdict for key, v in found.items()} == dict.fromkeys(
+        [("A1", "sim"), ("A1", "llm"), ("A5", "sim"), ("A5", "llm")], "supported"
+    )
+    parts = {p.id: p for p in found["A5", "llm"].parts}
+    assert set(parts) == {"speed-adam", "speed-sgd", "test"}
+    low, high = parts["speed-adam"].interval
+    assert math.sqrt(2) <= low < 2.0 < high <= 2 * math.sqrt(2)
+    assert parts["speed-adam"].n == 24
+    assert parts["test"].band == (-0.02, 0.02)
+    assert [p.world for p in found["A5", "sim"].parts] == ["lumped", "lumped", "contextual"]
+    for verdict in found.values():
+        assert verdict.family == 4
+        assert verdict.p_adjusted <= 0.05
+        assert all(x.estimate == 0 for x in verdict.placebo if "reach" in x.label)
+
+
+CASES = [
+    (fixtures.Truth(ratio_adam=1.0), "A5", "refuted", "speed-adam"),
+    (fixtures.Truth(ratio_sgd=2.5), "A5", "refuted", "speed-sgd"),
+    (fixtures.Truth(test_effect=0.05), "A5", "refuted", "test"),
+    (fixtures.Truth(test_effect=-0.05), "A5", "undecided", "test"),
+    (fixtures.Truth(test_gain=-0.02), "A5", "undecided", "test"),
+    (fixtures.Truth(stuck={"G=1": 60}), "A1", "refuted", "reach"),
+    (fixtures.Truth(stuck={"G=1": 32}), "A1", "undecided", "reach"),
+]
+
+
+@pytest.mark.parametrize(("truth", "claim", "word", "part"), CASES)
+def test_what_does_not_hold_is_not_supported(tmp_path, truth, claim, word, part):
+    root = fixtures.write(tmp_path / "s", fixtures.study(sim_seeds=64, llm_seeds=0), truth)
+    verdict = by_key(root)[claim, "sim"]
+    assert verdict.verdict == word
+    decisive = next(p for p in verdict.parts if p.id == part)
+    assert decisive.verdict == word
+    if claim == "A5":
+        others = {p.verdict for p in verdict.parts if p.id != part}
+        assert others == {"supported"}
+
+
+def test_word_interval_and_p_adjusted_never_disagree(tmp_path):
+    for effect, seeds in ((0.0, 4), (0.015, 9), (0.03, 16)):
+        truth = fixtures.Truth(ratio_adam=1.6, test_effect=effect, stuck={"G=1": seeds // 2})
+        root = fixtures.write(tmp_path / str(seeds), fixtures.study(sim_seeds=seeds, llm_seeds=0), truth)
+        for v in analysis.verdicts(analysis.load(root)):
+            assert (v.verdict != "undecided") == (v.p_adjusted <= 0.05)
+            for p in v.parts:
+                low, high = (x if x is not None else math.inf for x in p.interval)
+                inside = p.band[0] <= low and (p.kind == "fraction" or high <= p.band[1])
+                assert (p.verdict == "supported") == inside, (v.claim, p)
+
+
+class Numbers(HTMLParser):
+    """Collects every <data> element, the ids, and anything that would leave the page."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.open, self.ids, self.links, self.outside, self.images = [], None, [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        if tag == "data":
+            self.open = (values, [])
+        if "id" in values:
+            self.ids.append(values["id"])
+        for name in ("href", "aria-labelledby"):
+            if name in values:
+                self.links.append(values[name].removeprefix("#"))
+        if tag in {"script", "link", "iframe", "img", "object"} or "src" in values:
+            self.outside.append(tag)
+        if tag == "svg":
+            self.images.append(values)
+
+    def handle_data(self, data):
+        if self.open:
+            self.open[1].append(data)
+
+    def handle_endtag(self, tag):
+        if tag == "data":
+            self.found.append((self.open[0], "".join(self.open[1])))
+            self.open = None
+
+
+@pytest.fixture(scope="module")
+def rendered(truth_holds, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    page = analysis.report(truth_holds, out)
+    parser = Numbers()
+    parser.feed(page.read_text())
+    return page, parser, json.loads((out / "verdicts.json").read_text())
+
+
+def test_every_number_of_the_page_is_the_json_s(rendered):
+    _, parser, document = rendered
+    assert len(parser.found) > 100
+    for attributes, shown in parser.found:
+        value = lookup(document, attributes["data-path"])
+        assert attributes["value"] == ("" if value is None else repr(value))
+        assert shown == FORMATS[attributes["data-kind"]](value)
+    paths = {a["data-path"] for a, _ in parser.found}
+    for i, verdict in enumerate(document["verdicts"]):
+        for j in range(len(verdict["parts"])):
+            for name in (
+                "estimate",
+                "interval/0",
+                "interval/1",
+                "band/0",
+                "band/1",
+                "p_support",
+                "p_refute",
+                "n",
+                "level",
+            ):
+                assert f"verdicts/{i}/parts/{j}/{name}" in paths
+        for name in ("p", "p_adjusted", "level", "family"):
+            assert f"verdicts/{i}/{name}" in paths
+
+
+def test_the_page_stands_alone_and_is_accessible(rendered):
+    page, parser, _ = rendered
+    text = page.read_text()
+    assert parser.outside == []
+    assert not re.search(r"(https?:)?//[a-z]", re.sub(r"<code>.*?</code>", "", text))
+    assert "url(" not in text
+    assert "@import" not in text
+    assert len(parser.ids) == len(set(parser.ids))
+    assert set(parser.links) <= set(parser.ids)
+    assert len(parser.images) > 20
+    assert all(svg.get("role") == "img" and len(svg.get("aria-label", "")) > 10 for svg in parser.images)
+    assert text.count("<h1") == 1
+    assert 'lang="en"' in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_words_of_the_summary_are_the_json_s(rendered):
+    page, _, document = rendered
+    text = page.read_text()
+    for verdict in document["verdicts"]:
+        assert verdict["verdict"] in {"supported", "refuted", "undecided"}
+        assert verdict["summary"].replace("'", "&#39;") in text
+    assert "tiny-model result" in text
+
+
+def test_the_same_records_give_the_same_bytes(truth_holds, rendered, tmp_path):
+    page, _, _ = rendered
+    again = analysis.report(analysis.load(truth_holds), tmp_path)
+    assert again.read_bytes() == page.read_bytes()
+    assert (tmp_path / "verdicts.json").read_bytes() == (page.parent / "verdicts.json").read_bytes()
+
+
+def test_names_are_text(tmp_path):
+    text = fixtures.TEXT.replace('name = "placebo"', 'name = "<script>alert(1)</script>"')
+    root = fixtures.write(tmp_path / "s", fixtures.study(sim_seeds=4, llm_seeds=0, text=text))
+    page = analysis.report(root, tmp_path / "out").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_runs_under_other_protocols_are_called_post_hoc(tmp_path):
+    root = fixtures.write(tmp_path / "s", fixtures.study(sim_seeds=4, llm_seeds=0))
+    info = next(root.glob("*/run.json"))
+    info.write_text(info.read_text().replace('"claims_hash": "', '"claims_hash": "0'))
+    page = analysis.report(root, tmp_path / "out").read_text()
+    assert "post hoc" in page
+
+
+def test_wall_time_is_the_union_of_the_runs():
+    def run(a, b):
+        return {"started": f"2026-01-01T00:00:{a:02}+00:00", "finished": f"2026-01-01T00:00:{b:02}+00:00"}
+
+    assert wall_seconds([run(0, 10), run(5, 12), run(6, 7), run(20, 21)]) == 13
+    assert wall_seconds([{}]) is None
+
+
+def test_importing_analysis_loads_no_statistics_and_no_plotting():
+    code = (
+        "import sys, analysis; heavy = {'statsmodels', 'matplotlib', 'scipy', 'polars', 'torch', 'jinja2'}; "
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
