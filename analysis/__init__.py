@@ -3,8 +3,9 @@
 It never runs anything. Exports are lazy: importing `analysis` loads neither statistics nor plotting.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from banditrft.lazy import lazy
 
 if TYPE_CHECKING:
     from analysis.judging import verdicts
@@ -20,12 +21,4 @@ _HOMES = {
     "verdicts": "analysis.judging",
 }
 __all__ = ["Records", "Verdict", "load", "report", "verdicts"]
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from its home on first use (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'analysis' has no attribute '{name}'")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOMES)

@@ -20,8 +20,9 @@ C       classes of arms
 ======  =====================================================
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from banditrft.lazy import lazy
 
 if TYPE_CHECKING:
     from banditrft.design import Design, Evaluation
@@ -54,12 +55,4 @@ __all__ = [
     "load_study",
     "predict",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from its home on first use (PEP 562), so that importing the package stays light."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'banditrft' has no attribute '{name}'")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOMES)

@@ -6,8 +6,9 @@ trained on), `evaluation`, and `study`, which runs a study's language-model worl
 and records as the simulated world. Names load on first use: importing this package loads no torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from banditrft.lazy import lazy
 
 if TYPE_CHECKING:
     from llm_runs.base_models import check_model, shipped_models, train_base_model, weights_hash
@@ -38,12 +39,4 @@ __all__ = [
     "train_base_model",
     "weights_hash",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from its home on first use (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'llm_runs' has no attribute '{name}'")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOMES)

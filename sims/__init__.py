@@ -8,8 +8,9 @@
 importing `sims` compiles nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from banditrft.lazy import lazy
 
 if TYPE_CHECKING:
     from sims.simulation import execute
@@ -17,12 +18,4 @@ if TYPE_CHECKING:
 
 _HOMES = {"execute": "sims.simulation", "run": "sims.study"}
 __all__ = ["execute", "run"]
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from its home on first use (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'sims' has no attribute '{name}'")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOMES)
