@@ -7,7 +7,7 @@ from banditrft.launch import Outcome, launch
 from banditrft.runs import Run, WorldQueries, expand, queries_key
 from banditrft.study import Study
 from banditrft.worlds import LLMWorld
-from llm_runs.base_models import check_model
+from llm_runs.base_models import check_model, weights_hash
 from llm_runs.checkpoint import evaluate_checkpoint
 from llm_runs.loop import execute
 from llm_runs.queries import resolve_queries
@@ -17,7 +17,7 @@ STACK = 8
 
 
 def resolve(study: Study, root: Path, *, write: bool) -> dict[str, WorldQueries]:
-    """Queries of every language-model world: kept ones where the settings are the same, else new ones.
+    """Queries of every language-model world: kept ones where settings and base weights are the same.
 
     Args:
         study: A resolved study.
@@ -34,7 +34,8 @@ def resolve(study: Study, root: Path, *, write: bool) -> dict[str, WorldQueries]
     resolved = dict(known)
     for world in worlds:
         kept = known.get(world.name)
-        if kept is None or kept.key != queries_key(world, study.root_seed):
+        wanted = (queries_key(world, study.root_seed), weights_hash(world.model))
+        if kept is None or (kept.key, kept.weights_hash) != wanted:
             resolved[world.name] = resolve_queries(world, study.root_seed)
     if write and resolved != known:
         write_queries(root, resolved)

@@ -10,6 +10,7 @@ G rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from llm_runs import attention as att
 from llm_runs.architecture import Architecture
+from llm_runs.engines.decode import attend_last
 from llm_runs.stacked import Weights, embed, folded, layers, logits, rotations
 
 
@@ -37,29 +39,30 @@ class Samples:
 
 
 class _Cache:
-    """Keys and values of all rows: per layer two tensors (S R H, P + T, D)."""
+    """Keys and values of all rows: per layer two tensors (N, H, P + T, D), N = S R rows."""
 
     def __init__(
         self, arch: Architecture, S: int, Q: int, G: int, P: int, T: int, dtype: torch.dtype
     ) -> None:
-        self.shape = (S, Q, G, arch.heads)
-        rows = S * Q * G * arch.heads
-        self.keys = [torch.empty(rows, P + T, arch.head_dim, dtype=dtype) for _ in range(arch.layers)]
-        self.values = [torch.empty(rows, P + T, arch.head_dim, dtype=dtype) for _ in range(arch.layers)]
+        self.groups = (S, Q, G)
+        shape = (S * Q * G, arch.heads, P + T, arch.head_dim)
+        self.keys = [torch.empty(shape, dtype=dtype) for _ in range(arch.layers)]
+        self.values = [torch.empty(shape, dtype=dtype) for _ in range(arch.layers)]
 
     def put_prompt(self, layer: int, k_SQPHD: Tensor, v_SQPHD: Tensor) -> None:
         """Store a prompt's keys and values for each of its rollouts."""
-        P, D = k_SQPHD.shape[2], k_SQPHD.shape[4]
+        P = k_SQPHD.shape[2]
         for cache, x in ((self.keys, k_SQPHD), (self.values, v_SQPHD)):
-            by_row = cache[layer].view(*self.shape, -1, D)
-            by_row[..., :P, :] = x.transpose(2, 3)[:, :, None]
+            by_group = cache[layer].view(*self.groups, *cache[layer].shape[1:])
+            by_group[..., :P, :] = x.transpose(2, 3)[:, :, None]
 
-    def put(self, layer: int, at: int, k_SRHD: Tensor, v_SRHD: Tensor) -> tuple[Tensor, Tensor]:
-        """Store one token of every row; return all keys and values so far."""
-        S, Q, G, H = self.shape
-        for cache, x in ((self.keys, k_SRHD), (self.values, v_SRHD)):
-            cache[layer].view(S, Q * G, H, -1, x.shape[-1])[..., at, :] = x
-        return self.keys[layer][:, : at + 1], self.values[layer][:, : at + 1]
+    def attend(self, layer: int, at: int, first_N: Tensor, alive_N: Tensor, qkv: Sequence[Tensor]) -> Tensor:
+        """Store one token of every row and attend to the row so far; (N, H, D)."""
+        q, k, v = (x.reshape(-1, *x.shape[2:]).numpy() for x in qkv)
+        out = torch.zeros(q.shape, dtype=self.keys[layer].dtype)
+        keys, values = self.keys[layer].numpy(), self.values[layer].numpy()
+        attend_last(q, k, v, keys, values, first_N.numpy(), at, alive_N.numpy(), out.numpy())
+        return out
 
 
 def draw(logits_SRV: Tensor, uniforms_SR: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -125,8 +128,7 @@ def sample(
 
     uniforms = uniforms_SQGT.flatten(1, 2)
     starts = (P - pads_SQ)[..., None].expand(S, Q, G).flatten(1)
-    last = att.response_bias(pads_SQ, P, T)[:, :, -1].to(dtype)
-    bias = last[:, :, None, None].expand(S, Q, G, H, P + T).reshape(-1, 1, P + T)
+    first_N = pads_SQ[..., None].expand(S, Q, G).flatten()
     tokens = torch.full((S, R, T), pad)
     logprobs = torch.zeros(S, R, T, dtype=dtype)
     alive = torch.ones(S, R, dtype=torch.bool)
@@ -134,9 +136,7 @@ def sample(
     at = P
 
     def decode(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        keys, values = cache.put(layer, at, k, v)
-        scores = torch.baddbmm(bias[..., : at + 1], q.reshape(-1, 1, D), keys.transpose(1, 2), alpha=D**-0.5)
-        return torch.bmm(scores.softmax(-1), values).view(S, R, H, D)
+        return cache.attend(layer, at, first_N, alive.flatten(), (q, k, v)).view(S, R, H, D)
 
     for t in range(T):
         drawn, logp = draw(current, uniforms[..., t], temperature)

@@ -1,0 +1,121 @@
+"""Pretraining is a function of the recipe and sees the pretraining set alone."""
+
+import json
+
+import pytest
+import torch
+from llm_fixtures import SHIPPED, TASK
+
+import llm_runs
+from banditrft.errors import InputError
+from llm_runs import base_models
+from llm_runs.corpus import Mixture, batch
+from llm_runs.grading import grade
+from llm_runs.pretrain import IGNORED, Recipe, tensors
+
+
+@pytest.fixture(autouse=True)
+def _quick_measurement(monkeypatch):
+    """Measure new models on a few samples: their Pass@1 is not what is tested here."""
+    monkeypatch.setattr(base_models, "MEASURED_ITEMS", 12)
+    monkeypatch.setattr(base_models, "MEASURED_SAMPLES", 4)
+
+
+def examples(spoiled, steps=60):
+    return [e for step in range(steps) for e in batch(TASK, 1, step, 64, Mixture(), spoiled=spoiled)]
+
+
+def answers():
+    """Prompt -> answer, over every item of the small families and many of the others."""
+    return {item.prompt: item.answer for item in TASK.items("pretrain", 40_000)}
+
+
+def test_a_batch_is_a_function_of_seed_and_step():
+    again = batch(TASK, 1, 5, 64, Mixture(), spoiled=True)
+    assert batch(TASK, 1, 5, 64, Mixture(), spoiled=True) == again
+    assert batch(TASK, 1, 6, 64, Mixture(), spoiled=True) != again
+    assert batch(TASK, 2, 5, 64, Mixture(), spoiled=True) != again
+
+
+def test_no_held_out_prompt_is_seen():
+    held_out = {item.prompt for split in ("test", "pool") for item in TASK.items(split, 4000)}
+    assert not held_out & {e.prompt for spoiled in (True, False) for e in examples(spoiled)}
+
+
+def test_clean_targets_are_right_and_well_formed():
+    known = answers()
+    clean = examples(spoiled=False)
+    checked = [e for e in clean if e.prompt in known]
+    assert len(checked) > 1000
+    assert all(grade(e.target, known[e.prompt]).strict and e.ends for e in checked)
+    share = sum(not e.target.startswith("#") for e in clean) / len(clean)
+    assert abs(share - 0.4) < 4 * (0.24 / len(clean)) ** 0.5
+
+
+def test_the_last_phase_mixes_in_the_stated_flaws():
+    known = answers()
+    checked = [e for e in examples(spoiled=True, steps=120) if e.prompt in known]
+    n = len(checked)
+    formed = [e for e in checked if "#" in e.target]
+    wrong = [e for e in formed if not grade(e.target, known[e.prompt]).strict]
+    assert abs(1 - len(formed) / n - 0.3) < 4 * (0.21 / n) ** 0.5
+    assert abs(len(wrong) / len(formed) - 0.15) < 4 * (0.1275 / len(formed)) ** 0.5
+    rambling = [e for e in checked if not e.ends]
+    assert all(len(e.target) == TASK.max_new for e in rambling)
+    assert abs(len(rambling) / n - 0.15) < 4 * (0.1275 / n) ** 0.5
+
+
+def test_the_schedule():
+    recipe = Recipe()
+    assert [recipe.spoiled_at(s) for s in (0, 1977, 1978, 2299)] == [False, False, True, True]
+    assert recipe.learning_rate_at(0) == pytest.approx(recipe.learning_rate / 50)
+    assert recipe.learning_rate_at(recipe.steps - 1) == pytest.approx(0.1 * recipe.learning_rate)
+    rates = [recipe.learning_rate_at(s) for s in range(60, recipe.steps)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_prompts_and_pads_carry_no_loss():
+    some = batch(TASK, 1, 3, 16, Mixture(), spoiled=True)
+    ids, labels = tensors(TASK, some)
+    for row, marks, example in zip(ids.tolist(), labels.tolist(), some, strict=True):
+        start, end = len(example.prompt), len(example.prompt) + len(example.target) + example.ends
+        assert TASK.vocabulary.decode(row[:end]) == example.prompt + example.target
+        assert marks[:start] == [IGNORED] * start
+        assert marks[start:end] == row[start:end]
+        assert marks[end:] == [IGNORED] * (len(marks) - end)
+
+
+def test_the_same_command_gives_the_same_bytes(tmp_path):
+    ticks = []
+    folders = [
+        llm_runs.train_base_model(
+            "tiny-olmo2", tmp_path / n, seed=3, steps=3, progress=lambda *x: ticks.append(x)
+        )
+        for n in "ab"
+    ]
+    first, second = ((f / "model.safetensors").read_bytes() for f in folders)
+    assert first == second
+    assert [t[:2] for t in ticks] == [(1, 3), (2, 3), (3, 3)] * 2
+    provenance = json.loads((folders[0] / "provenance.json").read_text())
+    assert provenance["command"] == "banditrft base-model train tiny-olmo2 --out DIR --seed 3 --steps 3"
+    assert provenance["seed"] == 3
+    assert provenance["weights_sha256"] == llm_runs.weights_hash(str(folders[0]))
+    llm_runs.check_model(str(folders[0]))
+    with pytest.raises(InputError, match="holds a model already"):
+        llm_runs.train_base_model("tiny-olmo2", tmp_path / "a", steps=3)
+
+
+def test_training_leaves_torch_as_it_was(tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    threads = torch.get_num_threads()
+    llm_runs.train_base_model("tiny-llama", tmp_path / "m", steps=1)
+    assert torch.equal(torch.rand(1), expected)
+    assert torch.get_num_threads() == threads
+
+
+def test_only_shipped_names_can_be_trained(tmp_path):
+    with pytest.raises(InputError, match=", ".join(SHIPPED)):
+        llm_runs.train_base_model("tiny-gpt", tmp_path / "m")
+    assert not (tmp_path / "m").exists()
