@@ -4,6 +4,9 @@ import math
 
 from banditrft.errors import InputError
 
+MAX_ARMS = 10**300
+"""Most arms that a double can count."""
+
 
 def open_unit(name: str, value: float) -> float:
     """A probability strictly between 0 and 1.
@@ -31,12 +34,14 @@ def arms(num_arms: int, num_correct: int) -> tuple[int, int]:
     """Numbers of correct and of wrong arms, at least one of each.
 
     Raises:
-        InputError: There is no correct or no wrong arm.
+        InputError: There is no correct or no wrong arm, or there are more than a double counts.
     """
     if num_correct < 1:
         raise InputError(f"num_correct: must be at least 1, got {num_correct!r}")
     if num_arms <= num_correct:
         raise InputError(f"num_arms: must exceed num_correct = {num_correct}, got {num_arms!r}")
+    if num_arms > MAX_ARMS:
+        raise InputError(f"num_arms: must be at most {MAX_ARMS:g}, got {num_arms!r}")
     return int(num_correct), int(num_arms) - int(num_correct)
 
 

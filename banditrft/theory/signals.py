@@ -21,7 +21,6 @@ from banditrft.signals import table
 from banditrft.theory import domain
 
 SIGNALS = ("raw", "centered", "grpo", "rloo")
-MAX_ROLLOUTS = 4096
 ROUNDING = 1e-28
 """Variance over second moment below which only rounding is left."""
 REWARDS = ("zero-one", "minus-one-zero", "minus-one-one")
@@ -82,20 +81,13 @@ class GroupLaw:
         """The law of a design's groups.
 
         Raises:
-            InputError: The signal or the reward has no closed form (a signal over a batch, over 4096
-                rollouts, a baseline or replayed rewards, a graded, noisy or random reward, grpo with
-                signal_eps = 0).
+            InputError: The signal or the reward has no closed form (a signal over a batch, a baseline
+                or replayed rewards, a graded, noisy or random reward).
         """
         require(design, "signal", SIGNALS)
         require(design, "reward", REWARDS)
         for field, value in (("baseline_rollouts", 0), ("replay_window", 0), ("match_step_size", False)):
             require(design, field, (value,))
-        if design.rollouts > MAX_ROLLOUTS:
-            raise InputError(
-                f"rollouts: the closed forms cover at most {MAX_ROLLOUTS}, got {design.rollouts}"
-            )
-        if design.signal == "grpo" and design.signal_eps == 0:
-            raise InputError("signal_eps: must be above 0 (an all-equal group would be 0/0), got 0.0")
         table_S2 = table(design)
         return cls(failure_S=table_S2[:, 0], success_S=table_S2[:, 1])
 

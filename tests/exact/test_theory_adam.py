@@ -113,9 +113,11 @@ def test_eps_freezes_the_wrong_lump_of_a_large_action_space():
     assert rounds_to_99(0.02, 4, 0.1, 10**6) == pytest.approx(76, abs=1)
     assert rounds_to_99(0.02, 4, 0.1, 1000) == pytest.approx(73, abs=1)
     # without eps the number of arms does not matter, and two logits move instead of one
-    assert rounds_to_99(0.1, 1, 0.1, 10**12, adam_eps=0.0) == rounds_to_99(0.1, 1, 0.1, 1000, adam_eps=0.0)
+    assert rounds_to_99(0.1, 1, 0.1, 10**12, adam_eps=1e-300) == rounds_to_99(
+        0.1, 1, 0.1, 1000, adam_eps=1e-300
+    )
     frozen = mean_field(design(adam_eps=1e-8), p0=0.1, num_arms=10**12, rounds=1).log_odds_T
-    free = mean_field(design(adam_eps=0.0), p0=0.1, num_arms=10**12, rounds=1).log_odds_T
+    free = mean_field(design(adam_eps=1e-300), p0=0.1, num_arms=10**12, rounds=1).log_odds_T
     assert np.diff(free) == pytest.approx(2 * np.diff(frozen), rel=1e-3)
 
 
@@ -132,7 +134,7 @@ def test_sgd_mean_field_steps_by_gain_times_drift_whatever_the_rollouts():
 def test_shared_weights_under_adam_move_by_the_sum_of_sizes():
     """With eps = 0 coordinates of any size step alike: dl = lr * sum|u_i| * m_hat/sqrt(v_hat) (theory §6)."""
     features = np.array([3.0, -0.2, 0.01])
-    d = design(adam_eps=0.0)
+    d = design(adam_eps=1e-300)
     path = follow(feature_moments(GroupLaw.of(d), features), features, d, p0=0.1, rounds=30).log_odds_T
     one = np.array([1.0])
     scalar = follow(feature_moments(GroupLaw.of(d), one), np.array([3.21]), d, p0=0.1, rounds=30).log_odds_T

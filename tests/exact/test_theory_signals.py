@@ -130,12 +130,10 @@ def test_shifting_raw_rewards_leaves_the_mean_update_alone():
     ("fields", "name"),
     [
         ({"signal": "batch-centered"}, "signal"),
-        ({"rollouts": 5000}, "rollouts"),
         ({"reward": "graded"}, "reward"),
         ({"reward": "random"}, "reward"),
         ({"baseline_rollouts": 7}, "baseline_rollouts"),
         ({"replay_window": 8}, "replay_window"),
-        ({"signal": "grpo", "signal_eps": 0.0}, "signal_eps"),
         ({"optimizer": "sgd", "match_step_size": True}, "match_step_size"),
     ],
 )
