@@ -117,7 +117,15 @@ def load(path: Path | str) -> Records:
     study = read_json(root / STUDY)
     try:
         worlds = {w["name"]: _WORLD.validate_python(w) for w in study["worlds"]}
-        described = study["cells"]
+        described = [
+            {
+                key: cell[key]
+                for key in ("world", "condition", "design", "evaluation", "evaluation_id", "runs")
+            }
+            for cell in study["cells"]
+        ]
+        if not {cell["world"] for cell in described} <= worlds.keys():
+            raise ValueError("a cell's world is not among the worlds")
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(f"{root / STUDY}: is not a study's description ({error})") from None
     read: dict[tuple[str, str], RunRecord] = {}

@@ -6,8 +6,9 @@ faster). The ratios that are not rejected form the interval. Dropping or capping
 pull the ratio towards 1.
 
 Which permutation. Conditions share random streams, so the runs of A and B at one (query, seed) are a pair,
-and under the hypothesis A = x B in law the two members of a pair are exchangeable whatever their dependence
-and whatever the query: labels are swapped *within the pair*. Risk sets are those of the pair's query.
+and labels are swapped *within the pair*. Under the hypothesis A = x B in law this is exact where the pair's
+joint law is symmetric, and valid for many pairs whatever their dependence: the swapped sum then has the
+variance of the observed one. Risk sets are those of the pair's query.
 Without common seeds labels are shuffled within the query, which needs independent runs.
 
 Evaluations are seen on a grid. Ratios at which the two scaled grids coincide would break ties in one

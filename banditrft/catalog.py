@@ -26,7 +26,7 @@ class Status:
 
     Attributes:
         found: Runs with their final evaluation.
-        stale: Runs trained, but without the final evaluation asked for; their checkpoint is re-evaluated.
+        stale: Runs trained, but without the final evaluation asked for; which is made up for.
         missing: The rest.
     """
 
@@ -51,8 +51,8 @@ def status(root: Path, runs: Sequence[Run]) -> Status:
 
 
 def can_reevaluate(root: Path, run: Run) -> bool:
-    """Whether a stale run kept the weights that another final evaluation needs."""
-    return checkpoint_path(root / run.run_id).exists()
+    """Whether a stale run can get another final evaluation: simulated anew, or from the weights it kept."""
+    return run.world.kind == "sim" or checkpoint_path(root / run.run_id).exists()
 
 
 def write_study(root: Path, study: Study, runs: Sequence[Run], command: str) -> None:
@@ -63,17 +63,22 @@ def write_study(root: Path, study: Study, runs: Sequence[Run], command: str) -> 
         study: The resolved study.
         runs: Runs of one or more kinds.
         command: What the user typed, for provenance.
+
+    Raises:
+        RecordError: The study.json that is there is not one.
     """
     known: dict[tuple[str, str], dict[str, Any]] = {}
     if (root / STUDY).exists():
         before = read_json(root / STUDY)
         names = {(c.world.name, c.condition) for c in study.cells}
-        known = {
-            (c["world"], c["condition"]): c for c in before["cells"] if (c["world"], c["condition"]) in names
-        }
-        if before["text"] != study.text:
-            write_json(root / f"study-{digest(before['text'])[:8]}.json", before)
-            known = {}
+        try:
+            text, cells = before["text"], {(c["world"], c["condition"]): c for c in before["cells"]}
+        except (KeyError, TypeError) as error:
+            raise RecordError(f"{root / STUDY}: is not a study's description ({error!r})") from None
+        if text == study.text:
+            known = {key: cell for key, cell in cells.items() if key in names}
+        else:
+            write_json(root / f"study-{digest(text)[:8]}.json", before)
     for cell in study.cells:
         own = [r for r in runs if r.world.name == cell.world.name and r.condition == cell.condition]
         if own:

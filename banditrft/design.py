@@ -123,15 +123,27 @@ FINAL_FIELDS = ("final_eval_samples", "final_test_samples")
 def explain(error: ValidationError, where: str = "") -> str:
     """All of a validation's errors, one line each: field path, constraint, value."""
     lines = []
-    for item in error.errors():
+    items = error.errors()
+    for item in items:
+        depth = len(item["loc"])
+        if item["type"] == "too_short" and any(
+            len(other["loc"]) > depth and other["loc"][:depth] == item["loc"] for other in items
+        ):
+            continue  # its entries are wrong, which is said of each
         path = where
         for part in item["loc"]:
+            if part == "constrained-float" or str(part).startswith("literal["):
+                continue  # which alternative of a union it is, no part of the field's name
             path += f"[{part}]" if isinstance(part, int) else (f".{part}" if path else str(part))
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "is not a known key"
         elif item["type"] == "missing":
             message = "is required"
+        elif item["type"] == "tuple_type":
+            message = f"should be a list, got {item['input']!r}"
+        elif item["type"] == "too_short":
+            message = f"needs at least {item['ctx']['min_length']} entry, got {item['ctx']['actual_length']}"
         elif item["type"] != "value_error":
             message = f"{message[0].lower()}{message[1:]}, got {item['input']!r}"
         lines.append(f"{path}: {message}" if path else message)

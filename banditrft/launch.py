@@ -6,7 +6,6 @@ and *when*. A job that fails is reported and does not stop the others.
 
 import multiprocessing
 import os
-import shutil
 import signal
 import sys
 import traceback
@@ -20,6 +19,7 @@ from typing import Any
 
 from banditrft.catalog import can_reevaluate, status, write_study
 from banditrft.errors import InputError
+from banditrft.parts import sweep_parts
 from banditrft.progress import Board
 from banditrft.provenance import now, provenance
 from banditrft.records import RunTables, write_final, write_run
@@ -112,7 +112,7 @@ def launch(
         command: What the user typed, for provenance.
 
     Raises:
-        InputError: A stale run has no checkpoint to re-evaluate.
+        InputError: A stale run has no checkpoint to re-evaluate, or a folder in a run's place holds none.
     """
     mine = in_shard(runs, shard)
     state = status(root, mine)
@@ -120,10 +120,14 @@ def launch(
         if reevaluate is None or not can_reevaluate(root, run):
             folder = root / run.run_id
             raise InputError(f"{folder}: has no checkpoint to re-evaluate; delete the folder to run it again")
+    for run in state.missing:
+        folder = root / run.run_id
+        if folder.exists() and not (folder / "run.json").exists():
+            raise InputError(f"{folder}: holds no run.json, so no run; delete the folder to run it again")
     write_study(root, study, runs, command)
     jobs = [Job((run,), redo=True) for run in state.stale] + stack(state.missing, size)
     outcome = Outcome(found=len(state.found), left=len(status(root, runs).missing) - len(state.missing))
-    _sweep_parts(root)
+    sweep_parts(root)
     work = _Work(root, study.claims, execute, reevaluate)
     workers = min(workers or len(os.sched_getaffinity(0)), len(jobs))
     with Board(f"{study.name}: {len(jobs)} jobs", len(jobs)) as board:
@@ -200,7 +204,7 @@ def _pooled(work: _Work, jobs: Sequence[Job], workers: int, board: Board, root: 
                 process.terminate()
             for process in processes:
                 process.join()
-            _sweep_parts(root)
+            sweep_parts(root)
             raise
         pool.shutdown()
 
@@ -229,21 +233,3 @@ def _single_threaded() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _sweep_parts(root: Path) -> None:
-    """Remove half-written folders of processes that are gone."""
-    for part in root.glob(".*.part"):
-        owner = part.name.split(".")[-2]
-        if owner.isdigit() and not _alive(int(owner)):
-            shutil.rmtree(part, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

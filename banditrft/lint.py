@@ -62,13 +62,20 @@ def _claim(study: Study, claim: str) -> Iterator[str]:
     for world in study.worlds():
         designs = study.designs(world.name)
         if claim == A1.id:
-            if not single_query_conditions(designs):
+            found = single_query_conditions(designs)
+            if not found:
                 yield f"claims: A1 finds no condition with one rollout, raw reward and adam in '{world.name}'"
+            if len(found) > 1:
+                yield f"claims: A1 reads '{found[0]}' in '{world.name}', not also {found[1:]}"
             if world.seeds < MIN_RUNS_A1 and world.kind == "sim":
                 yield f"seeds: A1 needs at least {MIN_RUNS_A1} runs for any verdict, got {world.seeds}"
         if claim == A5.id:
             for optimizer in ("adam", "sgd"):
-                if not rollout_pairs(designs, A5.rollouts, optimizer):
+                pairs = rollout_pairs(designs, A5.rollouts, optimizer)
+                if len(pairs) > 1:
+                    where = f"under {optimizer} in '{world.name}'"
+                    yield f"claims: A5 reads {pairs[0]} {where}, not also {pairs[1:]}"
+                if not pairs:
                     few, many = A5.rollouts
                     yield (
                         f"claims: A5 finds no pair of conditions that differ only in rollouts ({few} and "

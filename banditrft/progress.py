@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 
@@ -37,7 +38,7 @@ class Board:
     def advance(self, label: str, done: float) -> None:
         """Show that a job is done to the fraction `done`, in [0, 1]."""
         if label not in self._tasks:
-            self._tasks[label] = self._progress.add_task(f"  {label}", total=100)
+            self._tasks[label] = self._progress.add_task(f"  {escape(label)}", total=100)
         self._progress.update(self._tasks[label], completed=round(100 * done))
 
     def finish(self, label: str, *, failed: bool) -> None:
@@ -48,4 +49,4 @@ class Board:
         self._progress.advance(self._overall)
         if failed or not self._live:
             mark = "[red]failed[/]" if failed else "done"
-            self._console.print(f"[{self._finished}/{self._total}] {mark} {label}", highlight=False)
+            self._console.print(f"[{self._finished}/{self._total}] {mark} {escape(label)}", highlight=False)

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from banditrft.errors import RecordError
+from banditrft.parts import part_of
 from banditrft.runs import Run
 
 SCHEMA = 1
@@ -124,7 +125,7 @@ def checkpoint_path(folder: Path) -> Path:
 
 
 def write_run(root: Path, run: Run, tables: RunTables, provenance: Mapping[str, Any]) -> Path:
-    """Write a run's folder under `root`, whole or not at all.
+    """Write a run's folder under `root`, whole or not at all; a run that is there keeps what it has.
 
     Args:
         root: The study's folder.
@@ -133,10 +134,10 @@ def write_run(root: Path, run: Run, tables: RunTables, provenance: Mapping[str, 
         provenance: Versions, host, times, the hash of the claims in force.
 
     Raises:
-        RecordError: A table breaks the schema; nothing is written.
+        RecordError: A table breaks the schema, or something else has the folder's name; nothing is written.
     """
     folder = root / run.run_id
-    part = root / f".{run.run_id}.{os.getpid()}.part"
+    part = part_of(folder)
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
@@ -151,12 +152,24 @@ def write_run(root: Path, run: Run, tables: RunTables, provenance: Mapping[str, 
         rows = {name: getattr(tables, name).height for name in TABLES}
         info = {"schema": SCHEMA, "status": "complete", **describe(run), "rows": rows, **provenance}
         write_json(part / "run.json", info)
-        if not folder.exists():  # the name is a hash of the content: another process was first
-            part.rename(folder)
+        _place(part, folder, run, tables)
         _sync(root)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def _place(part: Path, folder: Path, run: Run, tables: RunTables) -> None:
+    try:
+        part.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
+        if not (folder / "run.json").exists():
+            raise RecordError(f"{folder}: holds no run.json, so no run; delete the folder") from None
+        # The name is a hash of the content: another process or a condition that shares the run was first.
+        if not (folder / final_name(run)).exists():
+            write_final(folder, run, tables.final)
 
 
 def describe(run: Run) -> dict[str, Any]:
@@ -251,7 +264,7 @@ def _first_bad(table: pl.DataFrame, name: str) -> str:
 
 def _write_table(table: pl.DataFrame, schema: Schema, path: Path) -> None:
     check_table(table, schema, path.name)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = part_of(path)
     table.write_parquet(temporary, compression="zstd", statistics=True)
     _commit(temporary, path)
 
@@ -263,7 +276,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically: temporary name, fsync, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = part_of(path)
     temporary.write_bytes(content)
     _commit(temporary, path)
 

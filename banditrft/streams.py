@@ -35,6 +35,19 @@ class Purpose(IntEnum):
     PRETRAIN = 9
 
 
+def per_query(seed: int, query: int) -> int:
+    """Seed part of the key of a stream that must differ between training queries of one seed.
+
+    A test evaluation's item is the test item, so the training query goes here: runs of one seed on different
+    queries are then independent, and conditions on one query still paired.
+
+    Args:
+        seed: In [0, 2**32).
+        query: Item of the training query, in [0, 2**31).
+    """
+    return seed | (query << 32)
+
+
 def _mulhilo(a: np.uint64, b: U64) -> tuple[U64, U64]:
     """High and low 64 bits of the 128-bit product, from four 32-bit ones."""
     s = np.uint64(32)

@@ -30,7 +30,7 @@ T = TypeVar("T")
 class _Outline(Frozen):
     """The file's own keys; the tables inside are resolved layer by layer."""
 
-    name: Annotated[str, Field(pattern=NAME.pattern + "$")]
+    name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     seeds: Count
     root_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     claims: Annotated[tuple[str, ...], Field(strict=False)] = ()
@@ -131,6 +131,8 @@ class _Problems:
 def _resolve(outline: _Outline, text: str) -> Study:
     problems = _Problems()
     problems.attempt(get_claims, outline.claims)
+    if len(set(outline.claims)) < len(outline.claims):
+        problems.lines.append(f"claims: each may stand there once, got {list(outline.claims)}")
     problems.attempt(_known_keys, outline.design, "design", FIELDS)
     worlds = _worlds(outline, problems)
     names = [c.get("name") for c in outline.conditions]
@@ -163,7 +165,9 @@ def _worlds(outline: _Outline, problems: _Problems) -> list[tuple[str, Table, Wo
             world = problems.attempt(_world, kind, table, where, outline.seeds)
             if world is None:
                 continue
-            if world.name in (*KINDS, *(other.name for _, _, other in found)):
+            if not world.name.strip() or world.name in (*KINDS, "name", *FIELDS):
+                problems.lines.append(f"{where}.name: must not be empty nor a known key, got {world.name!r}")
+            elif world.name in (other.name for _, _, other in found):
                 problems.lines.append(f"{where}.name: names of worlds must differ, got {world.name!r} twice")
             found.append((where, table, world))
     if not outline.sim and not outline.llm:

@@ -13,6 +13,8 @@ from banditrft.errors import InputError
 
 MAX_ARMS = 10**12
 MASS_TOLERANCE = 1e-9
+LARGEST_SPREAD = 600.0
+"""Largest difference of two classes' log-masses, nats, that double precision follows."""
 
 
 class ArmClass(Frozen):
@@ -47,6 +49,12 @@ class LumpedWorld(Frozen):
         total = math.fsum(c.mass or 0.0 for c in self.classes)
         if all(given) and abs(total - 1.0) > MASS_TOLERANCE:
             raise ValueError(f"classes: masses must sum to 1, got {total:.12g}")
+        masses = [x + math.log(c.arms) for x, c in zip(self.initial_logits(), self.classes, strict=True)]
+        if max(masses) - min(masses) > LARGEST_SPREAD:
+            raise ValueError(
+                f"classes: log-masses must lie within {LARGEST_SPREAD:g} of one another, or a class could "
+                f"never be drawn, got a spread of {max(masses) - min(masses):.6g}"
+            )
         return self
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from banditrft.design import Evaluation
 from banditrft.runs import Run
-from banditrft.streams import Purpose
+from banditrft.streams import Purpose, per_query
 from banditrft.worlds import LLMWorld
 from llm_runs.architecture import Architecture
 from llm_runs.evaluation import Address, Graded, count_correct, draw_samples, grade_samples
@@ -37,11 +37,8 @@ class Measure:
         self.train = [[task.item(query_of(run).item)] for run in runs]
         self.test = [test_items(task, world)] * len(runs)
 
-    def _address(self, purpose: Purpose, round_: int) -> Address:
-        return Address(self.root_seed, self.seeds, purpose, round_)
-
     def _train(self, weights: Weights, round_: int, samples: int, purpose: Purpose) -> list[Row]:
-        address = self._address(purpose, round_)
+        address = Address(self.root_seed, self.seeds, purpose, round_)
         strict, lenient = count_correct(
             self.arch, weights, self.task, self.train, samples, address, self.temperature
         )
@@ -49,7 +46,8 @@ class Measure:
         return eval_rows(self.seeds, round_, "train", items, samples, (strict[:, 0], lenient[:, 0]))
 
     def _test(self, weights: Weights, round_: int, samples: int, purpose: Purpose) -> list[Row]:
-        address = self._address(purpose, round_)
+        seeds = [per_query(seed, row[0].index) for seed, row in zip(self.seeds, self.train, strict=True)]
+        address = Address(self.root_seed, seeds, purpose, round_)
         strict, lenient = count_correct(
             self.arch, weights, self.task, self.test, samples, address, self.temperature
         )
@@ -82,6 +80,6 @@ class Measure:
     def texts(self, weights: Weights) -> Graded:
         """The first responses of the final evaluation of the training query."""
         kept = range(min(TEXTS_KEPT, self.evaluation.final_eval_samples))
-        address = self._address(Purpose.FINAL_TRAIN, self.rounds)
+        address = Address(self.root_seed, self.seeds, Purpose.FINAL_TRAIN, self.rounds)
         drawn = draw_samples(self.arch, weights, self.task, self.train, kept, address, self.temperature)
         return grade_samples(self.task, self.train, drawn)

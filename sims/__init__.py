@@ -4,8 +4,8 @@
 - `sims.contextual`: the log-linear contextual world with a held-out test set (theory §6);
 - `sims.learner`: a design as the compiled kernels see it; `sims.philox`: their random numbers.
 
-`execute` turns one `banditrft.runs.Run` into records, `run` a whole study. Names load on first use:
-importing `sims` compiles nothing.
+`execute` turns one `banditrft.runs.Run` into records, `run` a whole study, which `check` may refuse. Names
+load on first use: importing `sims` compiles nothing.
 """
 
 from typing import TYPE_CHECKING
@@ -14,8 +14,8 @@ from banditrft.lazy import lazy
 
 if TYPE_CHECKING:
     from sims.simulation import execute
-    from sims.study import run
+    from sims.study import check, run
 
-_HOMES = {"execute": "sims.simulation", "run": "sims.study"}
-__all__ = ["execute", "run"]
+_HOMES = {"check": "sims.study", "execute": "sims.simulation", "run": "sims.study"}
+__all__ = ["check", "execute", "run"]
 __getattr__ = lazy(__name__, _HOMES)

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
+
+from banditrft.errors import InputError
 from banditrft.launch import Outcome, Report, launch
 from banditrft.records import RunTables
 from banditrft.runs import Run, expand
@@ -18,6 +21,27 @@ def execute_all(runs: Sequence[Run], report: Report) -> list[RunTables]:
         tables.append(execute(run))
         report(done / len(runs))
     return tables
+
+
+def evaluate_again(run: Run, folder: Path) -> pl.DataFrame:
+    """Another final evaluation of a run, by simulating it again, which gives the same path bit by bit."""
+    return execute(run).final
+
+
+def check(study: Study) -> None:
+    """Refuse designs that the simulators cannot follow, before anything is run.
+
+    Raises:
+        InputError: Names every condition, its world and what is wrong.
+    """
+    problems = []
+    for cell in iterate(study, "sim"):
+        try:
+            Learner.from_design(cell.design, base=0.5)
+        except InputError as error:
+            problems.append(f"{cell.condition} (world '{cell.world.name}'): {error}")
+    if problems:
+        raise InputError("\n".join(problems))
 
 
 def run(
@@ -40,8 +64,16 @@ def run(
     Raises:
         InputError: A design that the simulators cannot follow; nothing is run.
     """
-    for cell in iterate(study, "sim"):
-        Learner.from_design(cell.design, base=0.5)
+    check(study)
     runs = expand(study, "sim")
     root = folder / study.name
-    return launch(study, runs, root, execute_all, workers=workers, shard=shard, command=command)
+    return launch(
+        study,
+        runs,
+        root,
+        execute_all,
+        reevaluate=evaluate_again,
+        workers=workers,
+        shard=shard,
+        command=command,
+    )

@@ -22,7 +22,8 @@ def find(records: Records, group: Group, claim: ReachesOne) -> Finding:
     designs = records.designs(group.train) if group.train else {}
     names = single_query_conditions(designs)
     if group.train is None or not names:
-        why = "no condition with one query, one rollout, the raw {0, 1} reward and Adam"
+        wanted = "condition with one query, one rollout, the raw {0, 1} reward and Adam"
+        why = f"no {wanted}" if group.train else "no lumped world, which A1 reads"
         return Finding(1.0, 1.0, False, lambda level, _, family: _absent(group, claim, why, level, family))
     cells = records.of(group.train)
     cell = cells[names[0]]

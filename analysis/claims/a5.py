@@ -145,11 +145,19 @@ def _notes(parts: tuple[Speed | Transfer, ...]) -> tuple[str, ...]:
             )
         if part.gain.estimate <= 0:
             notes.append(
-                f"'{part.pairs.few.condition}' gained nothing on the test set, so 20% of its gain "
-                "leaves no margin "
-                f"and equivalence cannot be shown."
+                f"'{part.pairs.few.condition}' gained nothing on the test set, so "
+                f"{part.claim.margin_share:.0%} of its gain leaves no margin to judge a difference by."
+            )
+        elif part.margin < part.claim.margin_points:
+            notes.append(
+                f"The margin is {part.claim.margin_share:.0%} of an estimated gain and is taken as known: "
+                f"the gain's own 95% interval is {_points(part.gain.interval(0.025))} points."
             )
     return tuple(notes)
+
+
+def _points(interval: tuple[float, float]) -> str:
+    return " to ".join(f"{100 * end:+.2f}".replace("-", "−") for end in interval)
 
 
 def _placebos(records: Records, group: Group, claim: MoreRollouts) -> tuple[Placebo, ...]:

@@ -1,7 +1,8 @@
 """Component "no gain in test Pass@1": paired equivalence of the final test Pass@1, many rollouts minus few.
 
 A gain beyond the margin refutes it. A loss beyond the margin leaves it undecided: "no gain" then holds as a
-phrase, but the protocol preregisters equivalence, and a worse test set is not what the claim says.
+phrase, but the protocol preregisters equivalence, and a worse test set is not what the claim says. Where few
+rollouts themselves gain nothing there is no margin, and the part is undecided whatever the difference.
 """
 
 from dataclasses import dataclass
@@ -29,12 +30,12 @@ class Transfer:
     @property
     def p_support(self) -> float:
         """p-value against "the difference lies outside the margin"."""
-        return self.difference.p_inside(self.margin)
+        return self.difference.p_inside(self.margin) if self.margin > 0 else 1.0
 
     @property
     def p_refute(self) -> float:
         """p-value against "there is no gain beyond the margin"."""
-        return self.difference.p_above(self.margin)
+        return self.difference.p_above(self.margin) if self.margin > 0 else 1.0
 
     def part(self, level: float, refuting_level: float) -> Part:
         """The component read at the given error rates."""

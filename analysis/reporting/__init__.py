@@ -1,4 +1,4 @@
-"""The report: one offline page, and verdicts.json with the same numbers.
+"""The report: one offline page, and verdicts.json and summary.md with the same numbers.
 
 `document` gathers plain data, the figures are inline SVG, `page` renders the template from that very
 data. No script, no request, no date of rendering: the same records give the same bytes.
@@ -10,13 +10,14 @@ from analysis.judging import verdicts
 from analysis.loading import Records, load
 from analysis.reporting.document import document
 from analysis.reporting.page import render
+from analysis.reporting.summary import summary
 from banditrft.records import write_bytes, write_json
 
-REPORT, VERDICTS = "report.html", "verdicts.json"
+REPORT, VERDICTS, SUMMARY = "report.html", "verdicts.json", "summary.md"
 
 
 def report(records: Records | Path | str, out: Path | str) -> Path:
-    """Write report.html and verdicts.json into a folder.
+    """Write report.html, verdicts.json and summary.md into a folder.
 
     Args:
         records: Records of a study, or their folder.
@@ -35,5 +36,6 @@ def report(records: Records | Path | str, out: Path | str) -> Path:
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / VERDICTS, content)
+    write_bytes(folder / SUMMARY, summary(content).encode())
     write_bytes(folder / REPORT, page.encode())
     return folder / REPORT

@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _shard(_context: click.Context, _option: click.Parameter, value: str) -> tuple[int, int]:
     """``i/n``: the i-th of n parts, from 1."""
     index, _, count = value.partition("/")
-    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
         raise InputError(f"--shard: must be i/n with 1 <= i <= n, got {value}")
     return int(index), int(count)
 
@@ -46,7 +46,10 @@ def study_argument(function: F) -> F:
     """``STUDY`` and ``--runs``."""
     function = click.argument("study", metavar="STUDY")(function)
     return click.option(
-        "--runs", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of all records."
+        "--runs",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("runs"),
+        help="Folder of all records.",
     )(function)
 
 

@@ -18,6 +18,10 @@ def command(study: str, as_json: bool) -> int:
 
         for world in resolved.worlds("llm"):
             llm_runs.check_model(getattr(world, "model", ""))
+    if resolved.worlds("sim"):
+        import sims
+
+        sims.check(resolved)
     warnings = lint(resolved)
     if as_json:
         print_json({"study": resolved.name, "warnings": warnings})

@@ -31,7 +31,9 @@ def _cell(value: float | None) -> str:
 
 @click.command(name="report")
 @click.argument("runs", metavar="RUNS", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the report [default: RUNS].")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the report [default: RUNS]."
+)
 @click.option("--json", "as_json", is_flag=True, help="The verdicts as one JSON object on stdout.")
 def command(runs: Path, out: Path | None, as_json: bool) -> int:
     """Test the claims on the records in RUNS (the folder of one study) and write report.html."""

@@ -12,7 +12,12 @@ from banditrft.errors import InputError
 
 @click.command(name="reproduce")
 @click.option("--preset", default="quick", help="Which shipped study to run.")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of all records.")
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs"),
+    help="Folder of all records.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes [default: all cores].")
 def command(preset: str, runs: Path, workers: int | None) -> int:
     """Simulate, run, analyse and report. What was run before is found, not run again."""

@@ -6,7 +6,8 @@ import click
 
 from banditrft.catalog import read_queries, status
 from banditrft.cli.common import find_study, print_json, study_argument
-from banditrft.runs import Run, expand
+from banditrft.runs import Run, expand, queries_key
+from banditrft.worlds import LLMWorld
 
 
 @click.command(name="status")
@@ -17,7 +18,12 @@ def command(study: str, runs: Path, as_json: bool) -> int:
     resolved = find_study(study)
     root = runs / resolved.name
     queries = read_queries(root)
-    waiting = [w.name for w in resolved.worlds("llm") if w.name not in queries]
+    waiting = [
+        w.name
+        for w in resolved.worlds("llm")
+        if isinstance(w, LLMWorld)
+        and (w.name not in queries or queries[w.name].key != queries_key(w, resolved.root_seed))
+    ]
     known: list[Run] = expand(resolved, "sim")
     if not waiting:
         known += expand(resolved, "llm", queries)

@@ -1,4 +1,4 @@
-"""Coverage and error rates on simulated truth; a few hundred data sets each, the long runs belong to `make calibration`.
+"""Coverage and error rates on simulated truth; a few hundred data sets each.
 
 Bounds are three Monte Carlo standard errors wide.
 """

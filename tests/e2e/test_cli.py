@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from study_fixtures import LLM, LUMPED
 
+from banditrft.catalog import write_queries
+from banditrft.runs import WorldQueries
+
 COMMAND = [str(Path(sys.executable).with_name("banditrft"))]
 
 
@@ -68,7 +71,7 @@ def test_records_do_not_depend_on_workers_or_shards(folder):
     assert all((folder / "one" / f).read_bytes() == (folder / "two" / f).read_bytes() for f in files)
 
 
-@pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b"])
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b", "²/3"])
 def test_bad_shard(folder, shard):
     done = banditrft("sim", "small.toml", "--shard", shard, cwd=folder, code=2)
     assert done.stderr == f"error: --shard: must be i/n with 1 <= i <= n, got {shard}\n"
@@ -128,3 +131,29 @@ def test_interrupted_sweep_leaves_only_whole_records_and_goes_on(folder):
     )
     listed = json.loads(banditrft("sim", "big.toml", "--list", "--json", cwd=folder).stdout)["runs"]
     assert sum(run["state"] == "found" for run in listed) == len(whole)
+
+
+def test_another_final_evaluation_of_simulated_runs_is_made_up_for(folder):
+    odd = LUMPED.replace('name = "G=4"', 'name = "G=4 [/b]"')  # no markup
+    (folder / "odd.toml").write_text(odd)
+    banditrft("sim", "odd.toml", "--workers", 1, cwd=folder)
+    (folder / "odd.toml").write_text(odd.replace("eval_every = 5", "eval_every = 5\nfinal_eval_samples = 64"))
+    done = banditrft("sim", "odd.toml", "--workers", 1, "--json", cwd=folder)
+    assert json.loads(done.stdout)["done"] == 3
+    finals = list((folder / "runs" / "small").glob("*/final-*.parquet"))
+    assert len(finals) == 6
+
+
+def test_lint_refuses_what_the_simulator_would_refuse(folder):
+    (folder / "bad.toml").write_text(LUMPED.replace("rounds = 20", "rounds = 20\nbetas = [0.99, 0.5]"))
+    for command in ("lint", "sim"):
+        done = banditrft(command, "bad.toml", cwd=folder, code=2)
+        assert "G=4 (world 'lumped'): betas: beta1^2 must be below beta2" in done.stderr
+    assert not (folder / "runs").exists()
+
+
+def test_status_does_not_count_runs_of_queries_chosen_under_other_settings(folder):
+    (folder / "both.toml").write_text(LUMPED + LLM)
+    write_queries(folder / "runs" / "small", {"tiny-qwen2": WorldQueries("old", "w", "t", ())})
+    done = banditrft("status", "both.toml", cwd=folder)
+    assert "queries of tiny-qwen2 are not chosen yet" in done.stdout

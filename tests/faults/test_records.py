@@ -1,13 +1,18 @@
 """Records appear whole or not at all, and a reader refuses what it cannot trust, naming the file."""
 
 import json
+import os
+import subprocess
+import sys
 
 import polars as pl
 import pytest
 from study_fixtures import LUMPED
 
+import analysis
 from banditrft.catalog import scan, status, write_study
 from banditrft.errors import RecordError
+from banditrft.parts import HOST, sweep_parts
 from banditrft.records import EVALS, GROUPS, ROUNDS, RunTables, read_run, write_run
 from banditrft.runs import expand
 from banditrft.study import parse_study
@@ -139,3 +144,47 @@ def test_a_changed_study_keeps_the_old_description(tmp_path, written, study):
         "four",
         "placebo",
     ]
+
+
+def test_a_run_that_serves_two_final_evaluations_keeps_both(tmp_path):
+    text = LUMPED.replace('name = "G=4"\nrollouts = 4', 'name = "again"\nfinal_eval_samples = 1024')
+    one, again, _ = expand(parse_study(text), "sim")
+    assert one.run_id == again.run_id
+    for run in (one, again):
+        write_run(tmp_path, run, tables(run), {"started": "now"})
+    assert len(status(tmp_path, [one, again]).found) == 2
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_folder_without_a_run_is_refused_and_kept(tmp_path, written):
+    run = written[0]
+    (tmp_path / run.run_id / "run.json").unlink()
+    with pytest.raises(RecordError, match=rf"{run.run_id}: holds no run\.json"):
+        write_run(tmp_path, run, tables(run), {"started": "now"})
+    assert (tmp_path / run.run_id / "evals.parquet").exists()
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("content", ["{}", '{"text": "x", "cells": [{}]}', '{"text": "x", "cells": 3}'])
+def test_a_broken_study_json_is_named(tmp_path, written, study, content):
+    (tmp_path / "study.json").write_text(content)
+    with pytest.raises(RecordError, match=r"study\.json: is not a study's description"):
+        write_study(tmp_path, study, written, "test")
+    with pytest.raises(RecordError, match=r"study\.json: is not a study's description"):
+        analysis.load(tmp_path)
+
+
+def test_only_parts_of_dead_processes_of_this_host_are_swept(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    names = [
+        f".a.{HOST}.{dead.pid}.part",
+        f".b.{HOST}.{os.getpid()}.part",
+        f".c.elsewhere.{dead.pid}.part",
+    ]
+    for name in names:
+        (tmp_path / name).mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / f".final.parquet.{HOST}.{dead.pid}.part").write_text("half")
+    sweep_parts(tmp_path)
+    assert sorted(p.name for p in tmp_path.rglob("*.part")) == names[1:]

@@ -21,6 +21,16 @@ BAD = {
     "two conditions of one name": ('name = "G=4"', 'name = "G=1"', r"conditions\[0\]\.name: names must differ, got 'G=1' twice"),
     "unsupported design": ("rounds = 20", "rounds = 20\nkl_coef = 0.1", r"design\.kl_coef: world 'lumped' runs 0\.0, got 0\.1"),
     "bad world table of a condition": ('reward = "random"', 'reward = "random"\nsim = 4', r"conditions\[2\]\.sim: must be a table"),
+    "name that leaves the folder": ('name = "small"', 'name = "../small"', r"^s: name: .*got '\.\./small'$"),
+    "name with a line break": ('name = "small"', 'name = "a\\nsmall"', r"^s: name: .*got 'a\\nsmall'$"),
+    "claim twice": ('["A1", "A5"]', '["A1", "A1"]', r"^s: claims: each may stand there once, got \['A1', 'A1'\]$"),
+    "class that is a number": ("classes = [", "classes = [7, ", r"^s: sim\[0\]\.classes\[0\]: .*got 7$"),
+    "classes that are numbers": ("classes = [", "classes = [7]\nfoo = [", r"classes\[0\]: .*got 7\ns: sim\[0\]\.foo: is not a known key$"),
+    "one table for many": ("[[sim]]", "[sim]", r"^s: sim: should be a list, got"),
+    "world named as a field": ('world = "lumped"', 'world = "lumped"\nname = "rounds"', r"sim\[0\]\.name: must not be .*a known key, got 'rounds'"),
+    "world without a name": ('world = "lumped"', 'world = "lumped"\nname = ""', r"sim\[0\]\.name: must not be empty"),
+    "rate that is a word": ("rounds = 20", 'rounds = 20\nrate = "half"', r"^s: design\.rate: .*got 'half'"),
+    "class that is never drawn": ("mass = 0.3, reward = 1}, {name = \"wrong\", arms = 999, mass = 0.7", "logit = 800.0, reward = 1}, {name = \"wrong\", arms = 999, logit = 0.0", r"classes: log-masses must lie within 600"),
     "range upside down": ("[0.1, 0.6]", "[0.6, 0.1]", r"llm\[0\]\.queries: base_pass_at_1: the range must rise"),
 }  # fmt: skip
 
@@ -37,7 +47,7 @@ def test_empty_conditions():
     text = GOOD[: GOOD.index("[[conditions]]")] + GOOD[GOOD.index("[[sim]]") :]
     with pytest.raises(InputError, match="s: conditions: is required"):
         parse_study(text, "s")
-    with pytest.raises(InputError, match=r"s: conditions: .*at least 1 item"):
+    with pytest.raises(InputError, match=r"s: conditions: .*at least 1 entry, got 0"):
         parse_study(text.replace("[design]", "conditions = []\n[design]"), "s")
 
 
