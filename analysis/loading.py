@@ -16,7 +16,8 @@ from pydantic import TypeAdapter
 from banditrft.catalog import STUDY
 from banditrft.design import Design, Evaluation, parse
 from banditrft.errors import RecordError
-from banditrft.records import RunRecord, read_json, read_run
+from banditrft.files import read_json
+from banditrft.records import RunRecord, read_run
 from banditrft.worlds import LLMWorld, WorldSettings
 
 Floats = npt.NDArray[np.float64]

@@ -13,9 +13,10 @@ import polars as pl
 
 from banditrft.claims import claims_hash
 from banditrft.errors import RecordError
-from banditrft.records import SCHEMA, TABLES, checkpoint_path, final_name, read_json, write_json
+from banditrft.files import read_json, write_json
+from banditrft.records import SCHEMA, TABLES, checkpoint_path, final_name
 from banditrft.runs import Query, Run, WorldQueries, digest
-from banditrft.study import Study
+from banditrft.study import Cell, Study
 
 STUDY, QUERIES = "study.json", "queries.json"
 
@@ -56,7 +57,9 @@ def can_reevaluate(root: Path, run: Run) -> bool:
 
 
 def write_study(root: Path, study: Study, runs: Sequence[Run], command: str) -> None:
-    """Write study.json, adding these runs' cells to those of the other kind of world already there.
+    """Write study.json, keeping the cells of other worlds that are there and unchanged.
+
+    A description that another text of the study left is kept beside it, never overwritten silently.
 
     Args:
         root: The study's folder.
@@ -67,30 +70,13 @@ def write_study(root: Path, study: Study, runs: Sequence[Run], command: str) -> 
     Raises:
         RecordError: The study.json that is there is not one.
     """
-    known: dict[tuple[str, str], dict[str, Any]] = {}
-    if (root / STUDY).exists():
-        before = read_json(root / STUDY)
-        names = {(c.world.name, c.condition) for c in study.cells}
-        try:
-            text, cells = before["text"], {(c["world"], c["condition"]): c for c in before["cells"]}
-        except (KeyError, TypeError) as error:
-            raise RecordError(f"{root / STUDY}: is not a study's description ({error!r})") from None
-        if text == study.text:
-            known = {key: cell for key, cell in cells.items() if key in names}
-        else:
-            write_json(root / f"study-{digest(text)[:8]}.json", before)
+    before = read_json(root / STUDY) if (root / STUDY).exists() else None
+    known = {} if before is None else _kept_cells(before, study, root / STUDY)
     for cell in study.cells:
         own = [r for r in runs if r.world.name == cell.world.name and r.condition == cell.condition]
         if own:
-            known[cell.world.name, cell.condition] = {
-                "world": cell.world.name,
-                "condition": cell.condition,
-                "design": cell.design.model_dump(mode="json"),
-                "evaluation": cell.evaluation.model_dump(mode="json"),
-                "evaluation_id": own[0].evaluation_id,
-                "runs": [r.run_id for r in own],
-            }
-    order = [(c.world.name, c.condition) for c in study.cells]
+            found = {"evaluation_id": own[0].evaluation_id, "runs": [r.run_id for r in own]}
+            known[cell.world.name, cell.condition] = _describe(cell) | found
     value = {
         "schema": SCHEMA,
         "name": study.name,
@@ -98,13 +84,41 @@ def write_study(root: Path, study: Study, runs: Sequence[Run], command: str) -> 
         "claims": list(study.claims),
         "claims_hash": claims_hash(study.claims),
         "worlds": [w.model_dump(mode="json") for w in study.worlds()],
-        "cells": [known[key] for key in order if key in known],
+        "cells": [known[key] for c in study.cells if (key := (c.world.name, c.condition)) in known],
         "command": command,
         "text": study.text,
     }
     root.mkdir(parents=True, exist_ok=True)
-    if not (root / STUDY).exists() or read_json(root / STUDY) != value:
+    if before is not None and before["text"] != study.text:
+        write_json(root / f"study-{digest(before['text'])[:8]}.json", before)
+    if before != value:
         write_json(root / STUDY, value)
+
+
+def _describe(cell: Cell) -> dict[str, Any]:
+    return {
+        "world": cell.world.name,
+        "condition": cell.condition,
+        "design": cell.design.model_dump(mode="json"),
+        "evaluation": cell.evaluation.model_dump(mode="json"),
+    }
+
+
+def _kept_cells(before: dict[str, Any], study: Study, path: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """Cells of an earlier description that the study still has, the same."""
+    try:
+        old = {(c["world"], c["condition"]): c for c in before["cells"]}
+        worlds = {w["name"]: w for w in before["worlds"]}
+        same = before["root_seed"] == study.root_seed and bool(before["text"])
+    except (KeyError, TypeError) as error:
+        raise RecordError(f"{path}: is not a study's description ({error!r})") from None
+    kept = {}
+    for cell in study.cells:
+        key = (cell.world.name, cell.condition)
+        unchanged = worlds.get(cell.world.name) == cell.world.model_dump(mode="json")
+        if same and unchanged and key in old and _describe(cell).items() <= old[key].items():
+            kept[key] = old[key]
+    return kept
 
 
 def read_queries(root: Path) -> dict[str, WorldQueries]:

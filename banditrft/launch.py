@@ -174,6 +174,8 @@ def _here(work: _Work, jobs: Sequence[Job], board: Board) -> Iterator[Result]:
 def _guarded(work: _Work, job: Job, report: Report) -> str | None:
     try:
         work(job, report)
+    except InputError as error:
+        return str(error)
     except Exception as error:  # noqa: BLE001 - one failing job must not stop the others; it is reported
         print(traceback.format_exc(), file=sys.stderr)  # noqa: T201
         return f"{type(error).__name__}: {error}"

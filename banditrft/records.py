@@ -7,8 +7,6 @@ column the source lacks is null, never 0. A folder appears whole or not at all, 
 file that is truncated, of another schema or inconsistent is an error that names it.
 """
 
-import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from banditrft.errors import RecordError
+from banditrft.files import commit, read_json, sync, write_bytes, write_json
 from banditrft.parts import part_of
 from banditrft.runs import Run
 
@@ -153,7 +152,7 @@ def write_run(root: Path, run: Run, tables: RunTables, provenance: Mapping[str, 
         info = {"schema": SCHEMA, "status": "complete", **describe(run), "rows": rows, **provenance}
         write_json(part / "run.json", info)
         _place(part, folder, run, tables)
-        _sync(root)
+        sync(root)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
@@ -266,45 +265,4 @@ def _write_table(table: pl.DataFrame, schema: Schema, path: Path) -> None:
     check_table(table, schema, path.name)
     temporary = part_of(path)
     table.write_parquet(temporary, compression="zstd", statistics=True)
-    _commit(temporary, path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically: temporary name, fsync, rename."""
-    write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically: temporary name, fsync, rename."""
-    temporary = part_of(path)
-    temporary.write_bytes(content)
-    _commit(temporary, path)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        RecordError: Missing, unreadable or no object; names the file.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: cannot be read as JSON ({type(error).__name__}: {error})") from None
-    if not isinstance(value, dict):
-        raise RecordError(f"{path}: must hold a JSON object, got {type(value).__name__}")
-    return value
-
-
-def _commit(temporary: Path, path: Path) -> None:
-    with temporary.open("rb") as handle:
-        os.fsync(handle.fileno())
-    temporary.rename(path)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    commit(temporary, path)

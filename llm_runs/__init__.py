@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 from banditrft.lazy import lazy
 
 if TYPE_CHECKING:
-    from llm_runs.base_models import check_model, shipped_models, train_base_model, weights_hash
+    from llm_runs.base_models import shipped_models, train_base_model, weights_hash
     from llm_runs.checkpoint import evaluate_checkpoint
+    from llm_runs.checks import check
     from llm_runs.loop import execute
     from llm_runs.queries import resolve_queries
     from llm_runs.study import expand_study, run
 
 _HOMES = {
-    "check_model": "llm_runs.base_models",
+    "check": "llm_runs.checks",
     "evaluate_checkpoint": "llm_runs.checkpoint",
     "execute": "llm_runs.loop",
     "expand_study": "llm_runs.study",
@@ -29,7 +30,7 @@ _HOMES = {
     "weights_hash": "llm_runs.base_models",
 }
 __all__ = [
-    "check_model",
+    "check",
     "evaluate_checkpoint",
     "execute",
     "expand_study",

@@ -88,7 +88,8 @@ def model_folder(name: str) -> Path:
     if missing:
         shipped = ", ".join(ARCHITECTURES)
         raise InputError(
-            f"model {name!r}: not a shipped model ({shipped}) nor a folder with {' and '.join(missing)}"
+            f"model: must be a shipped model ({shipped}) or a folder with config.json and model.safetensors, "
+            f"got {name!r}"
         )
     return folder
 
@@ -119,15 +120,6 @@ def load_base_model(name: str, task: Task | None = None) -> BaseModel:
         needed = task.prompt_max + task.max_new
         raise InputError(f"{where}: max_position_embeddings must be at least {needed}, got {arch.positions}")
     return BaseModel(name, folder, arch)
-
-
-def check_model(name: str) -> None:
-    """Refuse a model that cannot be loaded, before anything is spent.
-
-    Raises:
-        InputError: neither a shipped model nor a folder that holds one.
-    """
-    load_base_model(name)
 
 
 def weights_hash(name: str) -> str:

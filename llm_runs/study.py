@@ -7,8 +7,9 @@ from banditrft.launch import Outcome, launch
 from banditrft.runs import Run, WorldQueries, expand, queries_key
 from banditrft.study import Study
 from banditrft.worlds import LLMWorld
-from llm_runs.base_models import check_model, weights_hash
+from llm_runs.base_models import weights_hash
 from llm_runs.checkpoint import evaluate_checkpoint
+from llm_runs.checks import check
 from llm_runs.loop import execute
 from llm_runs.queries import resolve_queries
 
@@ -27,9 +28,8 @@ def resolve(study: Study, root: Path, *, write: bool) -> dict[str, WorldQueries]
     Raises:
         InputError: A model or task is unknown, or the pool lacks such queries.
     """
+    check(study)
     worlds = [w for w in study.worlds("llm") if isinstance(w, LLMWorld)]
-    for world in worlds:
-        check_model(world.model)
     known = read_queries(root)
     resolved = dict(known)
     for world in worlds:

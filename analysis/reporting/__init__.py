@@ -11,7 +11,7 @@ from analysis.loading import Records, load
 from analysis.reporting.document import document
 from analysis.reporting.page import render
 from analysis.reporting.summary import summary
-from banditrft.records import write_bytes, write_json
+from banditrft.files import write_bytes, write_json
 
 REPORT, VERDICTS, SUMMARY = "report.html", "verdicts.json", "summary.md"
 

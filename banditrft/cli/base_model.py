@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from banditrft.cli.common import print_json
+from banditrft.files import read_json
+from banditrft.progress import Board
 
 
 @click.group(name="base-model")
@@ -35,10 +37,18 @@ def list_(as_json: bool) -> int:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new model.")
 @click.option("--seed", type=int, help="Seed [default: the recipe's].")
 @click.option("--steps", type=click.IntRange(min=1), help="Training steps [default: the recipe's].")
-def train(name: str, out: Path, seed: int | None, steps: int | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def train(name: str, out: Path, seed: int | None, steps: int | None, as_json: bool) -> int:
     """Pretrain base model NAME from scratch (about three minutes on one core)."""
     import llm_runs
 
-    folder = llm_runs.train_base_model(name, out, seed=seed, steps=steps)
-    click.echo(f"trained: {folder}")
+    with Board(f"pretraining {name}", 1) as board:
+        folder = llm_runs.train_base_model(
+            name, out, seed=seed, steps=steps, progress=lambda step, last, _: board.advance(name, step / last)
+        )
+        board.finish(name, failed=False)
+    if as_json:
+        print_json({"folder": str(folder), **read_json(folder / "provenance.json")})
+    else:
+        click.echo(f"trained: {folder}")
     return 0

@@ -42,6 +42,19 @@ def find_study(name: str) -> Study:
     return load_study(Path(name))
 
 
+def check_study(study: Study) -> None:
+    """Let the rooms that a study needs refuse what they cannot run, before anything is spent.
+
+    Raises:
+        InputError: Names every field that is wrong.
+    """
+    import llm_runs
+    import sims
+
+    llm_runs.check(study)
+    sims.check(study)
+
+
 def study_argument(function: F) -> F:
     """``STUDY`` and ``--runs``."""
     function = click.argument("study", metavar="STUDY")(function)

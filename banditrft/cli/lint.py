@@ -2,7 +2,7 @@
 
 import click
 
-from banditrft.cli.common import find_study, print_json
+from banditrft.cli.common import check_study, find_study, print_json
 
 
 @click.command(name="lint")
@@ -13,15 +13,7 @@ def command(study: str, as_json: bool) -> int:
     from banditrft.lint import lint
 
     resolved = find_study(study)
-    if resolved.worlds("llm"):
-        import llm_runs
-
-        for world in resolved.worlds("llm"):
-            llm_runs.check_model(getattr(world, "model", ""))
-    if resolved.worlds("sim"):
-        import sims
-
-        sims.check(resolved)
+    check_study(resolved)
     warnings = lint(resolved)
     if as_json:
         print_json({"study": resolved.name, "warnings": warnings})

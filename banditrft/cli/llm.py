@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from banditrft.cli.common import find_study, study_argument, sweep_options
+from banditrft.cli.common import check_study, find_study, study_argument, sweep_options
 from banditrft.cli.sweep import execute, look, looks
 
 
@@ -20,6 +20,7 @@ def command(study: str, runs: Path, **options: Any) -> int:
     import llm_runs
 
     resolved = find_study(study)
+    check_study(resolved)
     if looks(options):
         root = runs / resolved.name
         return look(resolved, llm_runs.expand_study(resolved, root, write=False), root, options)

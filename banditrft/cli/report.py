@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,9 +12,16 @@ from banditrft.errors import InputError
 NAME, VERDICTS = "report.html", "verdicts.json"
 
 
+def read_verdicts(path: Path) -> list[dict[str, Any]]:
+    """The verdicts of a report, without their raw points."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["verdicts"]
+    shown = ("claim", "world", "verdict", "estimate", "interval", "p_adjusted", "n", "summary")
+    return [{key: row[key] for key in shown} for row in rows]
+
+
 def verdict_table(verdicts: Path) -> str:
     """The verdicts as a plain table, read from the file that the report was written with."""
-    rows = json.loads(verdicts.read_text(encoding="utf-8"))["verdicts"]
+    rows = read_verdicts(verdicts)
     lines = [f"{'claim':7}{'world':14}{'verdict':12}{'estimate':>10}  {'interval':18}{'adj. p':>8}{'n':>6}"]
     for row in rows:
         low, high = row["interval"] or (None, None)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from banditrft.cli.common import find_study, preset_names
-from banditrft.cli.report import VERDICTS, verdict_table
+from banditrft.cli.common import check_study, find_study, preset_names, print_json
+from banditrft.cli.report import VERDICTS, read_verdicts, verdict_table
 from banditrft.cli.sweep import summary
 from banditrft.errors import InputError
 
@@ -19,7 +19,8 @@ from banditrft.errors import InputError
     help="Folder of all records.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes [default: all cores].")
-def command(preset: str, runs: Path, workers: int | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def command(preset: str, runs: Path, workers: int | None, as_json: bool) -> int:
     """Simulate, run, analyse and report. What was run before is found, not run again."""
     import analysis
     import llm_runs
@@ -28,16 +29,20 @@ def command(preset: str, runs: Path, workers: int | None) -> int:
     if preset not in preset_names():
         raise InputError(f"--preset: must be one of {', '.join(preset_names())}, got {preset}")
     study = find_study(preset)
+    check_study(study)
     root = runs / study.name
     typed = f"banditrft reproduce --preset {preset}"
     failed = False
     for kind, run in (("simulated", sims.run), ("language model", llm_runs.run)):
         outcome = run(study, runs, workers=workers, command=typed)
-        click.echo(f"{kind}: {summary(outcome, root)}")
+        click.echo(f"{kind}: {summary(outcome, root)}", err=as_json)
         failed = failed or bool(outcome.failed)
     if failed:
         return 1
     page = analysis.report(root, root)
-    click.echo(verdict_table(page.with_name(VERDICTS)))
-    click.echo(f"report: {page}")
+    if as_json:
+        print_json({"report": str(page), "verdicts": read_verdicts(page.with_name(VERDICTS))})
+    else:
+        click.echo(verdict_table(page.with_name(VERDICTS)))
+        click.echo(f"report: {page}")
     return 0

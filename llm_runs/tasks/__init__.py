@@ -17,7 +17,7 @@ def load_task(name: str) -> Task:
         InputError: no such task; the message lists those there are.
     """
     if name not in TASKS:
-        raise InputError(f"task {name!r}: unknown; available: {', '.join(sorted(TASKS))}")
+        raise InputError(f"task: must be one of {', '.join(sorted(TASKS))}, got {name!r}")
     return TASKS[name]()
 
 

@@ -100,7 +100,7 @@ def test_the_same_command_gives_the_same_bytes(tmp_path):
     assert provenance["command"] == "banditrft base-model train tiny-olmo2 --out DIR --seed 3 --steps 3"
     assert provenance["seed"] == 3
     assert provenance["weights_sha256"] == llm_runs.weights_hash(str(folders[0]))
-    llm_runs.check_model(str(folders[0]))
+    base_models.load_base_model(str(folders[0]))
     with pytest.raises(InputError, match="holds a model already"):
         llm_runs.train_base_model("tiny-olmo2", tmp_path / "a", steps=3)
 

@@ -5,9 +5,11 @@ import shutil
 
 import pytest
 from llm_fixtures import run
+from study_fixtures import LLM, LUMPED
 
 import llm_runs
 from banditrft.errors import InputError
+from banditrft.study import parse_study
 from llm_runs.base_models import MODELS, load_base_model
 
 
@@ -22,15 +24,17 @@ def edit(folder, **changes):
 
 
 def test_an_unknown_model_is_answered_with_those_there_are(tmp_path):
-    with pytest.raises(InputError, match=r"tiny-gpt.*tiny-qwen2, tiny-llama, tiny-olmo2"):
-        llm_runs.check_model("tiny-gpt")
+    with pytest.raises(
+        InputError, match=r"^model: must be .*tiny-qwen2, tiny-llama, tiny-olmo2.*got 'tiny-gpt'"
+    ):
+        load_base_model("tiny-gpt")
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match=r"model\.safetensors"):
-        llm_runs.check_model(str(tmp_path))
+        load_base_model(str(tmp_path))
 
 
 def test_a_local_folder_is_a_model(folder):
-    llm_runs.check_model(str(folder))
+    load_base_model(str(folder))
     assert load_base_model(str(folder)).weights_sha256 == llm_runs.weights_hash("tiny-llama")
 
 
@@ -50,7 +54,7 @@ def test_a_local_folder_is_a_model(folder):
 def test_a_model_that_is_not_computed_is_refused(folder, changes, message):
     edit(folder, **changes)
     with pytest.raises(InputError, match=message):
-        llm_runs.check_model(str(folder))
+        load_base_model(str(folder))
 
 
 def test_a_missing_or_broken_configuration_is_named(folder):
@@ -58,10 +62,10 @@ def test_a_missing_or_broken_configuration_is_named(folder):
     del config["hidden_size"]
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=r"config\.json: hidden_size is required"):
-        llm_runs.check_model(str(folder))
+        load_base_model(str(folder))
     (folder / "config.json").write_text("{")
     with pytest.raises(InputError, match=r"config\.json: cannot be read as JSON"):
-        llm_runs.check_model(str(folder))
+        load_base_model(str(folder))
 
 
 def test_damaged_weights_are_named(folder):
@@ -93,3 +97,22 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     path.write_bytes(b"no weights")
     with pytest.raises(InputError, match=r"final\.safetensors"):
         llm_runs.evaluate_checkpoint(run(0, 0), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('model = "tiny-qwen2"', 'model = "huge-qwen9"', r"^llm\[0\]\.model: must be .*got 'huge-qwen9'$"),
+        ('model = "tiny-qwen2"', 'model = "tiny-qwen2"\ntask = "chess"', r"^llm\[0\]\.task: .*got 'chess'$"),
+        ("pool = 24", "pool = 100_000_000", r"^llm\[0\]\.queries\.pool: "),
+        ("test_items = 8", "test_items = 100_000_000", r"^llm\[0\]\.test_items: "),
+    ],
+)
+def test_a_study_that_asks_for_what_there_is_not_is_refused_by_field(old, new, message):
+    assert old in LLM
+    with pytest.raises(InputError, match=message):
+        llm_runs.check(parse_study(LUMPED + LLM.replace(old, new)))
+
+
+def test_a_good_study_passes():
+    llm_runs.check(parse_study(LUMPED + LLM))
