@@ -39,11 +39,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.llm: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) "$(TORCH)" -e ".[llm]"
+	$(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) "$(TORCH)" -e ".[llm]"
 	touch $@
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) "$(TORCH)" -e ".[llm,test]"
+	$(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) "$(TORCH)" -e ".[llm,test]"
 	touch $@ $(VENV)/.llm
 
 clean:
