@@ -1,6 +1,7 @@
 """What to expect of a planned run before anything is spent: closed forms of theory §2-§4 and §6, combined.
 
-`predict` answers for the tabular bandit, `predict_contextual` for the contextual world and its test set. The
+`predict` answers for the tabular bandit, `predict_contextual` for the contextual world and its test set,
+`predict_world` for whichever of them a study names. The
 method is "exact" (the ladder of theory §2) for one raw {0,1} rollout, SGD and one correct arm, "mean-field"
 (theory §4) otherwise. No run is simulated and no random number is drawn. Language
 models share parameters among responses, so a tabular prediction is a yardstick for them, not a forecast.
@@ -11,6 +12,7 @@ from dataclasses import replace
 from typing import Literal
 
 from banditrft.design import Design, Evaluation
+from banditrft.errors import InputError
 from banditrft.theory import domain
 from banditrft.theory.adam import mean_field
 from banditrft.theory.chain import chain_moments
@@ -27,9 +29,17 @@ from banditrft.theory.prediction import (
     moments_of,
 )
 from banditrft.theory.signals import GroupLaw
-from banditrft.worlds import ContextualWorld
+from banditrft.worlds import ContextualWorld, LumpedWorld, WorldSettings
 
-__all__ = ["Prediction", "hitting_ratio", "hitting_ratio_contextual", "predict", "predict_contextual"]
+__all__ = [
+    "Prediction",
+    "hitting_ratio",
+    "hitting_ratio_contextual",
+    "predict",
+    "predict_contextual",
+    "predict_world",
+    "two_classes",
+]
 
 LARGE_STEP = 3.0
 """Log-odds per first success above which a run is a few jumps and a smooth curve a poor guide."""
@@ -120,6 +130,44 @@ def predict_contextual(
         found = approximate(design, first, p0, target, path, evaluation, notes)
     tested = [held_out(world, p0, min(p, NEARLY_ONE), optimizer) for p in found.curve["pass_at_1"]]
     return replace(found, method="mean-field", curve=found.curve | {"test_pass_at_1": tested})
+
+
+def predict_world(
+    design: Design, world: WorldSettings, *, target: float = 0.99, evaluation: Evaluation | None = None
+) -> Prediction:
+    """Predict a design in a simulated world from the world's settings alone.
+
+    Args:
+        design: As for :func:`predict`.
+        world: The contextual world, or a lumped one of one class of right and one class of wrong arms.
+        target: Pass@1 to reach, in (0, 1).
+        evaluation: If given, the curve is reported on its grid of rounds.
+
+    Raises:
+        InputError: The world or the design has no closed form.
+    """
+    if isinstance(world, ContextualWorld):
+        return predict_contextual(design, world, target=target, evaluation=evaluation)
+    p0, num_arms, num_correct = two_classes(world)
+    return predict(
+        design, p0=p0, num_arms=num_arms, num_correct=num_correct, target=target, evaluation=evaluation
+    )
+
+
+def two_classes(world: WorldSettings) -> tuple[float, int, int]:
+    """Base Pass@1, arms and right arms of a lumped world of one right and one wrong class.
+
+    Raises:
+        InputError: The world is another one.
+    """
+    rewards = [c.reward for c in world.classes] if isinstance(world, LumpedWorld) else []
+    if not isinstance(world, LumpedWorld) or sorted(rewards) != [0.0, 1.0]:
+        raise InputError(
+            f"world '{world.name}': closed forms cover the contextual world and lumped ones of one class of "
+            f"right arms and one of wrong arms, got rewards {rewards}"
+        )
+    right = next(c for c in world.classes if c.reward == 1)
+    return world.base_pass_at_1(), world.num_arms, right.arms
 
 
 def hitting_ratio(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from analysis.loading import Cell, Records
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.predict import hitting_ratio, hitting_ratio_contextual, predict, predict_contextual
+from banditrft.predict import hitting_ratio, hitting_ratio_contextual, predict_world, two_classes
 from banditrft.worlds import ContextualWorld, LumpedWorld
 
 STEPS = {"adam": (0.02, 0.1), "sgd": (0.5, 2.0)}
@@ -35,22 +35,8 @@ def curve(cell: Cell) -> Curve | None:
     """Predicted mean learning curve of a condition in a simulated world."""
     world = cell.world
     try:
-        if isinstance(world, LumpedWorld):
-            arms = _two_classes(world)
-            if arms is None:
-                return None
-            found = predict(
-                cell.design,
-                p0=world.base_pass_at_1(),
-                num_arms=world.num_arms,
-                num_correct=arms,
-                evaluation=cell.evaluation,
-            )
-        elif isinstance(world, ContextualWorld):
-            found = predict_contextual(cell.design, world, evaluation=cell.evaluation)
-        else:
-            return None
-    except InputError:  # the closed forms do not cover this design
+        found = predict_world(cell.design, world, evaluation=cell.evaluation)
+    except InputError:  # the closed forms do not cover this world or design
         return None
     values = found.curve
     return Curve(values["round"], values["pass_at_1"], values.get("test_pass_at_1"), found.method)
@@ -72,11 +58,8 @@ def ratio(
 def _ratios(cell: Cell, many: Design, target: float) -> list[float]:
     few, world = cell.design, cell.world
     if isinstance(world, LumpedWorld):
-        arms = _two_classes(world)
-        if arms is None:
-            return []
-        p0 = world.base_pass_at_1()
-        return [hitting_ratio(few, many, p0=p0, num_arms=world.num_arms, num_correct=arms, target=target)]
+        p0, arms, right = two_classes(world)
+        return [hitting_ratio(few, many, p0=p0, num_arms=arms, num_correct=right, target=target)]
     if isinstance(world, ContextualWorld):
         return [hitting_ratio_contextual(few, many, world, target=target)]
     steps = STEPS["sgd" if few.optimizer == "sgd" else "adam"]
@@ -91,13 +74,6 @@ def _ratios(cell: Cell, many: Design, target: float) -> list[float]:
 
 def _at(design: Design, step: float) -> Design:
     return design.model_copy(update={"learning_rate": step, "adam_eps": 0.0})
-
-
-def _two_classes(world: LumpedWorld) -> int | None:
-    """Right arms, if the world is one class of them and one of wrong arms."""
-    right = [c.arms for c in world.classes if c.reward == 1]
-    wrong = [c.arms for c in world.classes if c.reward == 0]
-    return right[0] if len(right) == len(wrong) == 1 and len(world.classes) == 2 else None
 
 
 def test_change(few: Cell, many: Cell) -> float | None:

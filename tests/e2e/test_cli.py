@@ -110,6 +110,20 @@ def test_predict_prints_one_json_object(folder):
     assert "p0" in done.stderr
 
 
+def test_predict_reads_a_study(folder):
+    found = json.loads(banditrft("predict", "small.toml", "--target", 0.9, "--json", cwd=folder).stdout)
+    cells = {cell["condition"]: cell for cell in found["cells"]}
+    flags = "--p0 0.3 --num-arms 1000 --learning-rate 0.1 --target 0.9 --json"
+    for name, rollouts in (("G=1", 1), ("G=4", 4)):
+        alone = json.loads(banditrft("predict", *flags.split(), "--rollouts", rollouts, cwd=folder).stdout)
+        assert cells[name]["mean_rounds"] == alone["mean_rounds"]
+    assert cells["placebo"]["method"] is None
+    assert "no closed form: reward" in banditrft("predict", "small.toml", cwd=folder).stdout
+    done = banditrft("predict", "small.toml", "--rollouts", 4, cwd=folder, code=2)
+    assert done.stderr == "error: --rollouts: STUDY says it already, got both\n"
+    assert "--p0: is required" in banditrft("predict", cwd=folder, code=2).stderr
+
+
 def test_interrupted_sweep_leaves_only_whole_records_and_goes_on(folder):
     big = LUMPED.replace("seeds = 20", "seeds = 2048").replace("rounds = 20", "rounds = 4000")
     (folder / "big.toml").write_text(big)
