@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from banditrft.catalog import can_reevaluate, status, write_study
-from banditrft.errors import InputError
+from banditrft.errors import InputError, RecordError
 from banditrft.parts import sweep_parts
 from banditrft.progress import Board
 from banditrft.provenance import now, provenance
@@ -159,8 +159,14 @@ class _Work:
             return
         tables = self.execute(job.runs, report)
         origin = provenance(self.claims, started)
+        refused = []
         for run, table in zip(job.runs, tables, strict=True):
-            write_run(self.root, run, table, origin)
+            try:
+                write_run(self.root, run, table, origin)
+            except RecordError as error:  # the others of the stack are whole
+                refused.append(f"{run.label()}: {error}")
+        if refused:
+            raise InputError("; ".join(refused))
 
 
 Result = tuple[Job, str | None]

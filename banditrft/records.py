@@ -85,6 +85,7 @@ NULLABLE = {
     "correct_lenient",
     "item",
     "p_exact",
+    "log_prob",
 }
 TABLES: Mapping[str, Schema] = {"rounds": ROUNDS, "groups": GROUPS, "evals": EVALS}
 

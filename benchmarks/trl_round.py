@@ -51,6 +51,7 @@ def trl_rounds(rounds: int, threads: int) -> float:
             learning_rate=LEARNING_RATE,
             lr_scheduler_type="constant",
             optim="adamw_torch_fused",
+            max_grad_norm=0.0,
             beta=0.0,
             scale_rewards="none",
             loss_type="dapo",

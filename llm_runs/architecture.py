@@ -84,6 +84,8 @@ class Architecture:
             )
         except KeyError as error:
             raise InputError(f"{where}: {error.args[0]} is required") from None
+        except (TypeError, ValueError, ZeroDivisionError) as error:
+            raise InputError(f"{where}: not a configuration of a {kind} ({error})") from None
         wanted: dict[str, tuple[Any, ...]] = {
             "num_key_value_heads": (heads, None),
             "tie_word_embeddings": (False,),
@@ -91,6 +93,7 @@ class Architecture:
             "attention_bias": (False, None),
             "mlp_bias": (False, None),
             "use_sliding_window": (False, None),
+            "rope_scaling": (None,),
         }
         for key, values in wanted.items():
             if config.get(key) not in values:
@@ -116,6 +119,25 @@ def _unpaired(arch: Architecture, weight: Tensor) -> Tensor:
     rest = weight.shape[1:]
     split = weight.reshape(arch.heads, arch.head_dim // 2, 2, *rest)
     return split.transpose(1, 2).reshape(-1, *rest)
+
+
+def packed_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors that `pack` returns."""
+    W, F, V, HD = arch.width, arch.feed_forward, arch.vocabulary, arch.heads * arch.head_dim
+    layer: dict[str, tuple[int, ...]] = {
+        "qkv": (W, 3 * HD),
+        "out": (HD, W),
+        "gate_up": (W, 2 * F),
+        "down": (F, W),
+        "norm1": (W,),
+        "norm2": (W,),
+    }
+    if arch.qkv_bias:
+        layer["bias"] = (3 * HD,)
+    if arch.post_norm:
+        layer |= {"q_norm": (HD,), "k_norm": (HD,)}
+    layers = {f"{i}.{name}": shape for i in range(arch.layers) for name, shape in layer.items()}
+    return {"embed": (V, W), **layers, "norm": (W,), "head": (W, V)}
 
 
 def pack(arch: Architecture, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from banditrft.errors import InputError
-from llm_runs.architecture import Architecture, pack
+from llm_runs.architecture import Architecture, pack, packed_shapes, unpack
 from llm_runs.tasks import Task, load_task
 
 if TYPE_CHECKING:
@@ -68,11 +68,17 @@ def read_weights(arch: Architecture, path: Path) -> dict[str, Tensor]:
 
     try:
         state = {name: tensor.float() for name, tensor in load_file(path).items()}
-        return pack(arch, state)
+        packed = pack(arch, state)
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         raise InputError(
             f"{path}: not the weights of this {arch.kind} ({type(error).__name__}: {error})"
         ) from None
+    shapes = {name: tuple(tensor.shape) for name, tensor in packed.items()}
+    if shapes != packed_shapes(arch) or state.keys() != unpack(arch, packed).keys():
+        raise InputError(
+            f"{path}: not the weights of this {arch.kind} (sizes or layers differ from config.json)"
+        )
+    return packed
 
 
 def model_folder(name: str) -> Path:
@@ -110,6 +116,8 @@ def load_base_model(name: str, task: Task | None = None) -> BaseModel:
         config = json.loads(where.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{where}: cannot be read as JSON ({error})") from None
+    if not isinstance(config, dict):
+        raise InputError(f"{where}: must hold a JSON object")
     arch = Architecture.of(config, str(where))
     task = task or load_task(TASK)
     if arch.vocabulary != len(task.vocabulary):
@@ -200,7 +208,8 @@ def train_base_model(
         `out`, with config.json, model.safetensors, tokenizer and provenance.json.
 
     Raises:
-        InputError: unknown name, or `out` holds a model already.
+        InputError: unknown name, a seed or number of steps out of range, or `out` is no folder or holds a
+            model already; found before anything is trained.
     """
     from llm_runs.pretrain import Recipe, fit, sha256, versions
     from llm_runs.tasks.arithmetic import Arithmetic
@@ -209,8 +218,19 @@ def train_base_model(
         raise InputError(f"base model {name!r}: unknown; available: {', '.join(ARCHITECTURES)}")
     if (out / "model.safetensors").exists():
         raise InputError(f"--out {out}: holds a model already")
+    standing = next(path for path in (out, *out.parents) if path.exists())
+    if not standing.is_dir():
+        raise InputError(f"--out {out}: {standing} is not a folder")
     recipe = Recipe()
-    recipe = replace(recipe, seed=recipe.seed if seed is None else seed, steps=steps or recipe.steps)
+    recipe = replace(
+        recipe,
+        seed=recipe.seed if seed is None else seed,
+        steps=recipe.steps if steps is None else steps,
+    )
+    if not 0 <= recipe.seed < 2**63:
+        raise InputError(f"--seed: must lie in [0, 2**63), got {seed}")
+    if recipe.steps < 1:
+        raise InputError(f"--steps: must be at least 1, got {steps}")
     task = Arithmetic()
     model = fit(ARCHITECTURES[name], recipe, task, progress)
     out.mkdir(parents=True, exist_ok=True)

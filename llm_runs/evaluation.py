@@ -2,7 +2,8 @@
 
 The same address of a random stream always gives the same sample, so evaluations are paired across
 conditions and do not depend on what is stacked. Rows are cut into chunks of `ROWS` per replica, a constant,
-so that neither memory nor bits depend on the number of samples asked for. Nothing is learned here.
+so that memory does not depend on the number of samples asked for. A chunk of 3 rows or fewer rounds
+log-probabilities differently in the last bits. Nothing is learned here.
 
 Axes: S replicas, Q items of a replica, G samples of an item, P prompt tokens, T response tokens.
 """

@@ -1,6 +1,7 @@
 """Was the answer right? Strict: the response ends in `#number`. Lenient: its last number is the answer.
 
-Both are always recorded: a gap between them is a flaw of format, not of arithmetic. Grading reads decoded
+Both are always recorded: a gap between them is a flaw of format, not of arithmetic. The converse does not
+hold: a response that never states an answer is a flaw of format, too, and fails both. Grading reads decoded
 text only (a response cut off at the token limit is graded as it stands), takes time linear in at most
 `WINDOW` characters, and never fails on odd input. It does not give rewards: reward maps live in
 `banditrft.rewards`.

@@ -6,6 +6,7 @@ null. Nothing is computed here that is not a record.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,6 +61,11 @@ def eval_rows(
     ]
 
 
+def finite(value: float) -> float | None:
+    """The value; None once a run's weights have diverged and there is none. Its counts go on being counts."""
+    return value if math.isfinite(value) else None
+
+
 class Recorder:
     """Collects rows of S runs."""
 
@@ -92,8 +98,8 @@ class Recorder:
                     "signal_mean": float(signals_SG[s].mean()),
                     "signal_var": float(signals_SG[s].var()),
                     "zero_signal_fraction": float(not signals_SG[s].any()),
-                    "update_norm": float(step.update_norm_S[s]),
-                    "entropy": float(step.entropy_S[s]),
+                    "update_norm": finite(float(step.update_norm_S[s])),
+                    "entropy": finite(float(step.entropy_S[s])),
                     "tokens": int(step.tokens_S[s]),
                     **share,
                 }
@@ -129,7 +135,7 @@ class Recorder:
                         "response": text,
                         "strict": bool(graded.strict_SQG[s, 0, g]),
                         "lenient": bool(graded.lenient_SQG[s, 0, g]),
-                        "log_prob": float(logprobs[s, g]),
+                        "log_prob": finite(float(logprobs[s, g])),
                     }
                 )
 

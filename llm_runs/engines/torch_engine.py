@@ -1,8 +1,8 @@
 """The torch sampler: draws responses of S stacked replicas, with a static cache of keys and values.
 
-A token is a function of its replica's weights, its prompt and its own uniform number; nothing else that is
-sampled in the same call changes a bit of it. Shapes follow from the task and the design alone. No
-gradients, no grading.
+A token is a function of its replica's weights, its prompt and its own uniform numbers; nothing else that is
+sampled in a call of the same Q and G changes a bit of it, and no number of replicas does. Shapes follow from
+the task and the design alone. No gradients, no grading.
 
 Axes: S replicas, Q prompts of a replica, P prompt tokens, G rollouts of a prompt, T response tokens, R = Q
 G rows.

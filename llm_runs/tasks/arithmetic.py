@@ -13,7 +13,8 @@ Index `i` belongs to family `i % 6` at position `j = i // 6`; the grid cell at p
 // 2) % n`, where `n` is the family's size and `s` the smallest integer above `.618 n` that is coprime to
 `n` (so that positions are a permutation of cells, spread evenly). An index is valid iff `j < n`. Sets. Of
 each family the first 20% of positions are "test", the next 20% "pool", the rest "pretrain": three disjoint
-sets of prompts by construction (a+b and b+a are different prompts).
+sets of prompts by construction. They are not disjoint up to commutation: a+b and b+a are different prompts,
+and of the first 200 test items 61 have their mirror image in "pretrain" (b+a-c for a+b-c, b*a for a*b).
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Vocabulary:
             raise InputError(f"text {text!r}: character {error.args[0]!r} is not in the vocabulary") from None
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of the ids before the first `<eos>`; a sampled `<pad>` is spelled out: it spoils an answer."""
+        """Text of the ids before the first `<eos>`; a sampled `<pad>` is spelled out: it spoils a number."""
         characters: list[str] = []
         for i in ids:
             if i == self.eos:

@@ -115,6 +115,23 @@ def test_training_leaves_torch_as_it_was(tmp_path):
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.parametrize(
+    ("where", "settings", "message"),
+    [
+        ("file", {}, "--out .*file is not a folder"),
+        ("file/below", {}, "--out .*file is not a folder"),
+        ("new", {"steps": 0}, "--steps: must be at least 1, got 0"),
+        ("new", {"seed": -1}, "--seed: must lie in"),
+    ],
+)
+def test_bad_input_is_found_before_training(tmp_path, monkeypatch, where, settings, message):
+    monkeypatch.setattr("llm_runs.pretrain.fit", lambda *_: pytest.fail("trained"))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=message):
+        llm_runs.train_base_model("tiny-llama", tmp_path / where, **settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_only_shipped_names_can_be_trained(tmp_path):
     with pytest.raises(InputError, match=", ".join(SHIPPED)):
         llm_runs.train_base_model("tiny-gpt", tmp_path / "m")

@@ -9,10 +9,16 @@ These are the rules the language-model world keeps:
 
 import polars as pl
 import pytest
-from llm_fixtures import SHIPPED, query, run
+import torch
+from llm_fixtures import SHIPPED, TASK, query, run
 
 import llm_runs
-from banditrft.records import EVALS, GROUPS, ROUNDS, TEXTS, check_table
+from banditrft.records import EVALS, GROUPS, ROUNDS, TEXTS, check_table, read_run, write_run
+from banditrft.streams import Purpose
+from llm_runs.base_models import load_base_model
+from llm_runs.evaluation import ROWS, Address, draw_samples
+from llm_runs.measure import TEXTS_KEPT
+from llm_runs.stacked import stack
 
 
 def same(a, b) -> bool:
@@ -61,12 +67,42 @@ def test_tables_keep_the_schemas_and_the_schedule():
     assert ticks == [0.2, 0.4, 0.6, 0.8, 1.0]
 
 
+def test_a_diverged_run_is_recorded_as_one_that_did_not_converge(tmp_path):
+    wild = run(5, 3, rounds=6, rollouts=4, optimizer="sgd", learning_rate=1e6, reward="minus-one-zero")
+    (tables,) = llm_runs.execute([wild])
+    assert tables.rounds["entropy"].null_count() > 0
+    assert tables.evals["correct_strict"].to_list()[-1] == 0
+    folder = write_run(tmp_path, wild, tables, {})
+    assert read_run(folder, wild.evaluation_id).final["correct_strict"].to_list()[1:] == [0, 0]
+
+
 def test_texts_are_the_beginning_of_the_final_evaluation():
     (tables,) = llm_runs.execute([run(5, 3)])
     final = tables.final.row(1, named=True)
     assert tables.texts["strict"].sum() == final["correct_strict"]
     assert tables.texts["lenient"].sum() == final["correct_lenient"]
     assert (tables.texts["log_prob"] < 0).all()
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_the_first_responses_do_not_depend_on_how_many_are_drawn(model):
+    """Kept texts are drawn 16 at once, the evaluation that they begin 64 at once."""
+    base = load_base_model(model)
+    drawn = [
+        draw_samples(
+            base.arch,
+            stack([base.weights()]),
+            TASK,
+            [[TASK.items("pool", 4)[3]]],
+            range(count),
+            Address(7, [5], Purpose.FINAL_TRAIN, 3),
+            1.0,
+        )
+        for count in (TEXTS_KEPT, ROWS)
+    ]
+    assert drawn[0].lengths_SQG.unique().numel() > 1
+    assert torch.equal(drawn[0].tokens_SQGT, drawn[1].tokens_SQGT[:, :, :TEXTS_KEPT])
+    assert torch.equal(drawn[0].logprobs_SQGT, drawn[1].logprobs_SQGT[:, :, :TEXTS_KEPT])
 
 
 def test_first_rollouts_are_paired_across_designs(monkeypatch):

@@ -49,6 +49,8 @@ def test_a_local_folder_is_a_model(folder):
         ({"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4}}, "rope_type must be 'default'"),
         ({"max_position_embeddings": 16}, "max_position_embeddings must be at least 34"),
         ({"intermediate_size": 200}, "multiples of 16"),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 2.0}}, "rope_scaling must be None"),
+        ({"hidden_size": "wide"}, "not a configuration of a llama"),
     ],
 )
 def test_a_model_that_is_not_computed_is_refused(folder, changes, message):
@@ -66,6 +68,9 @@ def test_a_missing_or_broken_configuration_is_named(folder):
     (folder / "config.json").write_text("{")
     with pytest.raises(InputError, match=r"config\.json: cannot be read as JSON"):
         load_base_model(str(folder))
+    (folder / "config.json").write_text("[]")
+    with pytest.raises(InputError, match=r"config\.json: must hold a JSON object"):
+        load_base_model(str(folder))
 
 
 def test_damaged_weights_are_named(folder):
@@ -76,6 +81,15 @@ def test_damaged_weights_are_named(folder):
     shutil.copy(MODELS / "tiny-qwen2" / "model.safetensors", weights)
     edit(folder, num_hidden_layers=4)
     with pytest.raises(InputError, match="not the weights of this llama"):
+        load_base_model(str(folder)).weights()
+
+
+@pytest.mark.parametrize("changes", [{"num_hidden_layers": 2}, {"intermediate_size": 96}])
+def test_weights_of_another_size_are_refused(folder, changes):
+    """Too few layers or channels would compute something, just not this model."""
+    load_base_model(str(folder)).weights()
+    edit(folder, **changes)
+    with pytest.raises(InputError, match=r"not the weights of this llama \(sizes or layers differ"):
         load_base_model(str(folder)).weights()
 
 
