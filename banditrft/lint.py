@@ -52,7 +52,7 @@ def _cell(cell: Cell) -> Iterator[str]:
 def _largest_step(world: object, design: Design) -> float | None:
     """Change of the log-odds by one rewarded rollout of many failures; None where it is not known."""
     if isinstance(world, LumpedWorld):
-        return 2 * design.learning_rate if design.optimizer == "adam" else design.learning_rate
+        return design.learning_rate if design.optimizer == "sgd" else 2 * design.learning_rate
     if isinstance(world, ContextualWorld) and design.optimizer == "sgd":
         return design.learning_rate * (world.dimension * world.noise**2 + world.transfer**2)
     return None

@@ -33,3 +33,19 @@ def placebo_rate(design: Design, base: float) -> float:
         base: Base Pass@1 of the training query, in [0, 1].
     """
     return base if design.rate == "base" else design.rate
+
+
+def high_rate(design: Design, base: float) -> float:
+    """Probability that a pull at Pass@1 = ``base`` is given the high reward.
+
+    Under noise p (1 - false_negative) + (1 - p) false_positive, for the placebo its rate, else p itself.
+
+    Args:
+        design: Names the reward and its noise.
+        base: Pass@1, in [0, 1].
+    """
+    if design.reward == "random":
+        return placebo_rate(design, base)
+    if design.reward == "noisy":
+        return base * (1.0 - design.false_negative) + (1.0 - base) * design.false_positive
+    return base

@@ -7,7 +7,10 @@ re-implements a signal: it reads :func:`table`, which is computed here.
 Names as users know them: ``raw`` is the bare reward; ``centered`` is Dr.GRPO (verl with
 ``norm_adv_by_std_in_grpo=False``, TRL ``scale_rewards="none"``); ``grpo`` is (r - mean)/(std + eps), with
 ddof=1 and eps=1e-6 as in verl (TRL ``scale_rewards="group"``: eps=1e-4); ``rloo`` is r minus the mean of the
-others. Every function maps an array (..., G) to one of the same shape, group by group.
+others. These map an array (..., G) to one of the same shape, group by group. ``batch-centered``, ``gpg`` and
+``reinforce-plus-plus`` look at a whole round and take (..., B, G); with one query a round (B = 1) the group
+is the batch. ``match_step_size`` is not applied here, since it needs a base Pass@1: see
+:mod:`banditrft.theory.matching`.
 """
 
 from typing import Any
@@ -16,12 +19,14 @@ import array_api_compat
 import numpy as np
 from numpy.typing import NDArray
 
-from banditrft.design import Design
+from banditrft.design import BATCH_SIGNALS, Design
 from banditrft.errors import InputError
 from banditrft.rewards import reward_values
 
 Array = Any
 """An array of any library that follows the array-API standard (NumPy, torch)."""
+WHITENING_EPS = 1e-8
+"""Added to the variance by `reinforce_plus_plus`, as in verl."""
 
 
 def raw(rewards_BG: Array) -> Array:
@@ -70,16 +75,85 @@ def rloo(rewards_BG: Array) -> Array:
     return centered(rewards_BG) * (G / (G - 1))
 
 
+def batch_centered(rewards_BG: Array) -> Array:
+    """Reward minus the mean of the whole batch, s = r - mean over queries and rollouts (theory §3).
+
+    Args:
+        rewards_BG: Rewards, (..., B, G); leading axes are separate batches.
+
+    Raises:
+        InputError: The array has no batch axis.
+    """
+    xp = array_api_compat.array_namespace(rewards_BG)
+    _batch("batch-centered", rewards_BG, 1)
+    return rewards_BG - xp.mean(rewards_BG, axis=(-2, -1), keepdims=True)
+
+
+def gpg(rewards_BG: Array) -> Array:
+    """Group-centred reward over the share of non-zero rewards (verl ``gpg``, arXiv 2504.02546; theory §3).
+
+    s = alpha (r - group mean), alpha = B G / number of rewards that are not 0 (at least 1). As in verl the
+    mean of a group of one is 0. What is counted is rewards, not advantages: under {-1, 0} alpha is the
+    inverse share of failures, under {-1, 1} it is 1.
+
+    Args:
+        rewards_BG: Rewards, (..., B, G); leading axes are separate batches.
+
+    Raises:
+        InputError: The array has no batch axis.
+    """
+    xp = array_api_compat.array_namespace(rewards_BG)
+    B, G = _batch("gpg", rewards_BG, 1)
+    rewarded_11 = xp.sum(xp.astype(rewards_BG != 0, rewards_BG.dtype), axis=(-2, -1), keepdims=True)
+    alpha_11 = (B * G) / xp.clip(rewarded_11, 1.0, None)
+    return alpha_11 * (centered(rewards_BG) if G > 1 else rewards_BG)
+
+
+def reinforce_plus_plus(rewards_BG: Array) -> Array:
+    """Rewards whitened over the batch, s = (r - mean)/sqrt(var + 1e-8) (arXiv 2501.03262; theory §3).
+
+    The variance has ddof 1, as in verl, whose mean and variance weigh tokens; here every response counts
+    once, which is the same where responses are equally long (a bandit's arm is one token).
+
+    Args:
+        rewards_BG: Rewards, (..., B, G) with B G > 1; leading axes are separate batches.
+
+    Raises:
+        InputError: The array has no batch axis, or the batch holds a single reward.
+    """
+    xp = array_api_compat.array_namespace(rewards_BG)
+    _batch("reinforce-plus-plus", rewards_BG, 2)
+    var_11 = xp.var(rewards_BG, axis=(-2, -1), correction=1.0, keepdims=True)
+    return batch_centered(rewards_BG) / xp.sqrt(var_11 + WHITENING_EPS)
+
+
+def _batch(name: str, rewards_BG: Array, least: int) -> tuple[int, int]:
+    """B and G of an array that must have both."""
+    if rewards_BG.ndim < 2:
+        raise InputError(f"signal: '{name}' needs rewards (..., B, G), got shape {tuple(rewards_BG.shape)}")
+    B, G = rewards_BG.shape[-2:]
+    size = B * G
+    if size < least:
+        raise InputError(f"signal: '{name}' needs batches of at least {least} rewards, got {size}")
+    return B, G
+
+
 def signal(design: Design, rewards_BG: Array) -> Array:
     """Learning signals of one round under a design.
 
     Args:
         design: Names the signal and, for ``grpo``, its ``signal_ddof`` and ``signal_eps``.
-        rewards_BG: Rewards, (..., G) floating point.
+        rewards_BG: Rewards, (..., G) floating point; (..., B, G) with B = ``batch_size`` for a signal over
+            the batch.
 
     Raises:
-        InputError: The design's signal has no definition on a group of this size.
+        InputError: The design's signal has no definition on rewards of this shape.
     """
+    if design.signal in BATCH_SIGNALS and rewards_BG.shape[-2:-1] != (design.batch_size,):
+        raise InputError(
+            f"signal: '{design.signal}' needs rewards (..., B, G) with B = batch_size = {design.batch_size}, "
+            f"got shape {tuple(rewards_BG.shape)}"
+        )
     match design.signal:
         case "raw":
             return raw(rewards_BG)
@@ -89,7 +163,12 @@ def signal(design: Design, rewards_BG: Array) -> Array:
             return grpo(rewards_BG, ddof=design.signal_ddof, eps=design.signal_eps)
         case "rloo":
             return rloo(rewards_BG)
-    raise InputError(f"signal: '{design.signal}' is defined over a batch, not over one group")
+        case "batch-centered":
+            return batch_centered(rewards_BG)
+        case "gpg":
+            return gpg(rewards_BG)
+        case "reinforce-plus-plus":
+            return reinforce_plus_plus(rewards_BG)
 
 
 def table(design: Design, low: float | None = None, high: float | None = None) -> NDArray[np.float64]:
@@ -103,13 +182,21 @@ def table(design: Design, low: float | None = None, high: float | None = None) -
     Returns:
         float64 (G + 1, 2): row s holds the signals of a failure (column 0) and of a success (column 1) in a
         group with s successes. The two unreachable cells, a success among none and a failure among G, are 0.
+
+    Raises:
+        InputError: A signal over a batch of several queries, where a group's count does not decide it.
     """
+    if design.signal in BATCH_SIGNALS and design.batch_size > 1:
+        raise InputError(
+            f"signal: '{design.signal}' depends on the whole batch; it has a table with batch_size = 1 only, "
+            f"got {design.batch_size}"
+        )
     values = reward_values(design)
     low = values[0] if low is None else low
     high = values[1] if high is None else high
     G = design.rollouts
     rewards_SG = np.where(np.arange(G) < np.arange(G + 1)[:, None], high, low).astype(np.float64)
-    signals_SG = signal(design, rewards_SG)
+    signals_SG = signal(design, rewards_SG[:, None, :])[:, 0, :]
     out = np.zeros((G + 1, 2))
     out[:-1, 0] = signals_SG[:-1, -1]
     out[1:, 1] = signals_SG[1:, 0]

@@ -140,7 +140,7 @@ class LLMWorld(Frozen):
 
 WorldSettings = LumpedWorld | ContextualWorld | LLMWorld
 
-SUPPORTED: dict[str, tuple[object, ...]] = {
+_LLM: dict[str, tuple[object, ...]] = {
     "batch_size": (1,),
     "baseline_rollouts": (0,),
     "replay_window": (0,),
@@ -153,6 +153,17 @@ SUPPORTED: dict[str, tuple[object, ...]] = {
     "updates_per_round": (1,),
     "aggregation": ("token-mean",),
 }
+SUPPORTED: dict[str, dict[str, tuple[object, ...]]] = {
+    "llm": _LLM,
+    "sim": {field: values for field, values in _LLM.items() if field != "grad_clip"}
+    | {
+        "reward": (*_LLM["reward"], "noisy"),
+        "signal": (*_LLM["signal"], "batch-centered", "gpg", "reinforce-plus-plus"),
+        "match_step_size": (False, True),
+        "optimizer": (*_LLM["optimizer"], "adamw"),
+    },
+}
+"""Values of Design fields that each kind of world runs; fields not named run with any value."""
 
 
 def check_supported(design: Design, world: WorldSettings) -> None:
@@ -163,7 +174,7 @@ def check_supported(design: Design, world: WorldSettings) -> None:
     """
     problems = [
         f"{field}: world '{world.name}' runs {' | '.join(map(repr, allowed))}, got {getattr(design, field)!r}"
-        for field, allowed in SUPPORTED.items()
+        for field, allowed in SUPPORTED[world.kind].items()
         if getattr(design, field) not in allowed
     ]
     if problems:

@@ -14,9 +14,10 @@ from sims.exponential import exp
 from sims.jit import kernel, reduction
 from sims.philox import ROLLOUT_BITS, block, count_below, unit
 from sims.slots import Floats
+from sims.updates import CLIP_EPS
 
 SAMPLE = 1
-"""`banditrft.streams.Purpose.SAMPLE`; word 2 of a block decides the answer, word 3 the placebo's reward."""
+"""`banditrft.streams.Purpose.SAMPLE`; word 2 of a block decides the answer, word 3 noise or placebo."""
 LARGEST_LOG_ODDS = 700.0
 Ints = NDArray[np.int64]
 Counts = NDArray[np.int32]
@@ -80,7 +81,10 @@ def run_replicates(
     rate: float,
     adam: bool,
     betas_eps: Floats,
-    placebo: float,
+    decay: float,
+    clip: float,
+    if_wrong: float,
+    if_right: float,
     eval_rounds_E: Ints,
     keep_rounds_F: Ints,
     high_RT: Counts,
@@ -94,7 +98,8 @@ def run_replicates(
     for r in range(len(seeds_R)):
         for i in range(len(w0_D)):
             weights.w_D[i], weights.m_D[i], weights.v_D[i] = w0_D[i], 0.0, 0.0
-        p, e, f, moving = sigmoid(log_odds(weights.w_D, u_RD[r])), 0, 0, False
+        p, e, f, moving = sigmoid(log_odds(weights.w_D, u_RD[r])), 0, 0, decay > 0.0
+        length = math.sqrt(log_odds(u_RD[r], u_RD[r]))
         for t in range(rounds + 1):
             if t > 0:
                 place = np.uint64(t) << ROLLOUT_BITS
@@ -103,8 +108,8 @@ def run_replicates(
                     words = block(k0, np.uint64(seeds_R[r]), first, place | np.uint64(g), c2, c3)
                     right_G[g] = 1 if unit(words[2]) < p else 0
                     high_G[g] = right_G[g]
-                    if placebo >= 0.0:
-                        high_G[g] = 1 if unit(words[3]) < placebo else 0
+                    if if_right >= 0.0:
+                        high_G[g] = 1 if unit(words[3]) < (if_right if right_G[g] == 1 else if_wrong) else 0
                     corrects += right_G[g]
                     highs += high_G[g]
                 high_RT[r, t - 1], correct_RT[r, t - 1] = highs, corrects
@@ -112,9 +117,14 @@ def run_replicates(
                 for g in range(G):
                     slope += table_S2[highs, high_G[g]] * (right_G[g] - p)
                 slope /= G
+                if clip > 0.0:
+                    slope *= min(1.0, clip / (abs(slope) * length + CLIP_EPS))
                 if adam:
                     moving = moving or slope != 0.0
                     if moving:
+                        if decay > 0.0:
+                            for i in range(len(w0_D)):
+                                weights.w_D[i] *= 1.0 - decay
                         root = math.sqrt(1.0 - betas_eps[1] ** t)
                         adam_step(weights, u_RD[r], slope, betas_eps, rate / (1.0 - betas_eps[0] ** t), root)
                 elif slope != 0.0:

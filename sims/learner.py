@@ -1,6 +1,7 @@
-"""What the compiled kernels need to know of a design: a table of signals, a step, a placebo rate.
+"""What the compiled kernels need to know of a design: signals, a step, what rewards it hears.
 
-Signals come from `banditrft.signals.table`, so that the simulator never defines one of its own.
+Signals come from `banditrft.signals.table` (through `banditrft.theory.matching`), so that the simulator never
+defines one of its own.
 """
 
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.rewards import placebo_rate, reward_values
-from banditrft.signals import table
+from banditrft.theory.matching import design_table
 
 LARGEST_STEP = 100.0
 """Largest change of one logit in one round, in nats, that the simulator's weights can follow."""
+LARGEST_DECAY = 0.5
+"""Largest learning_rate x weight_decay: far above any in use, and within the reach of `sims.exponential`."""
 ROUNDING = 1e-14
 
 
@@ -27,18 +30,26 @@ class Learner:
         table_S2: Signal of a rollout with the low (column 0) or high (column 1) reward by the number of high
             rewards in its group, (G + 1, 2).
         learning_rate: Step size, eta.
-        optimizer: "sgd" or "adam" (torch semantics).
+        optimizer: "sgd", "adam" or "adamw" (torch semantics).
         betas: Adam's decay rates.
         adam_eps: Adam's eps.
         placebo: Probability of a high reward that ignores the answer; None where rewards follow it.
+        false_positive: Probability that a wrong answer is given the high reward.
+        false_negative: Probability that a right answer is given the low reward.
+        weight_decay: Decoupled weight decay of "adamw".
+        grad_clip: Largest norm of the gradient over all arms (weights); None is no limit.
     """
 
     table_S2: NDArray[np.float64]
     learning_rate: float
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     betas: tuple[float, float] = (0.9, 0.999)
     adam_eps: float = 1e-8
     placebo: float | None = None
+    false_positive: float = 0.0
+    false_negative: float = 0.0
+    weight_decay: float = 0.0
+    grad_clip: float | None = None
 
     def __post_init__(self) -> None:
         if self.table_S2.ndim != 2 or self.table_S2.shape[0] < 2 or self.table_S2.shape[1] != 2:
@@ -49,6 +60,17 @@ class Learner:
             raise InputError(f"learning_rate: must be positive and finite, got {self.learning_rate}")
         if self.placebo is not None and not 0 <= self.placebo <= 1:
             raise InputError(f"rate: must lie in [0, 1], got {self.placebo}")
+        for name in ("false_positive", "false_negative"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name}: must lie in [0, 1], got {getattr(self, name)}")
+        if self.placebo is not None and (self.false_positive or self.false_negative):
+            raise InputError("false_positive, false_negative: a placebo's rewards know no right or wrong")
+        if self.grad_clip is not None and not 0 < self.grad_clip < np.inf:
+            raise InputError(f"grad_clip: must be positive and finite, got {self.grad_clip}")
+        if not 0 <= self.decay <= LARGEST_DECAY:
+            raise InputError(
+                f"weight_decay: times learning_rate must lie in [0, {LARGEST_DECAY:g}], got {self.decay:g}"
+            )
         if self.adam and not self.adam_eps > 0:
             raise InputError(
                 "adam_eps: must be positive in a simulated world, where an arm may have no gradient at all "
@@ -66,26 +88,48 @@ class Learner:
 
         Args:
             design: One that `banditrft.worlds.check_supported` lets a simulated world run.
-            base: Base Pass@1, the placebo's default rate.
+            base: Base Pass@1, the placebo's default rate and where a matched step equals raw's.
 
         Raises:
-            InputError: The step is larger than the simulator's weights can follow, or adam_eps is 0.
+            InputError: The step is larger than the simulator's weights can follow, adam_eps is 0, or there is
+                no drift to match.
         """
-        if design.optimizer == "adamw":
-            raise InputError("optimizer: a simulated world runs 'sgd' | 'adam', got 'adamw'")
         return cls(
-            table_S2=table(design),
+            table_S2=design_table(design, base),
             learning_rate=design.learning_rate,
             optimizer=design.optimizer,
             betas=design.betas,
             adam_eps=design.adam_eps,
             placebo=placebo_rate(design, base) if design.reward == "random" else None,
+            false_positive=design.false_positive,
+            false_negative=design.false_negative,
+            weight_decay=design.weight_decay,
+            grad_clip=design.grad_clip,
         )
 
     @property
     def adam(self) -> bool:
         """Whether gradients pass through Adam."""
-        return self.optimizer == "adam"
+        return self.optimizer != "sgd"
+
+    @property
+    def clips(self) -> bool:
+        """Whether the gradient's norm is limited."""
+        return self.grad_clip is not None
+
+    @property
+    def decay(self) -> float:
+        """Share of every logit (weight) that one step of AdamW takes away."""
+        return self.learning_rate * self.weight_decay if self.optimizer == "adamw" else 0.0
+
+    @property
+    def heard(self) -> tuple[float, float]:
+        """P(high reward) of a wrong and of a right answer; (-1, -1) where the reward is the grade itself."""
+        if self.placebo is not None:
+            return self.placebo, self.placebo
+        if self.false_positive or self.false_negative:
+            return self.false_positive, 1.0 - self.false_negative
+        return -1.0, -1.0
 
     @property
     def G(self) -> int:

@@ -2,7 +2,7 @@
 
 Not an approximation. Arms of one class start with equal logits and have equal reward laws; until an arm
 itself receives a non-zero signal its gradient -mean(s) pi_b is that of every such arm of its class, under SGD
-and under Adam, whose moments are per coordinate. So those arms share one slot: a logit, moments, a count.
+and under Adam(W), whose moments are per coordinate. So those arms share one slot: a logit, moments, a count.
 
 Which arm a pull met matters only if the pull carries a signal, and signals are known only after the whole
 group is drawn. This is still exact: within a class rewards are independent of *which* arm was pulled, and
@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from banditrft.errors import InputError
 from banditrft.worlds import LumpedWorld
 from sims.learner import Learner
-from sims.lumped_kernel import PULLS_AHEAD, Pulls, run_replicates
+from sims.lumped_kernel import run_replicates
+from sims.pulls import PULLS_AHEAD, Pulls
 from sims.slots import allocate
 
 NO_TARGET = 2.0
@@ -84,7 +85,7 @@ class LumpedPaths:
     Attributes:
         p_RE: Exact Pass@1, sum of pi_b P(correct | b), after each evaluation round.
         high_RT: Number of high rewards the learner saw in each round.
-        correct_RT: Number of correct pulls in each round (differs from `high_RT` under a placebo).
+        correct_RT: Number of correct pulls in each round (differs from `high_RT` under noise or a placebo).
         hit_R: First round after which p >= target, 0 for the start; -1 if never, or without a target.
         slots_R: Slots in use at the end: classes plus arms that ever received a signal.
     """
@@ -150,7 +151,7 @@ def simulate(
         root_seed,
         seeds_R,
         rounds,
-        allocate(C + int(reachable), learner.adam),
+        allocate(C + int(reachable), learner.adam or learner.clips),
         pulls,
         bandit.arms_C,
         bandit.mass_C / bandit.arms_C,
@@ -161,7 +162,9 @@ def simulate(
         learner.learning_rate,
         learner.adam,
         learner.betas_eps,
-        -1.0 if learner.placebo is None else learner.placebo,
+        learner.decay,
+        learner.grad_clip or 0.0,
+        *learner.heard,
         NO_TARGET if target is None else target,
         eval_E,
         paths.high_RT,

@@ -10,6 +10,7 @@ from banditrft.launch import Outcome, Report, launch
 from banditrft.records import RunTables
 from banditrft.runs import Run, expand
 from banditrft.study import Study, iterate
+from banditrft.worlds import ContextualWorld, LumpedWorld, WorldSettings
 from sims.learner import Learner
 from sims.simulation import execute
 
@@ -28,6 +29,19 @@ def evaluate_again(run: Run, folder: Path) -> pl.DataFrame:
     return execute(run).final
 
 
+def base_of(world: WorldSettings) -> float:
+    """Base Pass@1 of a simulated world's training query.
+
+    Raises:
+        InputError: The world is not a simulated one.
+    """
+    if isinstance(world, LumpedWorld):
+        return world.base_pass_at_1()
+    if isinstance(world, ContextualWorld):
+        return world.base_pass_at_1
+    raise InputError(f"world: '{world.name}' is no simulated world, its base Pass@1 has to be measured")
+
+
 def check(study: Study) -> None:
     """Refuse designs that the simulators cannot follow, before anything is run.
 
@@ -37,7 +51,7 @@ def check(study: Study) -> None:
     problems = []
     for cell in iterate(study, "sim"):
         try:
-            Learner.from_design(cell.design, base=0.5)
+            Learner.from_design(cell.design, base=base_of(cell.world))
         except InputError as error:
             problems.append(f"{cell.condition} (world '{cell.world.name}'): {error}")
     if problems:

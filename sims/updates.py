@@ -4,11 +4,16 @@ The gradient of one arm's logit is its own pulls' sum of s_i/G minus mean(s) tim
 kernels know signals as numbers; what those mean stands in `sims.lumped`.
 """
 
+import math
+
 import numpy as np
 
 from sims.exponential import MEDIUM, TINY, exp, series5, series13
 from sims.jit import kernel, reduction
 from sims.slots import Floats, Slots
+
+CLIP_EPS = 1e-6
+"""Added to the norm by ``torch.nn.utils.clip_grad_norm_``."""
 
 
 @reduction
@@ -89,3 +94,52 @@ def adam_row(state: Slots, row: int, mean: float, betas_eps: Floats, step: float
         mass += n_SL[row, j] * w
         total += w
     state.mass_S[row], state.total_S[row] = mass, total
+
+
+@reduction
+def adamw_row(
+    state: Slots, row: int, mean: float, betas_eps: Floats, step: float, root: float, decay: float
+) -> None:
+    """One AdamW step: logits times 1 - decay, then Adam's; arguments as in `adam_row`.
+
+    A weight is e^(logit + constant), so the decayed one is w^(1 - decay): what becomes of the constant shifts
+    every logit alike and cancels in the softmax. A weight of zero stays zero.
+    """
+    w_SL, n_SL, m_SL, v_SL, g_SL = state.w_SL, state.n_SL, state.m_SL, state.v_SL, state.g_SL
+    mass, total = 0.0, 0.0
+    fade, keep, eps = 1.0 - betas_eps[0], betas_eps[1], betas_eps[2]
+    gain = 1.0 - keep
+    for j in range(w_SL.shape[1]):
+        w = w_SL[row, j]
+        g = g_SL[row, j] - mean * w
+        m = m_SL[row, j]
+        m += fade * (g - m)
+        v = keep * v_SL[row, j] + gain * (g * g)
+        if w > 0.0:
+            w *= exp(step * m / (np.sqrt(v) / root + eps) - decay * np.log(w))
+        g_SL[row, j], m_SL[row, j], v_SL[row, j], w_SL[row, j] = 0.0, m, v, w
+        mass += n_SL[row, j] * w
+        total += w
+    state.mass_S[row], state.total_S[row] = mass, total
+
+
+@reduction
+def clip_factor(state: Slots, rows: int, mean: float, clip: float) -> float:
+    """What the gradient is multiplied by so that its norm over *all* arms is at most ``clip`` (torch's rule).
+
+    A slot of n arms counts n times; the pulls' part of a gradient belongs to single arms (slots with n = 1).
+    """
+    square = 0.0
+    for row in range(rows):
+        for j in range(state.w_SL.shape[1]):
+            g = state.g_SL[row, j] - mean * state.w_SL[row, j]
+            square += state.n_SL[row, j] * (g * g)
+    return min(1.0, clip / (math.sqrt(square) + CLIP_EPS))
+
+
+@kernel
+def scale_gradients(state: Slots, rows: int, factor: float) -> None:
+    """Multiply the pulls' gradients by a factor."""
+    for row in range(rows):
+        for j in range(state.g_SL.shape[1]):
+            state.g_SL[row, j] *= factor

@@ -17,12 +17,21 @@ from sims.lumped import Bandit, simulate
 R, ROUNDS, LOOK = 2000, 16, (1, 5, 16)
 MASS, REWARD = (0.4, 0.35, 0.25), (1.0, 0.0, 0.6)
 STEP = {"sgd": 2.0, "adam": 0.3}
+NOISE = (0.2, 0.3)
+"""P(high | wrong), P(low | right) where rewards are noisy."""
 SETTINGS = [
-    (signal, G, optimizer, size)
+    (signal, G, optimizer, size, (0.0, 0.0))
     for signal, G in [("raw", 1), *((s, g) for s in ("raw", "centered", "grpo", "rloo") for g in (2, 4))]
     for optimizer in ("sgd", "adam")
     for size in (1, 3, 50)
+] + [
+    ("raw", 1, "sgd", 3, NOISE),
+    ("grpo", 4, "adam", 3, NOISE),
+    ("gpg", 4, "sgd", 3, (0.0, 0.0)),
+    ("reinforce-plus-plus", 4, "sgd", 50, NOISE),
+    ("batch-centered", 4, "adam", 3, NOISE),
 ]
+Noise = tuple[float, float]
 FAMILY_LEVEL = 1e-3
 Floats = NDArray[np.float64]
 
@@ -32,14 +41,20 @@ def signals(name: str, r: Floats) -> Floats:
     mean = r.mean(axis=1, keepdims=True)
     if name == "raw":
         return r
-    if name == "centered":
+    if name in ("centered", "batch-centered"):
         return r - mean
+    if name == "gpg":
+        return (r - mean) * r.shape[1] / np.maximum((r != 0).sum(axis=1, keepdims=True), 1)
+    if name == "reinforce-plus-plus":
+        return (r - mean) / np.sqrt(((r - mean) ** 2).sum(axis=1, keepdims=True) / (r.shape[1] - 1) + 1e-8)
     if name == "rloo":
         return (r.sum(axis=1, keepdims=True) * -1 + r * r.shape[1]) / (r.shape[1] - 1)
     return (r - mean) / (np.sqrt(((r - mean) ** 2).sum(axis=1, keepdims=True) / (r.shape[1] - 1)) + 1e-6)
 
 
-def dense(signal: str, G: int, optimizer: str, sizes: Sequence[int], seed: int) -> Floats:
+def dense(
+    signal: str, G: int, optimizer: str, sizes: Sequence[int], seed: int, noise: Noise = (0.0, 0.0)
+) -> Floats:
     """Pass@1 after the rounds of LOOK, (R, 3)."""
     rng = np.random.default_rng(seed)
     reward_K = np.repeat(REWARD, sizes)
@@ -51,7 +66,10 @@ def dense(signal: str, G: int, optimizer: str, sizes: Sequence[int], seed: int) 
         pi /= pi.sum(axis=1, keepdims=True)
         total = pi.cumsum(axis=1)
         arms = (rng.random((R, G, 1)) * total[:, None, -1:] >= total[:, None, :]).sum(axis=2)
-        s = signals(signal, (rng.random((R, G)) < reward_K[arms]).astype(float))
+        right = rng.random((R, G)) < reward_K[arms]
+        if any(noise):
+            right = rng.random((R, G)) < np.where(right, 1 - noise[1], noise[0])
+        s = signals(signal, right.astype(float))
         grad = -s.mean(axis=1, keepdims=True) * pi
         for g in range(G):
             grad[rows, arms[:, g]] += s[:, g] / G
@@ -67,11 +85,20 @@ def dense(signal: str, G: int, optimizer: str, sizes: Sequence[int], seed: int) 
     return np.stack(seen, axis=1)
 
 
-def lumped(signal: str, G: int, optimizer: str, sizes: Sequence[int], seeds: range) -> Floats:
+def lumped(
+    signal: str, G: int, optimizer: str, sizes: Sequence[int], seeds: range, noise: Noise = (0.0, 0.0)
+) -> Floats:
     design = Design(
         rollouts=G, signal=signal, optimizer=optimizer, learning_rate=STEP[optimizer], rounds=ROUNDS
     )
-    learner = Learner(table(design), STEP[optimizer], design.optimizer)
+    false_positive, false_negative = noise
+    learner = Learner(
+        table(design),
+        STEP[optimizer],
+        design.optimizer,
+        false_positive=false_positive,
+        false_negative=false_negative,
+    )
     paths = simulate(
         Bandit.of(sizes, MASS, REWARD), learner, root_seed=11, seeds=seeds, rounds=ROUNDS, eval_rounds=LOOK
     )
@@ -80,10 +107,11 @@ def lumped(signal: str, G: int, optimizer: str, sizes: Sequence[int], seeds: ran
 
 @cache
 def pair(index: int) -> tuple[Floats, Floats]:
-    signal, G, optimizer, size = SETTINGS[index]
+    signal, G, optimizer, size, noise = SETTINGS[index]
     seeds = range(index * R, (index + 1) * R)
-    return lumped(signal, G, optimizer, [size] * 3, seeds), dense(
-        signal, G, optimizer, [size] * 3, 1000 + index
+    return (
+        lumped(signal, G, optimizer, [size] * 3, seeds, noise),
+        dense(signal, G, optimizer, [size] * 3, 1000 + index, noise),
     )
 
 

@@ -10,6 +10,8 @@ import torch
 from banditrft.design import Design
 from banditrft.rewards import reward_values
 from banditrft.streams import Purpose, uniforms
+from banditrft.worlds import ContextualWorld
+from sims import contextual
 from sims.learner import Learner
 from sims.lumped import Bandit, simulate
 
@@ -26,6 +28,10 @@ def torch_signal(name: str, r: torch.Tensor) -> torch.Tensor:
         advantage = advantage / (r.std(correction=1) + 1e-6)
     if name == "rloo":
         advantage = advantage * len(r) / (len(r) - 1)
+    if name == "gpg":
+        advantage = advantage * len(r) / max(int(torch.count_nonzero(r)), 1)
+    if name == "reinforce-plus-plus":
+        advantage = advantage * torch.rsqrt(r.var(correction=1) + 1e-8)
     return advantage
 
 
@@ -59,17 +65,22 @@ class Names:
         return arms
 
 
+def torch_optimiser(design: Design, theta: torch.Tensor) -> torch.optim.Optimizer:
+    """torch's own; a gradient that is zero still moves Adam's moments and decays AdamW's parameters."""
+    lr, betas, eps = design.learning_rate, design.betas, design.adam_eps
+    if design.optimizer == "adam":
+        return torch.optim.Adam([theta], lr=lr, betas=betas, eps=eps)
+    if design.optimizer == "adamw":
+        return torch.optim.AdamW([theta], lr=lr, betas=betas, eps=eps, weight_decay=design.weight_decay)
+    return torch.optim.SGD([theta], lr=lr)
+
+
 def by_torch(
     design: Design, placebo: float, sizes: list[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     names, reward_K = Names(sizes), np.repeat(REWARD, sizes)
     theta = torch.tensor(np.log(np.repeat(MASS / sizes, sizes)), dtype=torch.float64, requires_grad=True)
-    if design.optimizer == "adam":
-        optimiser: torch.optim.Optimizer = torch.optim.Adam(
-            [theta], lr=design.learning_rate, betas=design.betas, eps=design.adam_eps
-        )
-    else:
-        optimiser = torch.optim.SGD([theta], lr=design.learning_rate)
+    optimiser = torch_optimiser(design, theta)
     low, high = reward_values(design)
     p, highs, corrects = [], [], []
     for t in range(1, ROUNDS + 1):
@@ -77,11 +88,17 @@ def by_torch(
         pi = torch.softmax(theta, 0).detach().numpy()
         slots = [names.drawn(pi, point) for point in u[:, 0]]
         correct = u[:, 2] < np.array([reward_K[names.slots[slot][0]] for slot in slots])
-        learner_high = u[:, 3] < placebo if design.reward == "random" else correct
+        learner_high = correct
+        if design.reward == "random":
+            learner_high = u[:, 3] < placebo
+        if design.reward == "noisy":
+            learner_high = u[:, 3] < np.where(correct, 1 - design.false_negative, design.false_positive)
         signals = torch_signal(design.signal, torch.tensor(np.where(learner_high, high, low)))
         arms = names.name(slots, u[:, 1], signals.numpy())
         optimiser.zero_grad()
         (-(signals * torch.log_softmax(theta, 0)[torch.tensor(arms)]).mean()).backward()
+        if design.grad_clip is not None:
+            torch.nn.utils.clip_grad_norm_([theta], design.grad_clip)
         optimiser.step()
         p.append(float(torch.softmax(theta, 0).detach().numpy() @ reward_K))
         highs.append(learner_high.sum())
@@ -124,6 +141,12 @@ def compare(sizes: list[int], tolerance: float, **fields: object) -> tuple[np.nd
         ("grpo", 4, "zero-one"),
         ("grpo", 3, "random"),
         ("rloo", 4, "minus-one-one"),
+        ("raw", 1, "noisy"),
+        ("grpo", 4, "noisy"),
+        ("batch-centered", 4, "zero-one"),
+        ("gpg", 4, "zero-one"),
+        ("gpg", 3, "minus-one-zero"),
+        ("reinforce-plus-plus", 4, "noisy"),
     ],
 )
 def test_same_path_as_torch(signal: str, G: int, reward: str, optimizer: str, sizes: str) -> None:
@@ -137,6 +160,8 @@ def test_same_path_as_torch(signal: str, G: int, reward: str, optimizer: str, si
         learning_rate=0.3 if optimizer == "sgd" else 0.05,
         betas=(0.8, 0.99),
         adam_eps=1e-3,
+        false_positive=0.2 if reward == "noisy" else 0.0,
+        false_negative=0.3 if reward == "noisy" else 0.0,
     )
     assert np.ptp(p) > 0.01
     assert (slots > 5) == (sizes == "lumps")
@@ -149,3 +174,68 @@ def test_steps_of_dozens_of_nats_lose_no_digits(signal: str, G: int, reward: str
     compare(
         SIZES["lumps"], 1e-8, rollouts=G, signal=signal, reward=reward, optimizer="sgd", learning_rate=40.0
     )
+
+
+OPTIMIZERS = {
+    "adamw": {"optimizer": "adamw", "weight_decay": 0.3, "learning_rate": 0.05},
+    "adamw, clip": {"optimizer": "adamw", "weight_decay": 0.1, "learning_rate": 0.05, "grad_clip": 0.2},
+    "adam, clip": {"optimizer": "adam", "learning_rate": 0.05, "grad_clip": 0.1},
+    "sgd, clip": {"optimizer": "sgd", "learning_rate": 1.0, "grad_clip": 0.2},
+}
+"""Clips lie inside the range of the gradients' norms here, so that some rounds are clipped and some are not."""
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("case", OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("signal", "G", "reward"),
+    [
+        ("raw", 1, "zero-one"),
+        ("raw", 1, "minus-one-zero"),
+        ("raw", 8, "minus-one-one"),
+        ("grpo", 4, "zero-one"),
+    ],
+)
+def test_decay_and_clip_as_in_torch(signal: str, G: int, reward: str, case: str, sizes: str) -> None:
+    fields = {"betas": (0.8, 0.99), "adam_eps": 1e-3, **OPTIMIZERS[case]}
+    ours, _ = compare(SIZES[sizes], 1e-10, rollouts=G, signal=signal, reward=reward, **fields)
+    without = {**fields, "grad_clip": None, "weight_decay": 0.0}
+    plain, _ = compare(SIZES[sizes], 1e-10, rollouts=G, signal=signal, reward=reward, **without)
+    assert np.abs(ours - plain).max() > 1e-3
+
+
+@pytest.mark.parametrize("case", OPTIMIZERS)
+def test_contextual_decay_and_clip_as_in_torch(case: str) -> None:
+    world = ContextualWorld(seeds=1, dimension=8)
+    fields = {**OPTIMIZERS[case], "learning_rate": 0.02, "grad_clip": OPTIMIZERS[case].get("grad_clip")}
+    design = Design(rollouts=4, signal="centered", rounds=ROUNDS, adam_eps=1e-3, **fields)  # type: ignore[arg-type]
+    contexts = contextual.draw(world, ROOT, [SEED])
+    paths = contextual.simulate(
+        contexts,
+        Learner.from_design(design, world.base_pass_at_1),
+        root_seed=ROOT,
+        seeds=[SEED],
+        rounds=ROUNDS,
+        eval_rounds=range(1, ROUNDS + 1),
+        keep_rounds=[ROUNDS],
+    )
+    u0 = torch.tensor(contexts.train_RD[0])
+    w = torch.tensor(contexts.w0_D, requires_grad=True)
+    optimiser, p, norms = torch_optimiser(design, w), [], []
+    for t in range(1, ROUNDS + 1):
+        odds = w @ u0
+        right = torch.tensor(
+            uniforms(ROOT, [SEED], [0], Purpose.SAMPLE, t, 4, 4)[0, :, 2] < float(odds.detach().sigmoid())
+        )
+        log_prob = torch.where(
+            right, torch.nn.functional.logsigmoid(odds), torch.nn.functional.logsigmoid(-odds)
+        )
+        optimiser.zero_grad()
+        (-(torch_signal("centered", right.double()) * log_prob).mean()).backward()
+        if design.grad_clip is not None:
+            norms.append(float(torch.nn.utils.clip_grad_norm_([w], design.grad_clip)))
+        optimiser.step()
+        p.append(float((w @ u0).detach().sigmoid()))
+    np.testing.assert_allclose(paths.p_RE[0], p, rtol=1e-10)
+    np.testing.assert_allclose(paths.w_RFD[0, 0], w.detach().numpy(), rtol=1e-9)
+    assert design.grad_clip is None or max(norms) > design.grad_clip

@@ -16,6 +16,8 @@ REWARDS = hnp.arrays(
     elements=st.floats(-2, 2, width=16),
 )
 NAMES = ("raw", "centered", "grpo", "rloo")
+BATCH_NAMES = ("batch-centered", "gpg", "reinforce-plus-plus")
+BATCH = {"batch-centered": signals.batch_centered, "reinforce-plus-plus": signals.reinforce_plus_plus}
 
 
 def design(signal, rollouts, **more):
@@ -54,14 +56,14 @@ def test_grpo_without_eps_ignores_scale(rewards, factor):
     )
 
 
-@given(st.sampled_from(NAMES), st.integers(2, 8), st.data())
+@given(st.sampled_from(NAMES + BATCH_NAMES), st.integers(2, 8), st.data())
 def test_table_is_the_signal_of_any_two_valued_group(name, G, data):
     bits = np.array(data.draw(st.lists(st.booleans(), min_size=G, max_size=G)))
     setup = design(
         name, G, reward=data.draw(st.sampled_from(["zero-one", "minus-one-zero", "minus-one-one"]))
     )
     low, high = {"zero-one": (0, 1), "minus-one-zero": (-1, 0), "minus-one-one": (-1, 1)}[setup.reward]
-    expected = signals.signal(setup, np.where(bits, float(high), float(low)))
+    expected = signals.signal(setup, np.where(bits, float(high), float(low))[None])[0]
     looked_up = signals.table(setup)[bits.sum(), bits.astype(int)]
     np.testing.assert_allclose(looked_up, expected, atol=1e-12)
 
@@ -75,3 +77,51 @@ def test_group_of_one():
         signals.rloo(np.ones((3, 1)))
     with pytest.raises(InputError, match="signal_ddof = 1"):
         signals.grpo(np.ones((3, 1)), ddof=1, eps=0.0)
+
+
+@given(REWARDS)
+def test_batch_signals_of_one_group_are_group_signals(rewards):
+    one = rewards[:, None, :]  # every row a batch of its own
+    np.testing.assert_allclose(signals.batch_centered(one)[:, 0], signals.centered(rewards), atol=1e-12)
+    count = np.maximum((rewards != 0).sum(-1, keepdims=True), 1)
+    np.testing.assert_allclose(
+        signals.gpg(one)[:, 0] * count, rewards.shape[1] * signals.centered(rewards), atol=1e-12
+    )
+    spread = rewards[rewards.std(-1) > 1e-1]
+    np.testing.assert_allclose(
+        signals.reinforce_plus_plus(spread[:, None])[:, 0], signals.grpo(spread, ddof=1, eps=0.0), rtol=1e-5
+    )
+
+
+@given(REWARDS, st.sampled_from(sorted(BATCH)))
+def test_batch_signals_know_no_groups_and_no_constant(rewards, name):
+    """Any other partition of the same rewards into queries gives the same signals; they sum to zero."""
+    function, flat = BATCH[name], rewards.ravel()
+    expected = function(rewards).ravel()
+    scale = max(1.0, np.abs(expected).max())
+    for regrouped in (flat[None, :], flat[:, None]):
+        np.testing.assert_allclose(function(regrouped).ravel(), expected, atol=1e-10 * scale)
+    np.testing.assert_allclose(function(rewards + 3).ravel(), expected, atol=1e-10 * scale)
+    assert abs(expected.sum()) < 1e-9 * scale * flat.size
+
+
+@given(REWARDS)
+def test_gpg_rescales_groups_by_one_number(rewards):
+    share = max((rewards != 0).mean(), 1 / rewards.size)
+    np.testing.assert_allclose(signals.gpg(rewards) * share, signals.centered(rewards), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", BATCH_NAMES)
+def test_batches_have_their_shape_or_an_error(name):
+    setup = design(name, 4, batch_size=3)
+    assert signals.signal(setup, np.ones((5, 3, 4))).shape == (5, 3, 4)
+    for shape in ((4,), (5, 4), (3, 5, 4)):
+        with pytest.raises(InputError, match="batch_size = 3"):
+            signals.signal(setup, np.ones(shape))
+    with pytest.raises(InputError, match="batch_size = 1 only"):
+        signals.table(setup)
+    function = getattr(signals, name.replace("-", "_"))
+    with pytest.raises(InputError, match=r"needs rewards \(\.\.\., B, G\)"):
+        function(np.ones(4))
+    with pytest.raises(InputError, match="at least 2 rewards"):
+        signals.reinforce_plus_plus(np.ones((1, 1)))

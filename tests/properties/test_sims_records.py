@@ -32,7 +32,7 @@ def run(world: LumpedWorld | ContextualWorld, seeds: range, **design: object) ->
 
 
 @pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 def test_chunks_do_not_matter(world: str, optimizer: str) -> None:
     whole = sims.execute(run(WORLDS[world], range(512), optimizer=optimizer))
     parts = [
@@ -124,6 +124,20 @@ def test_conditions_are_paired() -> None:
     assert first[0] == first[1]
 
 
+@pytest.mark.parametrize("world", WORLDS)
+def test_inert_settings_change_no_bit(world: str) -> None:
+    """AdamW without decay is Adam, and a clip above every norm is none."""
+    for optimizer, fields in (
+        ("adam", {"optimizer": "adamw"}),
+        ("adam", {"optimizer": "adam", "grad_clip": 1e6}),
+        ("sgd", {"optimizer": "sgd", "grad_clip": 1e6}),
+    ):
+        plain = sims.execute(run(WORLDS[world], range(20), optimizer=optimizer, signal="rloo"))
+        other = sims.execute(run(WORLDS[world], range(20), signal="rloo", **fields))
+        for name in (*TABLES, "final"):
+            assert getattr(plain, name).equals(getattr(other, name))
+
+
 def test_placebo_rewards_ignore_the_answer() -> None:
     tables = sims.execute(
         run(LUMPED, range(200), reward="random", rate=0.3, optimizer="sgd", learning_rate=0.01)
@@ -136,22 +150,38 @@ def test_placebo_rewards_ignore_the_answer() -> None:
 @settings(max_examples=40)
 @given(
     sizes=st.lists(st.sampled_from([1, 2, 7, 10**12]), min_size=1, max_size=4),
-    name=st.sampled_from(["raw", "centered", "grpo", "rloo"]),
-    reward=st.sampled_from(["zero-one", "minus-one-zero", "minus-one-one", "random"]),
-    optimizer=st.sampled_from(["sgd", "adam"]),
+    name=st.sampled_from(["raw", "centered", "grpo", "rloo", "batch-centered", "gpg", "reinforce-plus-plus"]),
+    reward=st.sampled_from(["zero-one", "minus-one-zero", "minus-one-one", "random", "noisy"]),
+    optimizer=st.sampled_from(["sgd", "adam", "adamw"]),
+    clip=st.sampled_from([None, 1e-3, 0.3]),
     G=st.integers(2, 40),
     rate=st.floats(1e-3, 12.0),
     seed=st.integers(0, 10**6),
 )
 def test_state_stays_sound(
-    sizes: list[int], name: str, reward: str, optimizer: str, G: int, rate: float, seed: int
+    sizes: list[int],
+    name: str,
+    reward: str,
+    optimizer: str,
+    clip: float | None,
+    G: int,
+    rate: float,
+    seed: int,
 ) -> None:
     """Whatever the design: p is a probability, counts fit their group, no arm is split off twice."""
     from sims.learner import Learner
     from sims.lumped import Bandit, simulate
 
     design = Design(
-        rollouts=G, signal=name, reward=reward, optimizer=optimizer, learning_rate=rate, rounds=60
+        rollouts=G,
+        signal=name,
+        reward=reward,
+        false_positive=0.1 if reward == "noisy" else 0.0,
+        optimizer=optimizer,
+        weight_decay=0.03 if optimizer == "adamw" else 0.0,
+        grad_clip=clip,
+        learning_rate=rate,
+        rounds=60,
     )  # type: ignore[arg-type]
     C = len(sizes)
     bandit = Bandit.of(sizes, [1 / C] * C, np.linspace(0, 1, C))
