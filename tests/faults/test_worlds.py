@@ -60,5 +60,5 @@ def test_simulated_worlds_run_more(signal: str) -> None:
 
 
 def test_both_kinds_refuse_by_the_same_fields_of_a_design() -> None:
-    assert set(SUPPORTED) == {"llm", "sim"}
-    assert set(SUPPORTED["sim"]) <= set(SUPPORTED["llm"]) <= set(Design.model_fields)
+    assert set(SUPPORTED) == {"llm", "lumped", "contextual"}
+    assert all(set(fields) <= set(Design.model_fields) for fields in SUPPORTED.values())

@@ -1,0 +1,65 @@
+"""Where a design runs: the settings of the two simulated worlds and of the language-model world.
+
+No world setting shares a name with a Design field, so that a world's table in a study file may hold both.
+"""
+
+from banditrft.design import Design
+from banditrft.errors import InputError
+from banditrft.worlds.contextual import ContextualWorld
+from banditrft.worlds.llm import LLMWorld, QuerySelection
+from banditrft.worlds.lumped import ArmClass, LumpedWorld
+
+__all__ = [
+    "SUPPORTED",
+    "ArmClass",
+    "ContextualWorld",
+    "LLMWorld",
+    "LumpedWorld",
+    "QuerySelection",
+    "WorldSettings",
+    "check_supported",
+]
+
+WorldSettings = LumpedWorld | ContextualWorld | LLMWorld
+
+_LLM: dict[str, tuple[object, ...]] = {
+    "batch_size": (1,),
+    "baseline_rollouts": (0,),
+    "replay_window": (0,),
+    "reward": ("zero-one", "minus-one-zero", "minus-one-one", "random"),
+    "signal": ("raw", "centered", "grpo", "rloo"),
+    "match_step_size": (False,),
+    "optimizer": ("sgd", "adam"),
+    "grad_clip": (None,),
+    "kl_coef": (0.0,),
+    "updates_per_round": (1,),
+    "aggregation": ("token-mean",),
+}
+_SIMULATED = {field: values for field, values in _LLM.items() if field != "grad_clip"} | {
+    "reward": (*_LLM["reward"], "noisy"),
+    "signal": (*_LLM["signal"], "batch-centered", "gpg", "reinforce-plus-plus"),
+    "match_step_size": (False, True),
+    "optimizer": (*_LLM["optimizer"], "adamw"),
+}
+SUPPORTED: dict[str, dict[str, tuple[object, ...]]] = {
+    "llm": _LLM,
+    "lumped": _SIMULATED,
+    "contextual": _SIMULATED,
+}
+"""Values of Design fields that each kind of world runs; fields not named run with any value."""
+
+
+def check_supported(design: Design, world: WorldSettings) -> None:
+    """Refuse a design that a world cannot run, before anything is spent.
+
+    Raises:
+        InputError: Names every such field, what the world runs, and the value given.
+    """
+    kind = "llm" if isinstance(world, LLMWorld) else world.world
+    problems = [
+        f"{field}: world '{world.name}' runs {' | '.join(map(repr, allowed))}, got {getattr(design, field)!r}"
+        for field, allowed in SUPPORTED[kind].items()
+        if getattr(design, field) not in allowed
+    ]
+    if problems:
+        raise InputError("\n".join(problems))
