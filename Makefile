@@ -32,6 +32,7 @@ format: $(VENV)/.test
 
 benchmarks: $(VENV)/.llm
 	python benchmarks/lumped.py
+	python benchmarks/contextual.py
 	python benchmarks/llm_round.py
 
 $(VENV)/bin/python:

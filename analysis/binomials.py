@@ -40,6 +40,10 @@ class Fraction:
         """One-sided 1 - alpha Clopper-Pearson upper bound."""
         return float(upper_bound(self.successes, self.n, alpha))
 
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Both one-sided 1 - alpha bounds."""
+        return self.lower(alpha), self.upper(alpha)
+
     def p_above(self, x: float) -> float:
         """Exact p-value of "fraction <= x": at most alpha iff the lower bound reaches x."""
         return float(tail(self.successes, self.n, x))

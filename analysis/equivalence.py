@@ -5,6 +5,7 @@ the pairs are within queries and the spread of a difference over queries stays i
 statement about "these queries" errs on the careful side.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,10 @@ class Difference:
         """Equivalence p-value: at most alpha iff the 1 - 2 alpha interval lies within +-margin."""
         return max(self.p_above(-margin), self.p_below(margin))
 
+    def detectable_distance(self, alpha: float, power: float = 0.8) -> float:
+        """Distance from a bound's border at which a one-sided test has this power (t approximation)."""
+        return float(stdtrit(self.df, 1 - alpha) + stdtrit(self.df, power)) * self.se
+
     def detectable_margin(self, alpha: float, power: float = 0.8) -> float:
         """Margin within which a true difference of 0 would be shown with this power (t approximation)."""
         tails = float(stdtrit(self.df, 1 - alpha)) + float(stdtrit(self.df, (1 + power) / 2))
@@ -86,6 +91,26 @@ def welch_difference(a_N: npt.ArrayLike, b_N: npt.ArrayLike) -> Difference:
     if spread > 0:
         df = spread**2 / (v_a**2 / (a.size - 1) + v_b**2 / (b.size - 1))
     return Difference(float(a.mean() - b.mean()), float(np.sqrt(spread)), float(df), min(a.size, b.size))
+
+
+def contrast(groups: Sequence[npt.ArrayLike], weights: Sequence[float]) -> Difference:
+    """Weighted sum of the means of independent groups, unequal variances (Welch-Satterthwaite).
+
+    Raises:
+        InputError: Fewer than two values in a group, or not one weight for each.
+    """
+    values = [np.asarray(g, dtype=np.float64) for g in groups]
+    if len(values) != len(weights) or min(v.size for v in values) < 2:
+        raise InputError(
+            f"runs: need one weight and at least two values per group, got {len(weights)} weights"
+        )
+    parts = [w**2 * v.var(ddof=1) / v.size for v, w in zip(values, weights, strict=True)]
+    spread = float(sum(parts))
+    df = float(sum(v.size - 1 for v in values))
+    if spread > 0:
+        df = spread**2 / sum(p**2 / (v.size - 1) for p, v in zip(parts, values, strict=True))
+    mean = sum(w * float(v.mean()) for v, w in zip(values, weights, strict=True))
+    return Difference(mean, float(np.sqrt(spread)), float(df), min(v.size for v in values))
 
 
 def margin(points: float, share: float, gain: float) -> float:

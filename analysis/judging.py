@@ -1,17 +1,12 @@
 """From records to verdicts: every primary claim in every group of worlds, Holm over all of them."""
 
-from collections.abc import Callable
-from typing import Any
-
-from analysis.claims import a1, a5
-from analysis.claims.finding import Finding, Group, groups
+from analysis.claims.registry import find
 from analysis.loading import Records
 from analysis.multiplicity import holm
 from analysis.verdict import Verdict
-from banditrft.claims import MoreRollouts, ReachesOne, get_claims
+from banditrft.claims import get_claims
 
 ALPHA = 0.05
-FINDERS: dict[type, Callable[[Records, Group, Any], Finding]] = {ReachesOne: a1.find, MoreRollouts: a5.find}
 
 
 def verdicts(records: Records, alpha: float = ALPHA) -> list[Verdict]:
@@ -24,11 +19,7 @@ def verdicts(records: Records, alpha: float = ALPHA) -> list[Verdict]:
         records: Records of a study.
         alpha: Family-wise error rate.
     """
-    findings = [
-        FINDERS[type(claim)](records, group, claim)
-        for claim in get_claims(records.study["claims"])
-        for group in groups(records)
-    ]
+    findings = [f for claim in get_claims(records.study["claims"]) for f in find(records, claim)]
     tested = [f for f in findings if f.testable]
     adjusted = iter(holm([min(f.p_support, f.p_refute) for f in tested], alpha))
     results = []

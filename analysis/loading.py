@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from pydantic import TypeAdapter
 
+from analysis import blocks
 from banditrft.catalog import STUDY
 from banditrft.design import Design, Evaluation, parse
 from banditrft.errors import RecordError
 from banditrft.files import read_json
 from banditrft.records import RunRecord, read_run
-from banditrft.worlds import LLMWorld, WorldSettings
+from banditrft.worlds import WorldSettings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -36,14 +36,20 @@ class Cell:
         evaluation: What was measured.
         query: (N,) training query's item, 0 in a simulated world.
         seed: (N,) seed.
-        base: query -> base Pass@1, measured (LLM) or given (simulated).
+        base: query -> base Pass@1, measured (LLM) or given (simulated); a pool's mean over runs.
+        start: (N,) base Pass@1 of the run's own query or pool, exact where it is known.
         rounds: (E,) rounds of the evaluations during training, 0 first.
-        train: (N, E) train Pass@1, strict.
+        train: (N, E) train Pass@1, strict; of a pool, its mean.
+        train_samples: (N, E) samples behind each.
         final_correct: (N,) right answers of the final evaluation on the training query.
         final_samples: (N,) their number.
         test: (N,) final test Pass@1, NaN without a test set.
         test_base: (N,) test Pass@1 of the base policy, NaN without a test set.
         test_lenient: (N,) final test Pass@1 by the lenient grade, NaN where there is none.
+        test_base_lenient: (N,) that of the base policy.
+        test_samples: (N, 2) samples behind `test_base` and `test`, 0 without a test set.
+        test_rounds: (F,) rounds of the test evaluations during training.
+        test_curve: (N, F) test Pass@1 at them.
     """
 
     world: WorldSettings
@@ -53,13 +59,19 @@ class Cell:
     query: Ints
     seed: Ints
     base: dict[int, float]
+    start: Floats
     rounds: Floats
     train: Floats
+    train_samples: Ints
     final_correct: Ints
     final_samples: Ints
     test: Floats
     test_base: Floats
     test_lenient: Floats
+    test_base_lenient: Floats
+    test_samples: Ints
+    test_rounds: Floats
+    test_curve: Floats
 
     @property
     def n(self) -> int:
@@ -151,85 +163,30 @@ def _cell(world: WorldSettings, value: dict[str, Any], runs: list[RunRecord], ro
     evaluation = parse(Evaluation, value["evaluation"], value["condition"])
     every = evaluation.eval_every
     rounds = np.array(sorted({*range(0, design.rounds + 1, every), design.rounds}), dtype=np.float64)
-    base: dict[int, float] = {}
-    blocks: list[dict[str, npt.NDArray[Any]]] = []
-    for run in runs:
-        query = run.info.get("query")
-        item = 0 if query is None else int(query["item"])
-        base[item] = _base(world, query)
-        blocks.append(_block(run, item, rounds, f"final-{value['evaluation_id']}.parquet"))
-    joined = {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
+    tested = blocks.test_rounds(runs[0])
+    final = f"final-{value['evaluation_id']}.parquet"
+    found = [blocks.arrays(world, run, rounds, tested, final) for run in runs]
+    joined = {name: np.concatenate([b[name] for b in found]) for name in found[0]}
     order = np.lexsort((joined["seed"], joined["query"]))
     arrays = {name: values[order] for name, values in joined.items()}
     keys = list(zip(arrays["query"].tolist(), arrays["seed"].tolist(), strict=True))
     if len(set(keys)) < len(keys):
         raise RecordError(f"{root / STUDY}: condition {value['condition']!r} holds a (query, seed) twice")
+    start, items = arrays["start"], arrays["query"]
     return Cell(
         world=world,
         condition=value["condition"],
         design=design,
         evaluation=evaluation,
-        base=base,
+        base={int(q): _common(start[items == q]) for q in np.unique(items)},
         rounds=rounds,
+        test_rounds=tested,
         **arrays,
     )
 
 
-def _base(world: WorldSettings, query: dict[str, Any] | None) -> float:
-    if isinstance(world, LLMWorld):
-        return float(query["base_pass_at_1"]) if query else float("nan")
-    value = world.base_pass_at_1
-    return float(value() if callable(value) else value)
-
-
-def _block(run: RunRecord, item: int, rounds: Floats, final_name: str) -> dict[str, npt.NDArray[Any]]:
-    """One run folder as arrays, a row per seed."""
-    seeds = np.arange(*run.info["seeds"], dtype=np.int64)
-    train = run.evals.filter(pl.col("split") == "train")
-    final = run.final
-    for table, name in ((train, "evals.parquet"), (final, final_name)):
-        if table.select("seed", "round", "split", "item").is_duplicated().any():
-            raise RecordError(f"{run.folder / name}: an evaluation stands there twice")
-        if (table["n"] <= 0).any():
-            raise RecordError(f"{run.folder / name}: an evaluation of no samples")
-    curve = _totals(train, ["seed", "round"])
-    grid = [(int(s), int(r)) for s in seeds for r in rounds]
-    if list(zip(curve["seed"], curve["round"], strict=True)) != grid:
-        raise RecordError(
-            f"{run.folder / 'evals.parquet'}: each seed must be evaluated at rounds "
-            f"{rounds.astype(int).tolist()}"
-        )
-    last = int(rounds[-1])
-    decisive = _totals(final.filter((pl.col("split") == "train") & (pl.col("round") == last)), ["seed"])
-    if decisive["seed"].to_list() != seeds.tolist():
-        raise RecordError(f"{run.folder / final_name}: each seed needs a final evaluation at round {last}")
-    test = final.filter(pl.col("split") == "test")
-    passes = (curve["correct_strict"] / curve["n"]).to_numpy().reshape(seeds.size, rounds.size)
-    return {
-        "query": np.full(seeds.size, item, dtype=np.int64),
-        "seed": seeds,
-        "train": np.asarray(passes, dtype=np.float64),
-        "final_correct": decisive["correct_strict"].to_numpy(),
-        "final_samples": decisive["n"].to_numpy(),
-        "test": _rates(test, last, seeds, "correct_strict"),
-        "test_base": _rates(test, 0, seeds, "correct_strict"),
-        "test_lenient": _rates(test, last, seeds, "correct_lenient"),
-    }
-
-
-def _totals(table: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    counts = [pl.col(c).sum() for c in ("correct_strict", "correct_lenient", "n")]
-    return table.group_by(by).agg(*counts).sort(by)
-
-
-def _rates(test: pl.DataFrame, at: int, seeds: Ints, column: str) -> Floats:
-    """Pass@1 of each seed at one round, NaN where it was not measured."""
-    rows = test.filter(pl.col("round") == at)
-    if not rows.height or rows[column].null_count():
-        return np.full(seeds.size, np.nan)
-    total = _totals(rows, ["seed"])
-    found = dict(zip(total["seed"], total[column] / total["n"], strict=True))
-    return np.array([found.get(int(s), np.nan) for s in seeds], dtype=np.float64)
+def _common(values: Floats) -> float:
+    return float(values[0]) if (values == values[0]).all() else float(values.mean())
 
 
 def _seconds(runs: list[RunRecord]) -> float | None:

@@ -9,7 +9,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Word = Literal["supported", "refuted", "undecided"]
+Kind = Literal["fraction", "ratio", "difference", "spread", "slope", "risk", "location", "share"]
+"""What an estimate is: a fraction of runs; a ratio of times; a difference in Pass@1; a ratio of SDs; a change
+of Pass@1 along a scale; a difference of fractions of runs; a position; a share of variance."""
 Interval = tuple[float | None, float | None]
+ALL = "all worlds"
+"""The world of a verdict that is about all of a kind together."""
 
 
 def finite(x: float) -> float | None:
@@ -44,7 +49,7 @@ class Part:
     Attributes:
         id: Name inside the claim.
         label: What it states, for people.
-        kind: "fraction", "ratio" or "difference".
+        kind: What the estimate is.
         world: World it reads.
         conditions: Conditions compared, A then B, or the one looked at.
         verdict: The component's own verdict.
@@ -67,7 +72,7 @@ class Part:
 
     id: str
     label: str
-    kind: Literal["fraction", "ratio", "difference"]
+    kind: Kind
     world: str
     conditions: tuple[str, ...]
     verdict: Word
@@ -135,7 +140,13 @@ class Verdict:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; label, estimate, interval and n are the first component's."""
+        """Plain values for JSON; label, estimate, interval and n are the first component's.
+
+        A verdict over several worlds has no one estimate: they are null, and n is the smallest component's.
+        """
+        if self.world == ALL:
+            smallest = min((p.n for p in self.parts), default=0)
+            return asdict(self) | {"label": None, "estimate": None, "interval": None, "n": smallest}
         head = self.parts[0] if self.parts else None
         return asdict(self) | {
             "label": head and head.label,

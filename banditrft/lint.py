@@ -3,6 +3,7 @@
 Errors are not found here: a study that cannot run never gets this far.
 """
 
+import math
 from collections.abc import Iterator
 
 from banditrft.claims import (
@@ -13,7 +14,11 @@ from banditrft.claims import (
     single_query_conditions,
 )
 from banditrft.design import Design
+from banditrft.errors import InputError
 from banditrft.study import Cell, Study
+from banditrft.theory import cautions
+from banditrft.theory.generalisation import sign_overlap
+from banditrft.theory.laws import round_law
 from banditrft.worlds import ContextualWorld, LumpedWorld
 
 MIN_RUNS_A1 = 5
@@ -36,26 +41,58 @@ def lint(study: Study) -> list[str]:
 
 def _cell(cell: Cell) -> Iterator[str]:
     design, evaluation = cell.design, cell.evaluation
-    if {"clip_low", "clip_high"} & design.model_fields_set and design.updates_per_round == 1:
-        yield "clip_low, clip_high: inert, one update per round keeps the policy ratio at 1"
-    if design.kl_coef == 0 and "kl_estimator" in design.model_fields_set:
-        yield "kl_estimator: inert, kl_coef is 0"
-    if 1 < design.replay_window < design.rollouts:
-        yield "replay_window: shorter than the group, so it holds only part of one round"
+    yield from cautions.of_design(design)
     if evaluation.eval_every > design.rounds:
         yield f"eval_every: {evaluation.eval_every} exceeds rounds = {design.rounds}; only ends are seen"
-    step = _largest_step(cell.world, design)
+    if not isinstance(cell.world, LumpedWorld | ContextualWorld):
+        return
+    if design.batch_size > 1 and _pool(cell.world) == 1:
+        yield (
+            f"batch_size: the pool holds one query, so a round has {design.batch_size} copies of it, each a "
+            "group of its own"
+        )
+    if design.batch_size > _pool(cell.world) > 1:
+        yield f"batch_size: {design.batch_size} exceeds the pool of {_pool(cell.world)} queries"
+    base = _base(cell.world)
+    if base is None or not 0.0 < base < 1.0:
+        return
+    warned = _silent(design, base)
+    if warned:
+        yield warned
+    step = cautions.largest_move(design, base, _gain(cell.world, design))
     if step is not None and step > UNSTABLE_STEP:
         yield f"learning_rate: one success can move a query's log-odds by {step:.3g}; luck decides"
 
 
-def _largest_step(world: object, design: Design) -> float | None:
-    """Change of the log-odds by one rewarded rollout of many failures; None where it is not known."""
+def _pool(world: LumpedWorld | ContextualWorld) -> int:
+    """Training queries of one seed."""
+    return world.train_items if isinstance(world, ContextualWorld) else 1
+
+
+def _base(world: LumpedWorld | ContextualWorld) -> float | None:
+    """Base Pass@1 of the training queries; None where they differ."""
     if isinstance(world, LumpedWorld):
-        return design.learning_rate if design.optimizer == "sgd" else 2 * design.learning_rate
-    if isinstance(world, ContextualWorld) and design.optimizer == "sgd":
-        return design.learning_rate * (world.dimension * world.noise**2 + world.transfer**2)
-    return None
+        return world.base_pass_at_1()
+    base = world.base_pass_at_1
+    return base if isinstance(base, float) and world.features is None else None
+
+
+def _silent(design: Design, base: float) -> str | None:
+    """A warning where groups carry no signal at the base; none where their law is not known."""
+    try:
+        law = round_law(design, base)
+    except InputError:
+        return None
+    return cautions.silent(float(law.moments(math.log(base) - math.log1p(-base)).silent), base)
+
+
+def _gain(world: LumpedWorld | ContextualWorld, design: Design) -> float:
+    """Log-odds per unit of step of a query: SGD's of the signal, Adam's of its normalised step."""
+    sgd = design.optimizer == "sgd"
+    if isinstance(world, LumpedWorld):
+        return 1.0 + 2.0 * world.shared**2 if sgd else 2.0 + 2.0 * world.shared
+    size = world.dimension * world.noise**2 + world.transfer**2
+    return size if sgd else sign_overlap(world.dimension) * math.sqrt(size)
 
 
 def _claim(study: Study, claim: str) -> Iterator[str]:

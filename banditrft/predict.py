@@ -1,7 +1,7 @@
-"""What to expect of a planned run before anything is spent: closed forms of theory §2-§4 and §6, combined.
+"""What to expect of a planned run before anything is spent: closed forms of theory §2-§8, combined.
 
 `predict` answers for the tabular bandit, `predict_contextual` for the contextual world and its test set,
-`predict_world` for whichever of them a study names. The
+`predict_world` for whichever of them a study names, `what_if` compares a design with its neighbours. The
 method is "exact" (the ladder of theory §2) for one raw {0,1} rollout, SGD and one correct arm, "mean-field"
 (theory §4) otherwise. No run is simulated and no random number is drawn. Language
 models share parameters among responses, so a tabular prediction is a yardstick for them, not a forecast.
@@ -13,36 +13,27 @@ from typing import Literal
 
 from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
-from banditrft.theory import domain
-from banditrft.theory.adam import mean_field
-from banditrft.theory.chain import chain_moments
-from banditrft.theory.contextual import log_odds_gain, query_field
-from banditrft.theory.generalisation import held_out
-from banditrft.theory.hitting import tabular_gain
-from banditrft.theory.prediction import (
-    Prediction,
-    approximate,
-    curve_rounds,
-    exact,
-    general_notes,
-    is_ladder,
-    moments_of,
-)
-from banditrft.theory.signals import GroupLaw
+from banditrft.theory import cases, cautions
+from banditrft.theory.estimates import compare
+from banditrft.theory.generalisation import held_out_curve
+from banditrft.theory.pool_prediction import PoolSetting, predict_pool
+from banditrft.theory.prediction import Prediction, assemble
+from banditrft.theory.what_if import WhatIf, what_if
 from banditrft.worlds import ContextualWorld, LumpedWorld, WorldSettings
 
 __all__ = [
     "Prediction",
+    "WhatIf",
     "hitting_ratio",
     "hitting_ratio_contextual",
     "predict",
     "predict_contextual",
     "predict_world",
+    "setting_of",
     "two_classes",
+    "what_if",
 ]
 
-LARGE_STEP = 3.0
-"""Log-odds per first success above which a run is a few jumps and a smooth curve a poor guide."""
 NEARLY_ONE = 1.0 - 1e-12
 
 
@@ -52,88 +43,89 @@ def predict(
     p0: float,
     num_arms: int = 1000,
     num_correct: int = 1,
+    shared: float = 0.0,
     target: float = 0.99,
     evaluation: Evaluation | None = None,
+    tokens_per_rollout: float | None = None,
+    band: bool = False,
 ) -> Prediction:
     """Predict rounds to a Pass@1, wasted rounds and noise of the tabular bandit (theory §2-§4).
 
     Args:
-        design: raw, centered, grpo or rloo; sgd or adam; batch size 1; {0,1}, {-1,0} or {-1,1} rewards.
+        design: Any signal and optimiser; a two-valued reward, honest, noisy or placebo; one update per
+            round and no gradient clipping. A batch is B copies of the query.
         p0: Base Pass@1, in (0, 1).
         num_arms: K, number of arms, above ``num_correct``.
         num_correct: m, number of correct arms.
+        shared: kappa, strength of the parameter that all arms of a class share, 0 or more.
         target: Pass@1 to reach, in (0, 1).
         evaluation: If given, the curve is reported on its grid of rounds instead of every round.
+        tokens_per_rollout: Mean length of a response, for the tokens spent.
+        band: Whether the curve carries its 5% and 95% quantiles over seeds.
 
     Raises:
         InputError: Names the argument or design field that the closed forms do not cover.
     """
-    m, wrong = domain.arms(num_arms, num_correct)
-    first = moments_of(design, p0, target)
-    notes = general_notes(design, first)
-    if m > 1:
+    case = cases.tabular(p0, num_arms, num_correct, shared)(design)
+    notes = _notes(case)
+    if num_correct > 1:
         notes.append(
             "num_correct: several correct arms part company in a run; their mean field is an upper estimate"
         )
-    if design.optimizer == "adam" and abs(first.drift) / wrong < 10 * design.adam_eps:
+    per_arm = abs(case.first.drift) / (num_arms - num_correct)
+    if design.optimizer != "sgd" and per_arm < 10 * design.adam_eps and not shared:
         notes.append(
-            f"adam_eps: a wrong arm's mean gradient is {abs(first.drift) / wrong:.1g} at p0, so eps = "
+            f"adam_eps: a wrong arm's mean gradient is {per_arm:.1g} at p0, so eps = "
             f"{design.adam_eps:g} slows the wrong arms down (theory §4)"
         )
-    step = design.learning_rate * (1.0 / m + 1.0 / wrong)
-    if design.optimizer == "sgd" and step * (1.0 - p0) > LARGE_STEP:
-        notes.append(_jump(step * (1.0 - p0)))
-    if is_ladder(design) and m == 1:
-        step = design.learning_rate * tabular_gain(num_arms)
-        return exact(design, first, p0, target, step, evaluation, notes)
-    span = curve_rounds(design)
-    if _has_chain(design) and m == 1:
-        path = mean_field(design, p0=p0, num_arms=num_arms, rounds=span)
-        chain = chain_moments(GroupLaw.of(design), p0, step, target)
-        return approximate(design, first, p0, target, path, evaluation, notes, chain)
-    path = mean_field(design, p0=p0, num_arms=num_arms, num_correct=m, rounds=span, target=target)
-    return approximate(design, first, p0, target, path, evaluation, notes)
+    return assemble(case, target, evaluation, notes, tokens_per_rollout, band)
 
 
 def predict_contextual(
-    design: Design, world: ContextualWorld, *, target: float = 0.99, evaluation: Evaluation | None = None
+    design: Design,
+    world: ContextualWorld,
+    *,
+    target: float = 0.99,
+    evaluation: Evaluation | None = None,
+    tokens_per_rollout: float | None = None,
+    band: bool = False,
 ) -> Prediction:
     """Predict the contextual world: rounds of its training query, test Pass@1 along the way (theory §6).
 
     Args:
         design: As for :func:`predict`.
-        world: The contextual world; its ``base_pass_at_1`` is p0. Training queries are taken at their mean
-            size, so the method is "mean-field" even where the law given a query is exact (sd_rounds and
-            quantiles are then those of a query of mean size).
+        world: The contextual world. With one training query its ``base_pass_at_1`` is p0; queries are taken
+            at their mean size, so the method is "mean-field" even where the law given a query is exact
+            (sd_rounds and quantiles are then those of a query of mean size). With a pool, or a range of
+            bases, Pass@1 is the pool's mean (theory §8) and the spread is not known.
         target: Pass@1 of the training query to reach, in (0, 1).
         evaluation: If given, the curves are reported on its grid of rounds instead of every round.
+        tokens_per_rollout: Mean length of a response, for the tokens spent.
+        band: Whether the curve carries its 5% and 95% quantiles over seeds.
 
     Raises:
         InputError: Names the argument or design field that the closed forms do not cover.
     """
-    p0 = world.base_pass_at_1
-    first = moments_of(design, p0, target)
-    notes = general_notes(design, first)
+    if not cases.has_single_query(world):
+        return predict_pool(
+            design, world, target=target, evaluation=evaluation, tokens_per_rollout=tokens_per_rollout
+        )
+    case = cases.contextual(world)(design)
+    found = assemble(case, target, evaluation, _notes(case), tokens_per_rollout, band)
     optimizer: Literal["sgd", "adam"] = "sgd" if design.optimizer == "sgd" else "adam"
-    step = design.learning_rate * log_odds_gain(world, optimizer)
-    jump = step * (1.0 - p0) if optimizer == "sgd" else step
-    if jump > LARGE_STEP:
-        notes.append(_jump(jump))
-    if is_ladder(design):
-        found = exact(design, first, p0, target, step, evaluation, notes)
-    elif optimizer == "sgd":
-        path = query_field(design, world, rounds=curve_rounds(design))
-        chain = chain_moments(GroupLaw.of(design), p0, step, target)
-        found = approximate(design, first, p0, target, path, evaluation, notes, chain)
-    else:
-        path = query_field(design, world, rounds=curve_rounds(design), target=target)
-        found = approximate(design, first, p0, target, path, evaluation, notes)
-    tested = [held_out(world, p0, min(p, NEARLY_ONE), optimizer) for p in found.curve["pass_at_1"]]
+    trained = [min(p, NEARLY_ONE) for p in found.curve["pass_at_1"]]
+    tested = held_out_curve(world, case.p0, trained, optimizer)
     return replace(found, method="mean-field", curve=found.curve | {"test_pass_at_1": tested})
 
 
 def predict_world(
-    design: Design, world: WorldSettings, *, target: float = 0.99, evaluation: Evaluation | None = None
+    design: Design,
+    world: WorldSettings,
+    *,
+    target: float = 0.99,
+    evaluation: Evaluation | None = None,
+    tokens_per_rollout: float | None = None,
+    band: bool = False,
 ) -> Prediction:
     """Predict a design in a simulated world from the world's settings alone.
 
@@ -142,32 +134,58 @@ def predict_world(
         world: The contextual world, or a lumped one of one class of right and one class of wrong arms.
         target: Pass@1 to reach, in (0, 1).
         evaluation: If given, the curve is reported on its grid of rounds.
+        tokens_per_rollout: Mean length of a response, for the tokens spent.
+        band: Whether the curve carries its 5% and 95% quantiles over seeds.
 
     Raises:
         InputError: The world or the design has no closed form.
     """
     if isinstance(world, ContextualWorld):
-        return predict_contextual(design, world, target=target, evaluation=evaluation)
-    p0, num_arms, num_correct = two_classes(world)
+        return predict_contextual(
+            design,
+            world,
+            target=target,
+            evaluation=evaluation,
+            tokens_per_rollout=tokens_per_rollout,
+            band=band,
+        )
+    p0, num_arms, num_correct = _classes(world)
     return predict(
-        design, p0=p0, num_arms=num_arms, num_correct=num_correct, target=target, evaluation=evaluation
+        design,
+        p0=p0,
+        num_arms=num_arms,
+        num_correct=num_correct,
+        shared=world.shared if isinstance(world, LumpedWorld) else 0.0,
+        target=target,
+        evaluation=evaluation,
+        tokens_per_rollout=tokens_per_rollout,
+        band=band,
     )
+
+
+def setting_of(world: WorldSettings) -> cases.Setting | PoolSetting:
+    """A simulated world as a function of the design, for comparisons.
+
+    Raises:
+        InputError: The world has no closed form.
+    """
+    if isinstance(world, ContextualWorld):
+        return cases.contextual(world) if cases.has_single_query(world) else PoolSetting(world)
+    return cases.tabular(*_classes(world), world.shared if isinstance(world, LumpedWorld) else 0.0)
 
 
 def two_classes(world: WorldSettings) -> tuple[float, int, int]:
     """Base Pass@1, arms and right arms of a lumped world of one right and one wrong class.
 
     Raises:
-        InputError: The world is another one.
+        InputError: The world is another one, or its arms share parameters.
     """
-    rewards = [c.reward for c in world.classes] if isinstance(world, LumpedWorld) else []
-    if not isinstance(world, LumpedWorld) or sorted(rewards) != [0.0, 1.0]:
+    found = _classes(world)
+    if isinstance(world, LumpedWorld) and world.shared:
         raise InputError(
-            f"world '{world.name}': closed forms cover the contextual world and lumped ones of one class of "
-            f"right arms and one of wrong arms, got rewards {rewards}"
+            f"shared: must be 0 in world '{world.name}', where arms are described by number alone"
         )
-    right = next(c for c in world.classes if c.reward == 1)
-    return world.base_pass_at_1(), world.num_arms, right.arms
+    return found
 
 
 def hitting_ratio(
@@ -176,7 +194,8 @@ def hitting_ratio(
     """Predicted speed-up in rounds, T(slow) / T(fast), of the tabular bandit to the same Pass@1.
 
     Both sides are computed alike: by the chain of log-odds, sampling noise included, where it is exact for
-    both (SGD, raw {0,1} rewards, one correct arm; theory §2), by the mean field otherwise (theory §4).
+    both (SGD, raw {0,1} rewards, one correct arm; theory §2), by the mean field otherwise (theory §4),
+    with the wait for the first lesson on both sides if either needs it.
 
     Args:
         slow: Numerator's design.
@@ -192,16 +211,7 @@ def hitting_ratio(
     Raises:
         InputError: Names the argument or design field that the closed forms do not cover.
     """
-    designs = (slow, fast)
-    for design in designs:
-        moments_of(design, p0, target)
-    if num_correct == 1 and all(map(_has_chain, designs)):
-        gain = tabular_gain(num_arms)
-        return _ratio(
-            *(chain_moments(GroupLaw.of(d), p0, d.learning_rate * gain, target)[0] for d in designs)
-        )
-    paths = [mean_field(d, p0=p0, num_arms=num_arms, num_correct=num_correct, target=target) for d in designs]
-    return _ratio(*(path.rounds_to(target) for path in paths))
+    return _ratio(cases.tabular(p0, num_arms, num_correct), slow, fast, target)
 
 
 def hitting_ratio_contextual(
@@ -214,7 +224,7 @@ def hitting_ratio_contextual(
     Args:
         slow: Numerator's design.
         fast: Denominator's design.
-        world: The contextual world.
+        world: The contextual world with one training query.
         target: Pass@1 of the training query to reach, in (0, 1).
 
     Returns:
@@ -223,25 +233,24 @@ def hitting_ratio_contextual(
     Raises:
         InputError: Names the argument or design field that the closed forms do not cover.
     """
-    designs, p0 = (slow, fast), world.base_pass_at_1
-    for design in designs:
-        moments_of(design, p0, target)
-    if all(d.optimizer == "sgd" for d in designs):
-        gain = log_odds_gain(world, "sgd")
-        return _ratio(
-            *(chain_moments(GroupLaw.of(d), p0, d.learning_rate * gain, target)[0] for d in designs)
+    return _ratio(cases.contextual(world), slow, fast, target)
+
+
+def _ratio(setting: cases.Setting, slow: Design, fast: Design, target: float) -> float:
+    first, second = compare([setting(slow), setting(fast)], target)
+    return first / second if first and second else math.nan
+
+
+def _notes(case: cases.Case) -> list[str]:
+    return [*cautions.of_design(case.design), *cautions.of_case(case)]
+
+
+def _classes(world: WorldSettings) -> tuple[float, int, int]:
+    rewards = [c.reward for c in world.classes] if isinstance(world, LumpedWorld) else []
+    if not isinstance(world, LumpedWorld) or sorted(rewards) != [0.0, 1.0]:
+        raise InputError(
+            f"world '{world.name}': closed forms cover the contextual world and lumped ones of one class of "
+            f"right and one of wrong arms, got {len(rewards)} classes of rewards {sorted(set(rewards))[:3]}"
         )
-    return _ratio(*(query_field(d, world, target=target).rounds_to(target) for d in designs))
-
-
-def _has_chain(design: Design) -> bool:
-    """Whether a tabular policy with one correct arm keeps its wrong arms equal: failures are silent."""
-    return (design.signal, design.reward, design.optimizer) == ("raw", "zero-one", "sgd")
-
-
-def _ratio(slow: float | None, fast: float | None) -> float:
-    return slow / fast if slow and fast else math.nan
-
-
-def _jump(log_odds: float) -> str:
-    return f"learning_rate: a first success moves the log-odds by {log_odds:.1f}: a jump rather than a curve"
+    right = next(c for c in world.classes if c.reward == 1)
+    return world.base_pass_at_1(), world.num_arms, right.arms

@@ -14,9 +14,9 @@ from typing import Any
 
 from banditrft.design import CURVE_FIELDS, FINAL_FIELDS, Design, Evaluation
 from banditrft.study import Cell, Kind, Study, iterate
-from banditrft.worlds import LLMWorld, LumpedWorld, WorldSettings
+from banditrft.worlds import ArmClass, ContextualWorld, LLMWorld, LumpedWorld, WorldSettings
 
-SEMANTICS = 1
+SEMANTICS = 2
 """Version of what the numbers in a record mean. Raise it when the same design gives other records."""
 CHUNK = 256
 """Simulated seeds lie on a fixed grid of chunks of this size, one folder per chunk."""
@@ -158,11 +158,17 @@ def world_key(world: WorldSettings) -> dict[str, Any]:
     if isinstance(world, LumpedWorld):
         key |= {
             "world": world.world,
-            "classes": [c.model_dump(exclude={"name"}, exclude_defaults=True) for c in world.classes],
+            "classes": [] if world.law else [_class_key(c) for c in world.classes],
         }
-    elif not isinstance(world, LLMWorld):
+    elif isinstance(world, ContextualWorld):
         key["world"] = world.world
+        if world.features is not None:
+            key["features"] = world.features_hash()
     return key
+
+
+def _class_key(arms: ArmClass) -> dict[str, Any]:
+    return arms.model_dump(exclude={"name"}, exclude_defaults=True)
 
 
 def queries_key(world: LLMWorld, root_seed: int) -> str:

@@ -9,8 +9,9 @@ Names as users know them: ``raw`` is the bare reward; ``centered`` is Dr.GRPO (v
 ddof=1 and eps=1e-6 as in verl (TRL ``scale_rewards="group"``: eps=1e-4); ``rloo`` is r minus the mean of the
 others. These map an array (..., G) to one of the same shape, group by group. ``batch-centered``, ``gpg`` and
 ``reinforce-plus-plus`` look at a whole round and take (..., B, G); with one query a round (B = 1) the group
-is the batch. ``match_step_size`` is not applied here, since it needs a base Pass@1: see
-:mod:`banditrft.theory.matching`.
+is the batch. The population of a group's mean and standard deviation may hold more than the group: baseline
+rollouts and past rewards are `others` of :func:`signal`. ``match_step_size`` is not applied here, since it
+needs a base Pass@1: see :mod:`banditrft.theory.matching`.
 """
 
 from typing import Any
@@ -34,45 +35,101 @@ def raw(rewards_BG: Array) -> Array:
     return rewards_BG
 
 
-def centered(rewards_BG: Array) -> Array:
-    """Reward minus the group mean, s = r - mean(r) (Dr.GRPO, arXiv 2503.20783; theory §3)."""
-    xp = array_api_compat.array_namespace(rewards_BG)
-    return rewards_BG - xp.mean(rewards_BG, axis=-1, keepdims=True)
+def centered(rewards_BG: Array, others_BM: Array | None = None, valid_BM: Array | None = None) -> Array:
+    """Reward minus the group mean, s = r - mean(r) (Dr.GRPO, arXiv 2503.20783; theory §3).
+
+    Args:
+        rewards_BG: Rewards, one group per row.
+        others_BM: Further rewards that enter the mean alone; finite. As for all signals of a group.
+        valid_BM: Which of them exist, by 1 and 0 or true and false; all by default.
+    """
+    return _population(rewards_BG, others_BM, valid_BM)[0]
 
 
-def grpo(rewards_BG: Array, *, ddof: int, eps: float) -> Array:
+def grpo(
+    rewards_BG: Array,
+    others_BM: Array | None = None,
+    valid_BM: Array | None = None,
+    *,
+    ddof: int,
+    eps: float,
+) -> Array:
     """Group-normalised advantage, s = (r - mean)/(std_ddof + eps) (GRPO, arXiv 2402.03300; theory §3).
 
     Args:
-        rewards_BG: Rewards, one group per row; at least ``ddof + 1`` rollouts in a group.
+        rewards_BG: Rewards, one group per row; without others at least ``ddof + 1`` rollouts in a group.
+        others_BM: Further rewards that enter mean and standard deviation alone.
+        valid_BM: Which of them exist; all by default.
         ddof: Delta degrees of freedom of the standard deviation: 1 in verl and TRL, 0 in theory §3's table.
         eps: Added to the standard deviation: 1e-6 in verl, 1e-4 in TRL.
 
     Raises:
         InputError: The group is too small for a standard deviation.
     """
-    xp = array_api_compat.array_namespace(rewards_BG)
-    if rewards_BG.shape[-1] <= ddof:
+    if others_BM is None and rewards_BG.shape[-1] <= ddof:
         raise InputError(
             f"signal: 'grpo' with signal_ddof = {ddof} needs groups of at least {ddof + 1} rollouts, "
             f"got {rewards_BG.shape[-1]}"
         )
-    std_B1 = xp.std(rewards_BG, axis=-1, correction=float(ddof), keepdims=True)
-    return centered(rewards_BG) / (std_B1 + eps)
+    xp = array_api_compat.array_namespace(rewards_BG)
+    deviation_BG, n_B1, squares_B1 = _population(rewards_BG, others_BM, valid_BM)
+    std_B1 = xp.sqrt(squares_B1 / xp.clip(n_B1 - ddof, 1.0, None))
+    if others_BM is not None:
+        std_B1 = xp.where(n_B1 == 1.0, xp.ones_like(std_B1), std_B1)
+    return deviation_BG / (std_B1 + eps)
 
 
-def rloo(rewards_BG: Array) -> Array:
+def rloo(rewards_BG: Array, others_BM: Array | None = None, valid_BM: Array | None = None) -> Array:
     """Reward minus the mean of the others, s_i = r_i - mean_{j != i} r_j (arXiv 2402.14740; theory §3).
 
-    Equals G/(G-1) times :func:`centered`.
+    Equals n/(n-1) times :func:`centered`, n the size of the population (G without others).
+
+    Args:
+        rewards_BG: Rewards, one group per row.
+        others_BM: Further members of every mean.
+        valid_BM: Which of them exist; all by default.
 
     Raises:
         InputError: A group of one has no others.
     """
     G = rewards_BG.shape[-1]
-    if G < 2:
+    if others_BM is None and G < 2:
         raise InputError(f"signal: 'rloo' needs groups of at least 2 rollouts, got {G}")
-    return centered(rewards_BG) * (G / (G - 1))
+    xp = array_api_compat.array_namespace(rewards_BG)
+    deviation_BG, n_B1, _ = _population(rewards_BG, others_BM, valid_BM)
+    return deviation_BG * (n_B1 / xp.clip(n_B1 - 1.0, 1.0, None))
+
+
+def _population(
+    rewards_BG: Array, others_BM: Array | None, valid_BM: Array | None
+) -> tuple[Array, Array, Array]:
+    """Rewards minus their population's mean (..., B, G), its size and sum of squared deviations (..., B, 1).
+
+    Everything is taken relative to the first reward, so that equal rewards deviate by exactly 0. A rollout
+    alone in its population keeps its reward (mean 0), as in verl, where others are asked for at all.
+    """
+    xp = array_api_compat.array_namespace(rewards_BG)
+    first_B1 = rewards_BG[..., :1]
+    shifted_BG = rewards_BG - first_B1
+    if others_BM is None:
+        deviation_BG = shifted_BG - xp.mean(shifted_BG, axis=-1, keepdims=True)
+        squares_B1 = xp.sum(deviation_BG * deviation_BG, axis=-1, keepdims=True)
+        return deviation_BG, xp.ones_like(first_B1) * rewards_BG.shape[-1], squares_B1
+    if others_BM.shape[:-1] != rewards_BG.shape[:-1]:
+        raise InputError(
+            f"others: need the rewards' leading axes {tuple(rewards_BG.shape[:-1])}, "
+            f"got shape {tuple(others_BM.shape)}"
+        )
+    valid_BM = xp.ones_like(others_BM) if valid_BM is None else xp.astype(valid_BM, rewards_BG.dtype)
+    shifted_BM = (others_BM - first_B1) * valid_BM
+    n_B1 = rewards_BG.shape[-1] + xp.sum(valid_BM, axis=-1, keepdims=True)
+    sums = (xp.sum(x, axis=-1, keepdims=True) for x in (shifted_BG, shifted_BM))
+    mean_B1 = sum(sums) / n_B1
+    deviation_BG = shifted_BG - mean_B1
+    deviation_BM = (shifted_BM - mean_B1) * valid_BM
+    squares_B1 = xp.sum(deviation_BG * deviation_BG, axis=-1, keepdims=True)
+    squares_B1 = squares_B1 + xp.sum(deviation_BM * deviation_BM, axis=-1, keepdims=True)
+    return xp.where(n_B1 == 1.0, rewards_BG, deviation_BG), n_B1, squares_B1
 
 
 def batch_centered(rewards_BG: Array) -> Array:
@@ -86,7 +143,9 @@ def batch_centered(rewards_BG: Array) -> Array:
     """
     xp = array_api_compat.array_namespace(rewards_BG)
     _batch("batch-centered", rewards_BG, 1)
-    return rewards_BG - xp.mean(rewards_BG, axis=(-2, -1), keepdims=True)
+    deviation_BG = rewards_BG - xp.mean(rewards_BG, axis=(-2, -1), keepdims=True)
+    differs_11 = xp.any(rewards_BG != rewards_BG[..., :1, :1], axis=(-2, -1), keepdims=True)
+    return xp.where(differs_11, deviation_BG, xp.zeros_like(deviation_BG))  # equal ones by exactly 0
 
 
 def gpg(rewards_BG: Array) -> Array:
@@ -138,31 +197,44 @@ def _batch(name: str, rewards_BG: Array, least: int) -> tuple[int, int]:
     return B, G
 
 
-def signal(design: Design, rewards_BG: Array) -> Array:
+def signal(
+    design: Design, rewards_BG: Array, others_BM: Array | None = None, valid_BM: Array | None = None
+) -> Array:
     """Learning signals of one round under a design.
 
     Args:
         design: Names the signal and, for ``grpo``, its ``signal_ddof`` and ``signal_eps``.
         rewards_BG: Rewards, (..., G) floating point; (..., B, G) with B = ``batch_size`` for a signal over
             the batch.
+        others_BM: Rewards that enter a group's mean and standard deviation but are not reinforced (baseline
+            rollouts, a window of past rewards), (..., M) with the same leading axes; finite. The raw signal
+            has no statistic and ignores them.
+        valid_BM: Which of the others exist, by 1 and 0 or true and false; all by default. A rollout that is
+            alone in its population has mean 0 and standard deviation 1, as in verl.
 
     Raises:
-        InputError: The design's signal has no definition on rewards of this shape.
+        InputError: The design's signal has no definition on rewards of this shape, or is one over the batch,
+            which takes no others.
     """
-    if design.signal in BATCH_SIGNALS and rewards_BG.shape[-2:-1] != (design.batch_size,):
-        raise InputError(
-            f"signal: '{design.signal}' needs rewards (..., B, G) with B = batch_size = {design.batch_size}, "
-            f"got shape {tuple(rewards_BG.shape)}"
-        )
+    if design.signal in BATCH_SIGNALS:
+        if rewards_BG.shape[-2:-1] != (design.batch_size,):
+            raise InputError(
+                f"signal: '{design.signal}' needs rewards (..., B, G) with B = batch_size = "
+                f"{design.batch_size}, got shape {tuple(rewards_BG.shape)}"
+            )
+        if others_BM is not None:
+            raise InputError(
+                f"baseline_rollouts, replay_window: '{design.signal}' knows the batch's own rewards only"
+            )
     match design.signal:
         case "raw":
             return raw(rewards_BG)
         case "centered":
-            return centered(rewards_BG)
+            return centered(rewards_BG, others_BM, valid_BM)
         case "grpo":
-            return grpo(rewards_BG, ddof=design.signal_ddof, eps=design.signal_eps)
+            return grpo(rewards_BG, others_BM, valid_BM, ddof=design.signal_ddof, eps=design.signal_eps)
         case "rloo":
-            return rloo(rewards_BG)
+            return rloo(rewards_BG, others_BM, valid_BM)
         case "batch-centered":
             return batch_centered(rewards_BG)
         case "gpg":

@@ -33,6 +33,7 @@ class Purpose(IntEnum):
     CONTEXT = 7
     SELECT = 8
     PRETRAIN = 9
+    ORDER = 10
 
 
 def per_query(seed: int, query: int) -> int:

@@ -7,30 +7,34 @@ that one world by name (``contextual = {...}``). `banditrft.runs` turns a resolv
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from banditrft.claims import get_claims
 from banditrft.design import Count, Design, Evaluation, Frozen, explain, parse
-from banditrft.errors import InputError
+from banditrft.errors import InputError, Problems
 from banditrft.worlds import ContextualWorld, LLMWorld, LumpedWorld, WorldSettings, check_supported
 
 Kind = Literal["sim", "llm"]
 KINDS: tuple[Kind, ...] = ("sim", "llm")
+Word = Literal["supported", "refuted", "undecided"]
+TOGETHER = ("simulated", "language models", "all worlds")
+"""What verdicts over several worlds are filed under."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 Table = dict[str, Any]
 FIELDS = {*Design.model_fields, *Evaluation.model_fields}
-T = TypeVar("T")
 
 
 class _Outline(Frozen):
     """The file's own keys; the tables inside are resolved layer by layer."""
 
     name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
+    description: str = ""
+    expected: dict[str, Word] = Field(default_factory=dict)
     seeds: Count
     root_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     claims: Annotated[tuple[str, ...], Field(strict=False)] = ()
@@ -60,6 +64,8 @@ class Study:
         claims: Ids of the claims it tests.
         cells: Conditions by world, in the order of the file.
         text: The file's text, kept for provenance.
+        description: What the study is for.
+        expected: Verdicts written down before the runs, by claim ("A1") or claim and world ("A1/lumped").
     """
 
     name: str
@@ -67,6 +73,12 @@ class Study:
     claims: tuple[str, ...]
     cells: tuple[Cell, ...]
     text: str
+    description: str = ""
+    expected: Mapping[str, Word] = field(default_factory=dict)
+
+    def expects(self, claim: str, world: str) -> Word | None:
+        """The verdict expected of a claim in a world; the claim's own entry stands for worlds without one."""
+        return self.expected.get(f"{claim}/{world}", self.expected.get(claim))
 
     def worlds(self, kind: Kind | None = None) -> list[WorldSettings]:
         """The study's worlds, in the order of the file, each once."""
@@ -108,33 +120,14 @@ def parse_study(text: str, source: str = "study") -> Study:
         raise InputError("\n".join(f"{source}: {line}" for line in str(error).splitlines())) from None
 
 
-class _Problems:
-    """Collects the errors of independent steps, so that a user sees all of them at once."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def attempt(self, step: Callable[..., T], *args: Any) -> T | None:
-        """The step's result, or None after an error, which is kept."""
-        try:
-            return step(*args)
-        except InputError as error:
-            self.lines += [line for line in str(error).splitlines() if line not in self.lines]
-            return None
-
-    def settle(self) -> None:
-        """Raise what was collected."""
-        if self.lines:
-            raise InputError("\n".join(self.lines))
-
-
 def _resolve(outline: _Outline, text: str) -> Study:
-    problems = _Problems()
+    problems = Problems()
     problems.attempt(get_claims, outline.claims)
     if len(set(outline.claims)) < len(outline.claims):
         problems.lines.append(f"claims: each may stand there once, got {list(outline.claims)}")
     problems.attempt(_known_keys, outline.design, "design", FIELDS)
     worlds = _worlds(outline, problems)
+    problems.attempt(_check_expected, outline, [world.name for _, _, world in worlds])
     names = [c.get("name") for c in outline.conditions]
     for i, condition in enumerate(outline.conditions):
         tables = {*KINDS, *(world.name for _, _, world in worlds)}
@@ -153,10 +146,18 @@ def _resolve(outline: _Outline, text: str) -> Study:
             cells.append(problems.attempt(_cell, world, condition["name"], layers))
     problems.settle()
     whole = tuple(cell for cell in cells if cell)
-    return Study(outline.name, outline.root_seed, outline.claims, whole, text)
+    return Study(
+        outline.name,
+        outline.root_seed,
+        outline.claims,
+        whole,
+        text,
+        outline.description,
+        outline.expected,
+    )
 
 
-def _worlds(outline: _Outline, problems: _Problems) -> list[tuple[str, Table, WorldSettings]]:
+def _worlds(outline: _Outline, problems: Problems) -> list[tuple[str, Table, WorldSettings]]:
     """Each world's place in the file, its table and its settings."""
     found: list[tuple[str, Table, WorldSettings]] = []
     for kind in KINDS:
@@ -173,6 +174,19 @@ def _worlds(outline: _Outline, problems: _Problems) -> list[tuple[str, Table, Wo
     if not outline.sim and not outline.llm:
         problems.lines.append("sim, llm: a study needs at least one world, got none")
     return found
+
+
+def _check_expected(outline: _Outline, worlds: list[str]) -> None:
+    """Expected verdicts name a claim of the study, and a world or what one over several is filed under."""
+    lines = []
+    for key, word in outline.expected.items():
+        claim, _, world = key.partition("/")
+        if claim not in outline.claims:
+            lines.append(f"expected.{key}: must name a claim of this study, got {word!r} for {claim!r}")
+        elif "/" in key and world not in (*worlds, *TOGETHER):
+            lines.append(f"expected.{key}: must name a world of this study, got {world!r}")
+    if lines:
+        raise InputError("\n".join(lines))
 
 
 def _only_fields(table: Table) -> Table:

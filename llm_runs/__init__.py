@@ -1,6 +1,6 @@
 """The language-model world: tiny causal language models that are really sampled, graded and fine-tuned.
 
-Files in the order the data flows: `tasks` (prompts) -> `engines` (sampling) -> `grading` -> `learner`
+Files in the order the data flows: `tasks` (prompts) -> `engines` (sampling) -> `graders` -> `learner`
 (loss, step) -> `loop` (the algorithm); beside them `base_models` (shipped weights), `queries` (what is
 trained on), `evaluation`, and `study`, which runs a study's language-model worlds. The same designs, signals
 and records as the simulated world. Names load on first use: importing this package loads no torch.

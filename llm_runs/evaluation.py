@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from banditrft.streams import Purpose, uniforms
 from llm_runs.architecture import Architecture
 from llm_runs.engines.torch_engine import Samples, sample
-from llm_runs.grading import Grade, grade
+from llm_runs.graders.arithmetic import grade
+from llm_runs.graders.base import Grade
 from llm_runs.stacked import Weights
 from llm_runs.tasks import Item, Task
 
@@ -124,7 +125,7 @@ def grade_samples(task: Task, items_SQ: Sequence[Sequence[Item]], samples: Sampl
                 if key not in known:
                     text = task.vocabulary.decode(row.tolist())
                     known[key] = text, grade(text, item.answer)
-                text, (strict[s, q, g], lenient[s, q, g]) = known[key]
+                text, (strict[s, q, g], lenient[s, q, g], _) = known[key]
                 texts[s][q].append(text)
     return Graded(samples, texts, strict, lenient)
 

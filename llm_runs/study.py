@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from banditrft.catalog import read_queries, write_queries
-from banditrft.launch import Outcome, launch
+from banditrft.launch import Executor, Outcome, launch
 from banditrft.runs import Run, WorldQueries, expand, queries_key
 from banditrft.study import Study
 from banditrft.worlds import LLMWorld
@@ -54,6 +54,7 @@ def run(
     folder: Path = Path("runs"),
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
     shard: tuple[int, int] = (1, 1),
     command: str = "llm_runs.run",
 ) -> Outcome:
@@ -62,7 +63,8 @@ def run(
     Args:
         study: A resolved study.
         folder: Folder of all records; the study's are in its subfolder of the study's name.
-        workers: Worker processes; all cores by default.
+        workers: Local worker processes; all cores by default.
+        executor: Where jobs run; by default in that many local workers.
         shard: Run only part i of n, (i, n).
         command: What the user typed, for provenance.
     """
@@ -75,6 +77,7 @@ def run(
         reevaluate=evaluate_checkpoint,
         size=STACK,
         workers=workers,
+        executor=executor,
         shard=shard,
         command=command,
     )

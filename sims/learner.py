@@ -125,11 +125,7 @@ class Learner:
     @property
     def heard(self) -> tuple[float, float]:
         """P(high reward) of a wrong and of a right answer; (-1, -1) where the reward is the grade itself."""
-        if self.placebo is not None:
-            return self.placebo, self.placebo
-        if self.false_positive or self.false_negative:
-            return self.false_positive, 1.0 - self.false_negative
-        return -1.0, -1.0
+        return _heard(self.placebo, self.false_positive, self.false_negative)
 
     @property
     def G(self) -> int:
@@ -177,3 +173,17 @@ def reward_sums(design: Design, high: NDArray[np.int32]) -> NDArray[np.float64]:
     """Sum of the rewards the learner saw, by the number of high ones in groups of ``design.rollouts``."""
     low_value, high_value = reward_values(design)
     return high * high_value + (design.rollouts - high) * low_value
+
+
+def heard_rates(design: Design, base: float) -> tuple[float, float]:
+    """`Learner.heard` of a design, for learners without a table."""
+    rate = placebo_rate(design, base) if design.reward == "random" else None
+    return _heard(rate, design.false_positive, design.false_negative)
+
+
+def _heard(placebo: float | None, false_positive: float, false_negative: float) -> tuple[float, float]:
+    if placebo is not None:
+        return placebo, placebo
+    if false_positive or false_negative:
+        return false_positive, 1.0 - false_negative
+    return -1.0, -1.0

@@ -29,7 +29,7 @@ from banditrft.worlds import LumpedWorld
 from sims.learner import Learner
 from sims.lumped_kernel import run_replicates
 from sims.pulls import PULLS_AHEAD, Pulls
-from sims.slots import allocate
+from sims.slots import allocate, allocate_gradients
 
 NO_TARGET = 2.0
 
@@ -42,11 +42,19 @@ class Bandit:
         arms_C: Arms in each class, whole numbers from 1 to 2**53.
         mass_C: Initial probability of each class; sums to 1.
         reward_C: P(correct) of a pull, in [0, 1]; 0 and 1 are deterministic.
+        grade_C: Reward of a pull under ``reward = "graded"``, in [0, 1]; NaN is the outcome, 1 or 0.
+        shared: Strength, at least 0, of the parameter phi_c that all arms of a class share: a logit is
+            theta_b + shared phi_c, and phi_c starts at 0.
+        level: Log of the sum of e^theta_b over all arms before the first round; 0 where logits are
+            log-probabilities. No policy depends on it, but AdamW's decay is towards logits of 0.
     """
 
     arms_C: NDArray[np.float64]
     mass_C: NDArray[np.float64]
     reward_C: NDArray[np.float64]
+    grade_C: NDArray[np.float64] | None = None
+    shared: float = 0.0
+    level: float = 0.0
 
     def __post_init__(self) -> None:
         arms, mass, reward = self.arms_C, self.mass_C, self.reward_C
@@ -58,6 +66,11 @@ class Bandit:
             raise InputError(f"mass: must be positive and sum to 1, got {mass.tolist()}")
         if not ((reward >= 0) & (reward <= 1)).all():
             raise InputError(f"reward: must lie in [0, 1], got {reward.tolist()}")
+        grade = self.grade_C
+        if grade is not None and (grade.shape != arms.shape or ((grade < 0) | (grade > 1)).any()):
+            raise InputError(f"grade: must be one per class and lie in [0, 1], got {grade.tolist()}")
+        if not 0 <= self.shared < np.inf:
+            raise InputError(f"shared: must be at least 0 and finite, got {self.shared}")
 
     @classmethod
     def of(cls, arms: Sequence[float], mass: Sequence[float], reward: Sequence[float]) -> Self:
@@ -70,7 +83,15 @@ class Bandit:
         arms_C = np.array([c.arms for c in world.classes], float)
         logits_C = np.array(world.initial_logits()) + np.log(arms_C)
         mass_C = np.exp(logits_C - logits_C.max())
-        return cls(arms_C, mass_C / mass_C.sum(), np.array([c.reward for c in world.classes], float))
+        grade_C = np.array([np.nan if c.grade is None else c.grade for c in world.classes])
+        return cls(
+            arms_C,
+            mass_C / mass_C.sum(),
+            np.array([c.reward for c in world.classes], float),
+            None if np.isnan(grade_C).all() else grade_C,
+            world.shared,
+            0.0 if world.classes[0].logit is None else float(np.logaddexp.reduce(logits_C)),
+        )
 
     @property
     def base_pass_at_1(self) -> float:
@@ -86,11 +107,15 @@ class LumpedPaths:
         p_RE: Exact Pass@1, sum of pi_b P(correct | b), after each evaluation round.
         high_RT: Number of high rewards the learner saw in each round.
         correct_RT: Number of correct pulls in each round (differs from `high_RT` under noise or a placebo).
+        entropy_RE: Exact entropy of the policy after each evaluation round, nats.
+        kl_RE: Exact KL(policy || initial policy) after each evaluation round, nats.
         hit_R: First round after which p >= target, 0 for the start; -1 if never, or without a target.
         slots_R: Slots in use at the end: classes plus arms that ever received a signal.
     """
 
     p_RE: NDArray[np.float64]
+    entropy_RE: NDArray[np.float64]
+    kl_RE: NDArray[np.float64]
     high_RT: NDArray[np.int32]
     correct_RT: NDArray[np.int32]
     hit_R: NDArray[np.int64]
@@ -140,10 +165,14 @@ def simulate(
         parent_G=np.zeros(G, np.int64),
         gone_C=np.zeros(C, np.int64),
     )
+    high_RT = np.empty((R, rounds), np.int32)
+    hidden = learner.heard[1] >= 0.0
     paths = LumpedPaths(
         p_RE=np.empty((R, len(eval_E))),
-        high_RT=np.empty((R, rounds), np.int32),
-        correct_RT=np.empty((R, rounds), np.int32),
+        entropy_RE=np.empty((R, len(eval_E))),
+        kl_RE=np.empty((R, len(eval_E))),
+        high_RT=high_RT,
+        correct_RT=np.empty((R, rounds), np.int32) if hidden else high_RT,
         hit_R=np.empty(R, np.int64),
         slots_R=np.empty(R, np.int64),
     )
@@ -151,7 +180,8 @@ def simulate(
         root_seed,
         seeds_R,
         rounds,
-        allocate(C + int(reachable), learner.adam or learner.clips),
+        allocate(C + int(reachable)),
+        allocate_gradients(C + int(reachable)) if learner.adam or learner.clips else None,
         pulls,
         bandit.arms_C,
         bandit.mass_C / bandit.arms_C,
@@ -170,6 +200,8 @@ def simulate(
         paths.high_RT,
         paths.correct_RT,
         paths.p_RE,
+        paths.entropy_RE,
+        paths.kl_RE,
         paths.hit_R,
         paths.slots_R,
     )

@@ -37,12 +37,20 @@ def unit(word: Word) -> float:
 
 @kernel
 def fill_pulls(
-    out: NDArray[np.float64], root_seed: int, seed: int, item: int, purpose: int, first_round: int, G: int
+    out: NDArray[np.float64],
+    rounds: int,
+    root_seed: int,
+    seed: int,
+    item: int,
+    purpose: int,
+    first_round: int,
+    G: int,
 ) -> None:
-    """Four uniforms for each of ``len(out)`` consecutive pulls, from rollout 0 of ``first_round`` on.
+    """Four uniforms for each pull of ``rounds`` consecutive rounds.
 
     Args:
-        out: (pulls, 4), written.
+        out: (pulls, 4), of which the first ``rounds * G`` are written.
+        rounds: Rounds to fill, from ``first_round`` on.
         root_seed: First key word.
         seed: Second key word.
         item: Third counter word.
@@ -51,7 +59,6 @@ def fill_pulls(
         G: Rollouts in a round.
     """
     k0, k1, c2, c3 = np.uint64(root_seed), np.uint64(seed), np.uint64(item), np.uint64(purpose)
-    rounds = len(out) // G
     for t in range(rounds):
         place = np.uint64(first_round + t) << ROLLOUT_BITS
         for g in range(G):

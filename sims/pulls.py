@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sims.jit import kernel
-from sims.slots import LANES, Floats, Slots, find, split
+from sims.slots import Floats, Gradients, Slots, find, split
 
 PULLS_AHEAD = 256
 """Pulls whose random numbers are made in one go."""
@@ -47,7 +47,7 @@ def draw(
     highs, corrects = 0, 0
     for g in range(len(pulls.slot_G)):
         slot = find(state, rows, pulls.u_P4[base + g, 0] * Z)
-        right = 1 if pulls.u_P4[base + g, 2] < state.reward_SL[slot // LANES, slot % LANES] else 0
+        right = 1 if pulls.u_P4[base + g, 2] < state.reward_N[slot] else 0
         high = right
         if if_right >= 0.0:
             high = 1 if pulls.u_P4[base + g, 3] < (if_right if right == 1 else if_wrong) else 0
@@ -67,7 +67,7 @@ def arm_slot(state: Slots, pulls: Pulls, slot: int, u: float, births: int, top: 
     if slot >= len(pulls.gone_C):
         return slot
     gone = pulls.gone_C[slot]
-    size = state.n_SL[slot // LANES, slot % LANES] + gone
+    size = state.n_N[slot] + gone
     if size == 1.0:
         return slot
     which = math.floor(u * size)
@@ -83,7 +83,13 @@ def arm_slot(state: Slots, pulls: Pulls, slot: int, u: float, births: int, top: 
 
 @kernel
 def name_arms(
-    state: Slots, pulls: Pulls, low_signal: float, high_signal: float, base: int, top: int, adam: bool
+    state: Slots,
+    gradients: Gradients | None,
+    pulls: Pulls,
+    low_signal: float,
+    high_signal: float,
+    base: int,
+    top: int,
 ) -> int:
     """Replace each pull's slot by its arm's, splitting lumps; the number of arms split off."""
     births = 0
@@ -96,7 +102,7 @@ def name_arms(
         arm = arm_slot(state, pulls, lump, pulls.u_P4[base + g, 1], births, top + births)
         pulls.slot_G[g] = arm
         if arm == top + births:
-            split(state, lump, arm, adam)
+            split(state, gradients, lump, arm)
             pulls.gone_C[lump] += 1
             pulls.born_G[births], pulls.parent_G[births] = arm, lump
             births += 1

@@ -6,40 +6,27 @@ from pathlib import Path
 import polars as pl
 
 from banditrft.errors import InputError
-from banditrft.launch import Outcome, Report, launch
+from banditrft.launch import Executor, Outcome, Report, launch
 from banditrft.records import RunTables
 from banditrft.runs import Run, expand
 from banditrft.study import Study, iterate
-from banditrft.worlds import ContextualWorld, LumpedWorld, WorldSettings
-from sims.learner import Learner
+from banditrft.worlds import ContextualWorld, LumpedWorld
+from sims import contextual_run, lumped_run, tables
 from sims.simulation import execute
 
 
 def execute_all(runs: Sequence[Run], report: Report) -> list[RunTables]:
     """Simulate runs one after the other, reporting the fraction done."""
-    tables = []
+    made = []
     for done, run in enumerate(runs, 1):
-        tables.append(execute(run))
+        made.append(execute(run))
         report(done / len(runs))
-    return tables
+    return made
 
 
 def evaluate_again(run: Run, folder: Path) -> pl.DataFrame:
     """Another final evaluation of a run, by simulating it again, which gives the same path bit by bit."""
     return execute(run).final
-
-
-def base_of(world: WorldSettings) -> float:
-    """Base Pass@1 of a simulated world's training query.
-
-    Raises:
-        InputError: The world is not a simulated one.
-    """
-    if isinstance(world, LumpedWorld):
-        return world.base_pass_at_1()
-    if isinstance(world, ContextualWorld):
-        return world.base_pass_at_1
-    raise InputError(f"world: '{world.name}' is no simulated world, its base Pass@1 has to be measured")
 
 
 def check(study: Study) -> None:
@@ -51,7 +38,12 @@ def check(study: Study) -> None:
     problems = []
     for cell in iterate(study, "sim"):
         try:
-            Learner.from_design(cell.design, base=base_of(cell.world))
+            if isinstance(cell.world, ContextualWorld | LumpedWorld):
+                tables.check_size(cell.design, cell.world)
+            if isinstance(cell.world, ContextualWorld):
+                contextual_run.check(cell.design, cell.world)
+            elif isinstance(cell.world, LumpedWorld):
+                lumped_run.check(cell.design, cell.world)
         except InputError as error:
             problems.append(f"{cell.condition} (world '{cell.world.name}'): {error}")
     if problems:
@@ -63,6 +55,7 @@ def run(
     folder: Path = Path("runs"),
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
     shard: tuple[int, int] = (1, 1),
     command: str = "sims.run",
 ) -> Outcome:
@@ -71,7 +64,8 @@ def run(
     Args:
         study: A resolved study.
         folder: Folder of all records; the study's are in its subfolder of the study's name.
-        workers: Worker processes; all cores by default.
+        workers: Local worker processes; all cores by default.
+        executor: Where jobs run; by default in that many local workers.
         shard: Run only part i of n, (i, n).
         command: What the user typed, for provenance.
 
@@ -88,6 +82,7 @@ def run(
         execute_all,
         reevaluate=evaluate_again,
         workers=workers,
+        executor=executor,
         shard=shard,
         command=command,
     )

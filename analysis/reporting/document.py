@@ -1,5 +1,6 @@
 """The report as plain data: what verdicts.json holds and what the page is rendered from."""
 
+import tomllib
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,7 @@ SCHEMA = 1
 def document(records: Records, verdicts: list[Verdict]) -> dict[str, Any]:
     """Everything the report says, as JSON values."""
     study = records.study
+    expected = tomllib.loads(study["text"]).get("expected")
     return {
         "schema": SCHEMA,
         "study": study["name"],
@@ -31,6 +33,7 @@ def document(records: Records, verdicts: list[Verdict]) -> dict[str, Any]:
         "deviations": _deviations(records),
         "limits": _limits(records, verdicts),
         "provenance": _provenance(records),
+        **({"expected": expected} if expected else {}),
     }
 
 
@@ -53,11 +56,11 @@ def _predictions(records: Records, verdicts: list[Verdict]) -> dict[str, Any]:
                     values = forecasts.ratio(records, world, part.conditions, target)
                     ends = None if values is None else {"low": values[0], "high": values[1]}
                     found[f"{world}:{part.id}"] = ends
-            elif part.kind == "difference":
-                cells = records.of(part.world)
-                found[f"{part.world}:{part.id}"] = forecasts.test_change(
-                    cells[part.conditions[0]], cells[part.conditions[1]]
-                )
+            elif part.kind == "difference" and part.id != "gain-train":
+                cells = [records.of(part.world)[name] for name in part.conditions]
+                key = f"{part.world}:{part.id}"
+                if key not in found:
+                    found[key] = forecasts.test_change(*cells) if len(cells) == 2 else forecasts.gain(*cells)
     return found
 
 
@@ -85,10 +88,14 @@ def _describe(world: WorldSettings) -> str:
         return f"Softmax bandit of {size} arms in {len(world.classes)} classes, simulated exactly."
     if isinstance(world, ContextualWorld):
         return (
-            f"Log-linear contextual policy in {world.dimension} dimensions: one training query, "
+            f"Log-linear contextual policy in {world.dimension} dimensions: {_queries(world)}, "
             f"{world.test_items:,} test contexts."
         )
     return f"Language model '{world.model}' on '{world.task}', really sampled and really trained."
+
+
+def _queries(world: ContextualWorld) -> str:
+    return "one training query" if world.train_items == 1 else f"{world.train_items:,} training queries"
 
 
 def _deviations(records: Records) -> list[str]:
@@ -155,7 +162,7 @@ def _limits(records: Records, verdicts: list[Verdict]) -> list[str]:
         "two consecutive "
         "evaluations are asked for and why .95 and .99 are sensitivities only."
     )
-    if any(g.kind == "sim" for g in groups(records)):
+    if any(g.kind == "sim" and g.train and g.test for g in groups(records)):
         found.append(
             "The simulated world is two worlds: hitting times and A1 read the lumped bandit, which "
             "has no test set; "

@@ -5,9 +5,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from analysis.reporting.bands import POINTS, closed
 from analysis.reporting.svg import Frame, drawing, line, marker, rect, text, ticks
 
 WIDTH, LANE = 430, 30
+MOST_LANES = 24
+"""Queries that still get a lane each."""
 
 
 def reached(part: dict[str, Any], threshold: float) -> Markup:
@@ -54,6 +57,31 @@ def differences(part: dict[str, Any]) -> Markup:
         "points, "
         f"margin {margin:.2f}."
     )
+    return drawing(WIDTH, frame.bottom + 44, title, parts, "panel")
+
+
+def values(part: dict[str, Any], scale: float, axis: str) -> Markup:
+    """One value per run, pair or seed, with what supports the component shaded."""
+    points = part["points"]
+    found = [scale * v for v in points["value"]]
+    band = [scale * v for v in closed(part)] if part["kind"] in POINTS else []
+    low, high = min([*found, *band, 0.0]), max([*found, *band, 0.0])
+    pad = 0.05 * (high - low) or 1.0
+    lanes = sorted(set(points["query"]))
+    lanes = lanes if len(lanes) <= MOST_LANES else [0]
+    frame = _frame(len(lanes), (low - pad, high + pad))
+    parts = []
+    if band:
+        left, right = frame.at_x(band[0]), frame.at_x(band[1])
+        parts.append(rect(left, frame.top, right - left, frame.height, "margin"))
+    parts += [_axis(frame, axis), _vertical(frame, 0.0, "null")]
+    for lane, query in enumerate(lanes):
+        parts.append(_name(frame, lane, query, part["world"], len(lanes)))
+        own = [v for v, q in zip(found, points["query"], strict=True) if q == query or len(lanes) == 1]
+        for i, value in enumerate(own):
+            y = _jitter(frame, lane, i, len(own))
+            parts.append(marker(frame.at_x(value), y, "circle", "dot many", _size(own)))
+    title = f"{part['label']}: {len(found)} values in {part['world']}, mean {sum(found) / len(found):+.2f}."
     return drawing(WIDTH, frame.bottom + 44, title, parts, "panel")
 
 

@@ -6,17 +6,21 @@ right and wrong, with eps not binding, and over a range of step sizes, because h
 log-odds is not known beforehand. What has no closed form yields None.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analysis.claims.worlds import one_query
 from analysis.loading import Cell, Records
-from banditrft.design import Design
+from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.predict import hitting_ratio, hitting_ratio_contextual, predict_world, two_classes
-from banditrft.worlds import ContextualWorld, LumpedWorld
+from banditrft.worlds import ContextualWorld, LumpedWorld, WorldSettings
 
 STEPS = {"adam": (0.02, 0.1), "sgd": (0.5, 2.0)}
 """Class-level steps for a language model: log-odds per round (Adam), per unit of drift (SGD)."""
+TARGET, POOL_TARGET = 0.99, 0.5
+"""Pass@1 that a prediction is run up to where the horizon comes earlier; a pool may never come near .99."""
 CLASS_ARMS = 1000
 """Arms of the class-level bandit; large, and immaterial without eps."""
 
@@ -33,9 +37,15 @@ class Curve:
 
 def curve(cell: Cell) -> Curve | None:
     """Predicted mean learning curve of a condition in a simulated world."""
-    world = cell.world
+    return _curve(cell.design, cell.world, cell.evaluation)
+
+
+@functools.lru_cache(maxsize=512)
+def _curve(design: Design, world: WorldSettings, evaluation: Evaluation) -> Curve | None:
     try:
-        found = predict_world(cell.design, world, evaluation=cell.evaluation)
+        pool = isinstance(world, ContextualWorld) and not one_query(world)
+        target = POOL_TARGET if pool else TARGET
+        found = predict_world(design, world, target=target, evaluation=evaluation)
     except InputError:  # the closed forms do not cover this world or design
         return None
     values = found.curve
@@ -74,6 +84,12 @@ def _ratios(cell: Cell, many: Design, target: float) -> list[float]:
 
 def _at(design: Design, step: float) -> Design:
     return design.model_copy(update={"learning_rate": step, "adam_eps": 0.0})
+
+
+def gain(cell: Cell) -> float | None:
+    """Predicted gain in test Pass@1 over the base policy (contextual world only)."""
+    found = curve(cell)
+    return None if found is None or found.test is None else found.test[-1] - found.test[0]
 
 
 def test_change(few: Cell, many: Cell) -> float | None:

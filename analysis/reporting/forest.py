@@ -8,6 +8,8 @@ from markupsafe import Markup
 from analysis.reporting.svg import Frame, drawing, line, marker, number, rect, text, ticks
 
 WIDTH, ROW, HEAD, FOOT = 380, 46, 6, 44
+LOG_MARKS = (0.125, 0.25, 0.5, 0.71, 1, 1.41, 2, 2.83, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+MOST_MARKS = 12
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,9 @@ def plot(rows: list[Row], title: str, axis: str, *, log: bool, scale: float = 1.
     null = 1.0 if log else 0.0
     low, high = min([*known, null]), max([*known, null])
     if log:
-        low, high = max(low, 0.125) / 1.12, min(high, 16.0) * 1.12
-        marks = [m for m in (0.125, 0.25, 0.5, 0.71, 1, 1.41, 2, 2.83, 4, 8, 16) if low <= m <= high]
+        low, high = max(low, LOG_MARKS[0]) / 1.12, min(high, LOG_MARKS[-1]) * 1.12
+        marks = [m for m in LOG_MARKS if low <= m <= high]
+        marks = marks[:: 1 + len(marks) // MOST_MARKS]
     else:
         pad = 0.08 * (high - low) or 1.0
         low, high = low - pad, high + pad

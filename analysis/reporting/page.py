@@ -7,10 +7,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from analysis.formats import FORMATS, points, ratio
 from analysis.loading import Cell, Records
 from analysis.reporting import curves, dots, kaplan
+from analysis.reporting.bands import LOG, closed, scale
 from analysis.reporting.forest import Row, plot, strip
-from analysis.reporting.numbers import FORMATS, Shown, points, ratio
+from analysis.reporting.numbers import Shown
+from analysis.verdict import ALL
 
 TEMPLATES = Path(__file__).parent / "templates"
 KIND = {"sim": "simulated", "llm": "language model"}
@@ -18,6 +21,26 @@ FOREST = {
     "speed-adam": ("Speed-up under Adam", "rounds at G = 1 over rounds at G = 4"),
     "speed-sgd": ("Speed-up under SGD", "rounds at G = 1 over rounds at G = 4"),
     "test": ("Change in final test Pass@1", "points, G = 4 minus G = 1"),
+    "gain-train": ("Gain in train Pass@1", "points over the base policy"),
+    "gain-test": ("Gain in test Pass@1", "points over the base policy"),
+    "spread-train": ("Spread of training curves", "SD over seeds / SD of an evaluation"),
+    "spread-test": ("Spread of test gains", "SD over seeds / SD of an evaluation"),
+    "spread-adam": ("Spread of training under Adam", "changed over plain"),
+    "spread-matched": ("Spread of training under matched SGD", "changed over plain"),
+    "no-gain": ("Change in final test Pass@1", "points, changed minus plain"),
+    "fall": ("Change of test Pass@1 on hard queries", "points over the base policy"),
+    "dose": ("Dose-response", "points per unit of base log-odds"),
+    "risk-early": ("Failures by the horizon", "points of runs, changed minus plain"),
+    "risk-late": ("Failures by the later horizon", "points of runs, changed minus plain"),
+    "flat": ("Slope of test Pass@1", "points over the run"),
+    "behind": ("Other worlds' slope minus this one's", "points over the run"),
+    "no-better": ("Change in final test Pass@1", "points, changed minus plain"),
+    "no-worse": ("Change in final test Pass@1", "points, changed minus plain"),
+    "trend": ("Trend of final test Pass@1", "points per doubling"),
+    "location": ("Best batch size", "queries per round"),
+    "over-few": ("Claimed split against fewest queries", "points of test Pass@1"),
+    "over-many": ("Claimed split against most queries", "points of test Pass@1"),
+    "share": ("Worlds against designs", "share of the two variances"),
 }
 
 
@@ -53,31 +76,35 @@ def _parts(document: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any
 def _forests(document: dict[str, Any]) -> list[tuple[str, Markup]]:
     figures = []
     for part_id, (title, axis) in FOREST.items():
-        rows = []
+        rows, kind = [], "ratio"
         for verdict, part in _parts(document):
-            if part["id"] == part_id:
+            if part["id"] == part_id and verdict["world"] != ALL:
+                kind = part["kind"]
                 rows += [*_theory_row(document, part), _measured_row(verdict, part)]
                 rows += _neighbour_rows(document, verdict, part)
         if rows:
-            log = part_id != "test"
-            figures.append((title, plot(rows, title, axis, log=log, scale=1.0 if log else 100.0)))
+            figures.append((title, plot(rows, title, axis, log=kind in LOG, scale=scale(kind))))
     return figures
 
 
 def _measured_row(verdict: dict[str, Any], part: dict[str, Any]) -> Row:
     low, high = part["interval"]
-    show = ratio if part["kind"] == "ratio" else points
+    show = FORMATS[part["kind"]]
     value = f"{'–' if part['estimate'] is None else show(part['estimate'])} ({show(low)}, {show(high)})"
-    return Row(part["world"], verdict["kind"], part["estimate"], low, high, tuple(part["band"]), value)
+    return Row(part["world"], verdict["kind"], part["estimate"], low, high, closed(part), value)
 
 
 def _strip(verdict: dict[str, Any], part: dict[str, Any]) -> Markup:
     low, high = part["interval"]
-    row = Row(part["label"], verdict["kind"], part["estimate"], low, high, tuple(part["band"]), "")
-    ranges = {"fraction": (0.0, 1.0, 0.5), "ratio": (0.45, 4.4, 1.0)}
+    band = closed(part)
+    row = Row(part["label"], verdict["kind"], part["estimate"], low, high, band, "")
+    ranges = {"fraction": (0.0, 1.0, 0.5), "ratio": (0.45, 4.4, 1.0), "share": (0.0, 1.0, 0.5)}
     if part["kind"] in ranges:
         return strip(row, ranges[part["kind"]], log=part["kind"] == "ratio")
-    reach = 1.6 * max(abs(v) for v in (*part["band"], low or 0.0, high or 0.0, 1e-4))
+    if part["kind"] in LOG:
+        seen = [v for v in (*band, low, high) if v]
+        return strip(row, (0.8 * min(seen), 1.25 * max(seen), band[0]), log=True)
+    reach = 1.6 * max(abs(v) for v in (*band, low or 0.0, high or 0.0, 1e-4))
     return strip(row, (-reach, reach, 0.0), log=False)
 
 
@@ -96,7 +123,7 @@ def _theory_row(document: dict[str, Any], part: dict[str, Any]) -> list[Row]:
     found = document["predictions"].get(f"{part['world']}:{part['id']}")
     if found is None:
         return []
-    band = tuple(part["band"])
+    band = closed(part)
     label = f"closed form, {part['world']}"
     if part["kind"] == "difference":
         return [Row(label, "theory", found, found, found, band, points(found))]
@@ -134,8 +161,11 @@ def _raw(document: dict[str, Any]) -> list[tuple[str, Markup]]:
     figures = []
     for verdict, part in _parts(document):
         where = f"{verdict['claim']}, {part['world']}: {part['label']}"
-        if part["kind"] == "fraction":
+        if "correct" in part["points"]:
             figures.append((where, dots.reached(part, thresholds[verdict["claim"]])))
-        elif part["kind"] == "difference":
+        elif "value" in part["points"]:
+            axis = FOREST.get(part["id"], ("", "value"))[1]
+            figures.append((where, dots.values(part, scale(part["kind"]), axis)))
+        elif part["kind"] == "difference" and part["points"]:
             figures.append((where, dots.differences(part)))
     return figures

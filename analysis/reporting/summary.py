@@ -6,7 +6,7 @@ Rendered from the same data as verdicts.json; raw points stay there.
 from collections.abc import Callable
 from typing import Any
 
-from analysis.reporting.numbers import FORMATS, p_value, percent
+from analysis.formats import FORMATS, p_value, percent
 
 
 def summary(document: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from banditrft.errors import InputError
+from banditrft.launch.executors import EXECUTORS
 from banditrft.study import Study, load_study, parse_study
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,7 +72,9 @@ def sweep_options(function: F) -> F:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout."),
         click.option("--shard", metavar="I/N", default="1/1", callback=_shard, help="Run only part i of n."),
-        click.option("--workers", type=click.IntRange(min=1), help="Worker processes [default: all cores]."),
+        click.option("--ray-address", help="Ray cluster to join [default: RAY_ADDRESS, else a local one]."),
+        click.option("--executor", type=click.Choice(EXECUTORS), default="local", help="Where runs execute."),
+        click.option("--workers", type=click.IntRange(min=1), help="Most jobs at once [default: all cores]."),
         click.option("--dry-run", is_flag=True, help="Say what would run; write nothing."),
         click.option("--missing", is_flag=True, help="List the runs that are not there."),
         click.option("--list", "list_", is_flag=True, help="List all runs."),

@@ -1,23 +1,19 @@
 """`banditrft predict`: closed forms for a planned run or study. Its flags are the fields of a Design."""
 
+from pathlib import Path
 from typing import Any, get_args
 
 import click
 from pydantic.fields import FieldInfo
 
+from banditrft.cli import predict_text
 from banditrft.cli.common import find_study, print_json
 from banditrft.design import Design, parse
 from banditrft.errors import InputError
-from banditrft.study import iterate
 
 ROUNDS = 1000
 """`rounds` of a prediction that names none: the curve's length; it does not change the hitting time."""
-COLUMNS = {
-    "mean_rounds": "rounds",
-    "sd_rounds": "sd",
-    "rollouts_mean": "rollouts",
-    "zero_signal_fraction": "no signal",
-}
+CONTEXTUAL = ("dimension", "transfer", "alignment", "misalignment", "noise")
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:
@@ -56,92 +52,61 @@ def _number(text: str) -> float | str:
 @click.option("--p0", type=float, help="Base Pass@1 of the query, in (0, 1).")
 @click.option("--num-arms", type=int, default=1000, help="Arms (distinct responses), K.")
 @click.option("--num-correct", type=int, default=1, help="Correct arms, m.")
+@click.option("--shared", type=float, default=0.0, help="Strength of parameters that a class shares, kappa.")
+@click.option(
+    "--contextual", is_flag=True, help="The contextual world, with a test set, not the tabular one."
+)
+@click.option("--dimension", type=int, help="Contextual world: d, length of a context.")
+@click.option("--transfer", type=float, help="Contextual world: |mu|.")
+@click.option("--alignment", type=float, help="Contextual world: c.")
+@click.option("--misalignment", type=float, help="Contextual world: nu.")
+@click.option("--noise", type=float, help="Contextual world: sigma.")
 @click.option("--target", type=float, default=0.99, help="Pass@1 that counts as converged.")
+@click.option("--tokens-per-rollout", type=float, help="Mean length of a response, for the tokens spent.")
+@click.option("--budget", type=int, help="Rollouts a round: how best to split them into queries and groups.")
+@click.option(
+    "--what-if/--no-what-if", default=None, help="Compare with neighbours [default: not for STUDY]."
+)
 @click.option("--curve", "with_curve", is_flag=True, help="Also give the predicted Pass@1 of every round.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw it to this SVG file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def command(
     study: str | None,
-    p0: float | None,
-    num_arms: int,
-    num_correct: int,
     target: float,
+    tokens_per_rollout: float | None,
+    budget: int | None,
+    what_if: bool | None,
     with_curve: bool,
+    plot: Path | None,
     as_json: bool,
     **fields: Any,
 ) -> int:
-    """Predict rounds to converge, wasted groups and signal-to-noise before anything is run.
+    """Predict rounds, rollouts and spread, wasted groups and signal-to-noise before anything is run.
 
     Of one design, given by flags, or of every condition in the simulated worlds of STUDY. Exact for one
-    rollout, the raw reward, SGD and one correct arm; a mean-field recursion elsewhere.
+    rollout, the raw reward, SGD and one correct arm; a mean-field recursion with its spread elsewhere.
     """
+    from banditrft.cli.predict_plan import Wanted, plan_design, plan_study
+
+    if plot is not None and plot.suffix != ".svg":
+        raise InputError(f"--plot: must name an .svg file, got {plot}")
+    where = {name: fields.pop(name) for name in ("num_arms", "num_correct", "shared", "contextual")}
+    where |= {name: fields.pop(name) for name in CONTEXTUAL}
+    p0 = fields.pop("p0")
     if study is not None:
         given = [name for name, value in {"p0": p0, **fields}.items() if value is not None]
         if given:
             raise InputError(f"--{given[0].replace('_', '-')}: STUDY says it already, got both")
-        return _print_study(_predict_study(study, target, with_curve), as_json)
+        wanted = Wanted(target, tokens_per_rollout, budget, bool(what_if), with_curve, plot)
+        found = plan_study(find_study(study), wanted)
+        print_json(found) if as_json else predict_text.print_study(found)
+        return 0
     if p0 is None:
         raise InputError("--p0: is required without STUDY")
-    from banditrft.predict import predict
-
-    found = predict(
-        _design(fields), p0=p0, num_arms=num_arms, num_correct=num_correct, target=target
-    ).to_dict()
-    if not with_curve:
-        del found["curve"]
-    if as_json:
-        print_json(found)
-        return 0
-    for key, value in found.items():
-        if value not in (None, []):
-            click.echo(f"{key.replace('_', ' '):22} {_readable(value)}")
+    wanted = Wanted(target, tokens_per_rollout, budget, what_if is not False, with_curve, plot)
+    found = plan_design(_design(fields), p0, where, wanted)
+    print_json(found) if as_json else predict_text.print_design(found)
     return 0
-
-
-def _predict_study(name: str, target: float, with_curve: bool) -> dict[str, Any]:
-    """Predictions of a study's simulated cells; a cell without a closed form says why."""
-    from banditrft.predict import predict_world
-
-    study = find_study(name)
-    cells: list[dict[str, Any]] = []
-    for cell in iterate(study, "sim"):
-        where = {"world": cell.world.name, "condition": cell.condition}
-        try:
-            found = predict_world(
-                cell.design, cell.world, target=target, evaluation=cell.evaluation
-            ).to_dict()
-        except InputError as error:
-            cells.append(where | {"method": None, "notes": [str(error)]})
-            continue
-        if not with_curve:
-            del found["curve"]
-        cells.append(where | found)
-    return {"study": study.name, "target": target, "cells": cells}
-
-
-def _print_study(found: dict[str, Any], as_json: bool) -> int:
-    if as_json:
-        print_json(found)
-        return 0
-    heads = "".join(f"{head:>10}" for head in COLUMNS.values())
-    click.echo(f"{'world':14}{'condition':22}{'method':12}{heads}   5% to 95%")
-    for cell in found["cells"]:
-        lead = f"{cell['world']:14}{cell['condition']:22}"
-        if cell["method"] is None:
-            click.echo(f"{lead}no closed form: {'; '.join(cell['notes'])}")
-            continue
-        numbers = "".join(f"{'-' if cell[key] is None else _readable(cell[key]):>10}" for key in COLUMNS)
-        levels = cell["quantiles"]
-        spread = f"{levels['0.05']:g} to {levels['0.95']:g}" if levels else "-"
-        click.echo(f"{lead}{cell['method']:12}{numbers}   {spread}")
-    return 0
-
-
-def _readable(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {_readable(item)}" for key, item in value.items())
-    if isinstance(value, list):
-        return "; ".join(str(item) for item in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 command.params += [_option(name, field) for name, field in Design.model_fields.items()]

@@ -25,15 +25,16 @@ def verdict_table(verdicts: Path) -> str:
     lines = [f"{'claim':7}{'world':14}{'verdict':12}{'estimate':>10}  {'interval':18}{'adj. p':>8}{'n':>6}"]
     for row in rows:
         low, high = row["interval"] or (None, None)
-        interval = f"[{_cell(low)}, {_cell(high)}]"
+        interval = f"[{cell(low)}, {cell(high)}]"
         lines.append(
-            f"{row['claim']:7}{row['world']:14}{row['verdict']:12}{_cell(row['estimate']):>10}  "
-            f"{interval:18}{_cell(row['p_adjusted']):>8}{row['n']:>6}"
+            f"{row['claim']:7}{row['world']:14}{row['verdict']:12}{cell(row['estimate']):>10}  "
+            f"{interval:18}{cell(row['p_adjusted']):>8}{row['n']:>6}"
         )
     return "\n".join(lines)
 
 
-def _cell(value: float | None) -> str:
+def cell(value: float | None) -> str:
+    """A number of a table, "-" where there is none."""
     return "-" if value is None else f"{value:.3g}"
 
 

@@ -8,7 +8,7 @@ import click
 
 from banditrft.catalog import Status, status
 from banditrft.cli.common import print_json
-from banditrft.launch import Outcome, in_shard
+from banditrft.launch import Outcome, choose_executor, in_shard
 from banditrft.runs import Run
 from banditrft.study import Study
 
@@ -61,7 +61,8 @@ def execute(
     study: Study, folder: Path, run: Callable[..., Outcome], options: dict[str, Any], typed: str
 ) -> int:
     """Run what is missing and say what was done; exit code 1 when a job failed."""
-    outcome = run(study, folder, workers=options["workers"], shard=options["shard"], command=typed)
+    executor = choose_executor(options["executor"], options["workers"], options["ray_address"])
+    outcome = run(study, folder, executor=executor, shard=options["shard"], command=typed)
     if options["as_json"]:
         print_json({"study": study.name, "runs": str(folder / study.name), **vars(outcome)})
     else:

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from banditrft.design import GROUP_SIGNALS, Design
 from banditrft.errors import InputError
 from banditrft.theory import domain
-from banditrft.theory.signals import SIGNALS, ClassMoments, GroupLaw, require
+from banditrft.theory.laws import REWARDS, SIGNALS, require, round_law
 
 MAX_ROLLOUTS = 4096
 """Largest group of a design."""
@@ -117,6 +117,9 @@ def splits(
         raise InputError(f"arm_noise: must be finite and 0 or more, got {arm_noise!r}")
     require(design, "updates_per_round", (1,))
     require(design, "signal", SIGNALS)
+    require(design, "reward", REWARDS)
+    for field, value in (("baseline_rollouts", 0), ("replay_window", 0), ("match_step_size", False)):
+        require(design, field, (value,))
     least = 2 if design.signal in GROUP_SIGNALS else 1
     sizes = [
         b
@@ -146,11 +149,11 @@ def best_split(
 def _split(
     design: Design, p_N: NDArray[np.float64], B: int, G: int, sharing: float, arm_noise: float
 ) -> Split:
-    law = GroupLaw.of(Design(**design.model_dump() | {"batch_size": B, "rollouts": G}))
-    moments_N: list[ClassMoments] = [law.moments(domain.log_odds(float(p))) for p in p_N]
-    drift_N = np.array([now.drift for now in moments_N])
-    own = float(np.mean([now.second for now in moments_N]))
-    arms = float(np.mean([now.correct_energy + now.wrong_energy for now in moments_N]))
+    law = round_law(Design(**design.model_dump() | {"batch_size": 1, "rollouts": G}))
+    now_N = law.moments(np.log(p_N) - np.log1p(-p_N))
+    drift_N = now_N.drift
+    own = float(np.mean(now_N.second))
+    arms = float(np.mean(now_N.correct_energy + now_N.wrong_energy))
     slope_N, N = p_N * (1.0 - p_N), len(p_N)
     # distinct queries a, b of a batch: E[u_a u_b] = ((sum drift)^2 - sum drift^2)/(N (N-1))
     pairs = float(drift_N.sum() ** 2 - drift_N @ drift_N) / (N * (N - 1)) if N > 1 else 0.0
@@ -163,7 +166,7 @@ def _split(
         drift_square=drift_square,
         noise=max(square - drift_square, 0.0),
         aim_square=_inner(slope_N, slope_N, sharing),
-        silent=float(np.mean([now.zero_signal_fraction for now in moments_N])),
+        silent=float(np.mean(now_N.silent)),
     )
 
 

@@ -1,30 +1,72 @@
-"""Exact mean and spread of the hitting time under SGD for any group: one state, the log-odds (theory §2, §3).
+"""Exact moments of the hitting time under SGD for any group: one state, the log-odds (theory §2, §3).
 
 With SGD and one direction of movement the log-odds alone are a Markov chain, l' = l + step u(S, p) with
 S ~ Binomial(G, p). That is so for shared parameters (theory §6, step = eta |u0|^2) under every signal, and
 for a tabular policy with one correct arm (step = eta K/(K-1)) under the raw {0,1} signal, whose failures are
-silent. Where no multiplier is negative the chain only climbs, and E[T] and E[T^2] solve backward equations
-from the target down. They are solved on a grid of log-odds with linear interpolation, within half a round:
-E[T] jumps by whole rounds near the target, which a grid smooths. The sampling noise is in them, unlike in a
-mean field.
+silent. Where no multiplier is negative the chain only climbs, and E[T], E[T^2], E[T^3] solve backward
+equations from the target down. They are solved on a grid of log-odds with linear interpolation, within half a
+round: E[T] jumps by whole rounds near the target, which a grid smooths. The sampling noise is in them,
+unlike in a mean field. Quantiles are those of the Pearson III (shifted gamma) law with these three moments.
 """
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import pearson3
 
 from banditrft.errors import InputError
 from banditrft.theory import domain
-from banditrft.theory.signals import GroupLaw
+from banditrft.theory.groups import GroupLaw
 
 GRID = 8192
+BLOCK = 256
+SYMMETRIC = 1e-6
 
 
-def chain_moments(
-    law: GroupLaw, p0: float, step: float, target: float, grid: int = GRID
-) -> tuple[float, float]:
-    """Mean and standard deviation of the first round with Pass@1 >= target, in rounds.
+@dataclass(frozen=True)
+class ChainTime:
+    """First round with Pass@1 >= target.
+
+    Attributes:
+        mean: E[T], rounds.
+        sd: Standard deviation of T, rounds.
+        skewness: E[(T - E T)^3]/sd^3; 0 without spread.
+    """
+
+    mean: float
+    sd: float
+    skewness: float
+
+    def quantiles(self, levels: Sequence[float]) -> tuple[float, ...]:
+        """Rounds by level in (0, 1), of the Pearson III law with these moments.
+
+        Raises:
+            InputError: A level is not a probability inside (0, 1).
+        """
+        wanted = [domain.open_unit("quantile level", level) for level in levels]
+        if self.sd == 0.0:
+            return tuple(self.mean for _ in wanted)
+        skewness = self.skewness if abs(self.skewness) > SYMMETRIC else 0.0
+        found = pearson3.ppf(wanted, skewness, loc=self.mean, scale=self.sd)
+        return tuple(max(float(value), 0.0) for value in found)
+
+    def cdf(self, horizon: int) -> NDArray[np.float64]:
+        """P(T <= t) for t = 0..horizon of the Pearson III law with these moments, float64 (horizon + 1,)."""
+        rounds_T = np.arange(domain.rounds("horizon", horizon) + 1, dtype=np.float64)
+        if self.sd == 0.0:
+            return np.asarray(rounds_T >= self.mean, dtype=np.float64)
+        skewness = self.skewness if abs(self.skewness) > SYMMETRIC else 0.0
+        return np.asarray(pearson3.cdf(rounds_T, skewness, loc=self.mean, scale=self.sd), dtype=np.float64)
+
+
+def chain_time(law: GroupLaw, p0: float, step: float, target: float, grid: int = GRID) -> ChainTime:
+    """Moments of the first round with Pass@1 >= target.
 
     Args:
-        law: The design's groups.
+        law: The design's groups: honest rewards, one group a round, no KL penalty.
         p0: Base Pass@1, in (0, 1).
         step: Learning rate times gain, above 0.
         target: Pass@1 to reach, in (0, 1).
@@ -37,22 +79,44 @@ def chain_moments(
     end = domain.log_odds(domain.open_unit("target", target))
     domain.positive("learning_rate", step)
     if start >= end:
-        return 0.0, 0.0
+        return ChainTime(0.0, 0.0, 0.0)
     levels_N = np.linspace(start, end, grid + 1)
     spacing = levels_N[1] - levels_N[0]
-    first_N, second_N = np.zeros(grid + 1), np.zeros(grid + 1)
-    for i in range(grid - 1, -1, -1):
-        weight_S, jump_S = law.weights(levels_N[i]), step * law.multiplier(levels_N[i])
-        if jump_S.min() < 0:
+    powers_N3 = np.zeros((grid + 1, 3))
+    for last in range(grid - 1, -1, -BLOCK):
+        rows = np.arange(last, max(last - BLOCK, -1), -1)
+        weight_RS, jump_RS = law.weights(levels_N[rows]), step * law.multiplier(levels_N[rows])
+        if jump_RS.min() < 0:
             raise InputError("signal: the chain must climb; this signal and reward can lower the log-odds")
-        place_S = np.minimum(i + jump_S / spacing, float(grid))
-        below_S = np.minimum(place_S.astype(np.int64), grid - 1)
-        part_S = place_S - below_S
-        # what interpolation puts back on this very grid point goes to the left-hand side
-        stay = float(weight_S[below_S == i] @ (1.0 - part_S[below_S == i]))
-        ahead1_S = part_S * first_N[below_S + 1] + (1.0 - part_S) * first_N[below_S]
-        ahead2_S = part_S * second_N[below_S + 1] + (1.0 - part_S) * second_N[below_S]
-        first_N[i] = (1.0 + weight_S @ ahead1_S) / (1.0 - stay)
-        ahead1 = weight_S @ ahead1_S + stay * first_N[i]
-        second_N[i] = (1.0 + 2.0 * ahead1 + weight_S @ ahead2_S) / (1.0 - stay)
-    return float(first_N[0]), float(np.sqrt(max(second_N[0] - first_N[0] ** 2, 0.0)))
+        place_RS = np.minimum(rows[:, None] + jump_RS / spacing, float(grid))
+        below_RS = np.minimum(place_RS.astype(np.int64), grid - 1)
+        part_RS = place_RS - below_RS
+        for i, weight_S, below_S, part_S in zip(rows, weight_RS, below_RS, part_RS, strict=True):
+            # what interpolation puts back on this very grid point goes to the left-hand side
+            here_S = below_S == i
+            stay = float(weight_S[here_S] @ (1.0 - part_S[here_S]))
+            near_S = weight_S * (1.0 - part_S)
+            first, second, third = (weight_S * part_S) @ powers_N3[below_S + 1] + near_S @ powers_N3[below_S]
+            move = 1.0 - stay
+            one = (1.0 + first) / move
+            ahead = first + stay * one
+            two = (1.0 + 2.0 * ahead + second) / move
+            three = (1.0 + 3.0 * ahead + 3.0 * (second + stay * two) + third) / move
+            powers_N3[i] = one, two, three
+    mean, second, third = (float(x) for x in powers_N3[0])
+    variance = max(second - mean**2, 0.0)
+    sd = math.sqrt(variance)
+    central = third - 3.0 * mean * variance - mean**3
+    return ChainTime(mean, sd, central / sd**3 if sd > 0.0 else 0.0)
+
+
+def chain_moments(
+    law: GroupLaw, p0: float, step: float, target: float, grid: int = GRID
+) -> tuple[float, float]:
+    """Mean and standard deviation of :func:`chain_time`, in rounds.
+
+    Raises:
+        InputError: As :func:`chain_time`.
+    """
+    found = chain_time(law, p0, step, target, grid)
+    return found.mean, found.sd

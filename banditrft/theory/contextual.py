@@ -12,10 +12,12 @@ import numpy as np
 
 from banditrft.design import Design
 from banditrft.theory import domain
-from banditrft.theory.adam import MeanField, feature_moments, follow
+from banditrft.theory.adam import OPTIMIZERS, MeanField, follow
 from banditrft.theory.contexts import Geometry
+from banditrft.theory.coordinates import Coordinates
 from banditrft.theory.generalisation import mean_size
-from banditrft.theory.signals import GroupLaw, require
+from banditrft.theory.laws import require
+from banditrft.theory.matching import matched_law
 from banditrft.worlds import ContextualWorld
 
 
@@ -24,11 +26,11 @@ def log_odds_gain(world: ContextualWorld, optimizer: str) -> float:
 
     Args:
         world: The contextual world; its ``base_pass_at_1`` fixes the query's base log-odds.
-        optimizer: "sgd" or "adam".
+        optimizer: "sgd", or "adam" and "adamw".
     """
     if optimizer == "sgd":
-        return Geometry(world, domain.log_odds(world.base_pass_at_1)).feature_norm_sq
-    return mean_size(world, world.base_pass_at_1)
+        return Geometry(world, domain.log_odds(world.one_base())).feature_norm_sq
+    return mean_size(world, world.one_base())
 
 
 def query_field(
@@ -37,7 +39,7 @@ def query_field(
     """Mean-field trajectory of the training query's Pass@1.
 
     Args:
-        design: raw, centered, grpo or rloo; sgd or adam; any number of rollouts.
+        design: As for `banditrft.theory.adam.mean_field`.
         world: The contextual world.
         rounds: Rounds to run in any case.
         target: Run on until this Pass@1, at most 200,000 rounds.
@@ -45,10 +47,18 @@ def query_field(
     Raises:
         InputError: An argument is outside its domain, or the design has no closed form.
     """
-    require(design, "optimizer", ("sgd", "adam"))
+    coordinates = query_coordinates(design, world)
+    return follow(coordinates, design, p0=world.one_base(), rounds=rounds, target=target)
+
+
+def query_coordinates(design: Design, world: ContextualWorld) -> Coordinates:
+    """The training query's d weights, all of the mean size, as one coordinate that counts d times.
+
+    Raises:
+        InputError: The design has no closed form.
+    """
+    require(design, "optimizer", OPTIMIZERS)
     gain, d = log_odds_gain(world, design.optimizer), world.dimension
     size = np.sqrt(gain / d) if design.optimizer == "sgd" else gain / d
-    moments = feature_moments(GroupLaw.of(design), np.array([size]))
-    return follow(
-        moments, np.array([d * size]), design, p0=world.base_pass_at_1, rounds=rounds, target=target
-    )
+    law = matched_law(design, world.one_base())
+    return Coordinates.features(law, np.array([size]), np.array([d * size]))

@@ -30,6 +30,17 @@ def positive(name: str, value: float) -> float:
     return float(value)
 
 
+def non_negative(name: str, value: float) -> float:
+    """A finite number, 0 or more.
+
+    Raises:
+        InputError: It is not.
+    """
+    if not (math.isfinite(value) and value >= 0):
+        raise InputError(f"{name}: must be finite and 0 or more, got {value!r}")
+    return float(value)
+
+
 def arms(num_arms: int, num_correct: int) -> tuple[int, int]:
     """Numbers of correct and of wrong arms, at least one of each.
 

@@ -14,11 +14,14 @@ as the simulated world does; "axes" puts them on the first two axes (:mod:`bandi
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, roots_genlaguerre
+from scipy.interpolate import CubicSpline
+from scipy.optimize import brentq
+from scipy.special import expit, gammaln, roots_genlaguerre
 
 from banditrft.errors import InputError
 from banditrft.theory import domain
@@ -27,6 +30,11 @@ from banditrft.theory.contexts import Geometry, expected_sigmoid, normal_nodes
 from banditrft.worlds import ContextualWorld
 
 ALONG_NODES, REST_NODES = 48, 24
+ROUNDING = 1e-9
+PATH_NODES = 97
+"""Points of the path that a curve of test Pass@1 is interpolated between."""
+HARDEST = 9.0
+"""Base log-odds (below 0) at which the search for the hardest useful query starts."""
 Optimizer = Literal["sgd", "adam"]
 Basis = Literal["isotropic", "axes"]
 
@@ -63,6 +71,48 @@ def ceiling(world: ContextualWorld, base: float, train: float) -> float:
     return float(expected_sigmoid(mean, world.noise**2 * weight_norm_sq))
 
 
+def difficulty(world: ContextualWorld, base: float, train: float, optimizer: Optimizer) -> dict[str, float]:
+    """What training on one query of a given base does to the test set (theory §6).
+
+    Args:
+        world: The contextual world.
+        base: Base Pass@1 of the training query, in (0, 1).
+        train: Its Pass@1 after training, in (0, 1).
+        optimizer: "sgd" or "adam".
+
+    Returns:
+        ``base_test_pass_at_1``; ``test_pass_at_1`` after training, averaged over queries; ``closed_form``,
+        the same on SGD's path with means in place of averages; ``forgets_below``, the base Pass@1 under which
+        the mean logit of the others falls; ``hardest_gain``, the hardest base that still lifts the test
+        set, NaN if none does.
+
+    Raises:
+        InputError: A probability is outside (0, 1).
+    """
+    before = base_held_out(world)
+
+    def gain(log_odds: float) -> float:
+        return held_out(world, float(expit(log_odds)), train, optimizer) - before
+
+    _, end = _path_ends(world, base, train)
+    levels = np.linspace(-HARDEST, min(end, HARDEST) - 0.05, 60)
+    gains = np.array([gain(float(level)) for level in levels])
+    rises = np.flatnonzero(gains > ROUNDING)
+    hardest = math.nan
+    if len(rises):
+        first = int(rises[0])
+        hardest = 0.0
+        if first > 0:
+            hardest = float(expit(brentq(gain, levels[first - 1], levels[first], xtol=1e-6)))
+    return {
+        "base_test_pass_at_1": before,
+        "test_pass_at_1": held_out(world, base, train, optimizer),
+        "closed_form": ceiling(world, base, train),
+        "forgets_below": float(expit(forgetting_log_odds(world))),
+        "hardest_gain": hardest,
+    }
+
+
 def held_out(
     world: ContextualWorld,
     base: float,
@@ -97,6 +147,31 @@ def held_out(
     if basis != "axes":
         raise InputError(f"basis: must be 'isotropic' | 'axes', got {basis!r}")
     return along_signs(plane, end)
+
+
+def held_out_curve(
+    world: ContextualWorld, base: float, train: Sequence[float], optimizer: Optimizer = "sgd"
+) -> list[float]:
+    """:func:`held_out` at many points of the path, by a cubic spline in the log-odds (error below 1e-6).
+
+    Args:
+        world: The contextual world.
+        base: Base Pass@1 of the training query, in (0, 1).
+        train: Its Pass@1 at each point, in (0, 1).
+        optimizer: "sgd" or "adam".
+
+    Raises:
+        InputError: A probability is outside (0, 1), or the optimizer is another one.
+    """
+    if len(train) <= PATH_NODES:
+        return [held_out(world, base, p, optimizer) for p in train]
+    ends = [domain.log_odds(domain.open_unit("train", p)) for p in (min(train), max(train))]
+    nodes = np.linspace(ends[0], ends[1], PATH_NODES) if ends[1] - ends[0] > ROUNDING else np.array(ends[:1])
+    values = [held_out(world, base, float(expit(node)), optimizer) for node in nodes]
+    if len(nodes) == 1:
+        return values * len(train)
+    at = np.array(train)
+    return [float(value) for value in CubicSpline(nodes, values)(np.log(at) - np.log1p(-at))]
 
 
 def sign_overlap(dimension: int) -> float:

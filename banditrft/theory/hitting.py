@@ -239,3 +239,27 @@ def mean_curve(p0: float, step: float, rounds: int) -> NDArray[np.float64]:
     success_N = expit(_rungs(p0, step, None, rounds + 1))
     laws = _occupation(p0, step, rounds)
     return np.array([float(np.dot(occupied_N, success_N[window])) for window, occupied_N in laws])
+
+
+def pass_at_1_quantiles(p0: float, step: float, rounds: int, levels: Sequence[float]) -> NDArray[np.float64]:
+    """Quantiles of Pass@1 over seeds after t = 0..rounds rounds, float64 (levels, rounds + 1) (theory §2).
+
+    Args:
+        p0: Base Pass@1, in (0, 1).
+        step: Learning rate times gain, above 0.
+        rounds: Last round.
+        levels: Probabilities in (0, 1); the first rung whose cumulated probability reaches one is it.
+
+    Raises:
+        InputError: An argument is outside its domain.
+    """
+    domain.open_unit("p0", p0)
+    domain.positive("learning_rate", step)
+    success_N = expit(_rungs(p0, step, None, domain.rounds("rounds", rounds) + 1))
+    wanted = [domain.open_unit("quantile level", level) for level in levels]
+    out = np.empty((len(wanted), rounds + 1))
+    for t, (window, occupied_N) in enumerate(_occupation(p0, step, rounds)):
+        reached_N = np.cumsum(occupied_N)
+        at = np.minimum(np.searchsorted(reached_N, wanted), len(reached_N) - 1)
+        out[:, t] = success_N[window][at]
+    return out

@@ -6,7 +6,8 @@ equal to that of the same design with the raw signal. It is that for every arm, 
 group's rewards are independent and high with probability q, so E[grad_b] = pi_b (rho_b - q) (e1 - e0), with
 rho_b the arm's rate of high rewards and e1, e0 the expected signals of a high and a low reward, which depend
 on the signal and on q only. Label noise therefore enters through q alone; for the placebo, whose expected
-gradient is 0, the factor is the one of honest rewards at its rate. Under SGD only: Adam normalises its step.
+gradient is 0, the factor is the one of honest rewards at its rate. Baseline rollouts and a full replay window
+are part of the population at q. Under SGD only: Adam normalises its step.
 """
 
 import numpy as np
@@ -17,14 +18,18 @@ from banditrft.errors import InputError
 from banditrft.rewards import high_rate
 from banditrft.signals import table
 from banditrft.theory import domain
-from banditrft.theory.signals import GroupLaw
+from banditrft.theory.batches import BatchLaw
+from banditrft.theory.groups import GroupLaw
+from banditrft.theory.laws import round_law
+
+RAW = {"signal": "raw", "baseline_rollouts": 0, "replay_window": 0}
 
 
 def matching_factor(design: Design, base: float) -> float:
     """Raw's drift over the signal's at the base rate of high rewards; 1 for the raw signal.
 
     Args:
-        design: One whose signal has a table (`banditrft.signals.table`).
+        design: Any signal of a two-valued reward; a batch counts as copies of one query.
         base: Base Pass@1; the rate of high rewards it leads to must lie in (0, 1).
 
     Raises:
@@ -35,10 +40,24 @@ def matching_factor(design: Design, base: float) -> float:
         raise InputError(
             f"match_step_size: needs high rewards at a base rate in (0, 1), got {rate:g} at Pass@1 = {base:g}"
         )
-    raw, own = (_drift(d, rate) for d in (design.model_copy(update={"signal": "raw"}), design))
+    raw, own = (_drift(d, rate) for d in (design.model_copy(update=RAW), design))
     if not own > 0.0:
         raise InputError(f"match_step_size: '{design.signal}' has no drift to match at Pass@1 = {base:g}")
     return raw / own
+
+
+def matched_law(design: Design, base: float) -> GroupLaw | BatchLaw:
+    """The law of a design's rounds with its signals as a learner applies them.
+
+    Args:
+        design: As for `banditrft.theory.laws.round_law`.
+        base: Base Pass@1 of the training query, in (0, 1).
+
+    Raises:
+        InputError: The design has no law, or no drift to match.
+    """
+    law = round_law(design, base)
+    return law.scaled(matching_factor(design, base)) if design.match_step_size else law
 
 
 def design_table(design: Design, base: float) -> NDArray[np.float64]:
@@ -59,5 +78,9 @@ def design_table(design: Design, base: float) -> NDArray[np.float64]:
 
 
 def _drift(design: Design, rate: float) -> float:
-    table_S2 = table(design)
-    return GroupLaw(table_S2[:, 0], table_S2[:, 1]).moments(domain.log_odds(rate)).drift
+    """Mean multiplier of honest rewards at Pass@1 = ``rate``."""
+    honest: dict[str, object] = {"kl_coef": 0.0, "match_step_size": False}
+    if design.reward in ("noisy", "random", "graded"):
+        honest |= {"reward": "zero-one", "false_positive": 0.0, "false_negative": 0.0}
+    law = round_law(design.model_copy(update=honest))
+    return float(law.moments(domain.log_odds(rate)).drift)

@@ -27,7 +27,7 @@ from banditrft.errors import InputError
 from banditrft.rewards import reward_values
 from banditrft.theory import domain
 from banditrft.theory.hitting import MAX_RUNGS, HittingLaw
-from banditrft.theory.signals import REWARDS, require
+from banditrft.theory.laws import REWARDS, require
 
 
 def expected_move(design: Design, p: float, num_arms: int, num_correct: int = 1) -> float:

@@ -5,15 +5,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from banditrft.design import Design, Evaluation
 from banditrft.theory import domain
-from banditrft.theory.adam import MAX_ROUNDS, MeanField
-from banditrft.theory.hitting import hitting_law, mean_curve
-from banditrft.theory.signals import ClassMoments, class_moments, require
+from banditrft.theory.adam import MAX_ROUNDS, follow
+from banditrft.theory.cases import Case
+from banditrft.theory.estimates import Estimate, estimate, out_of_range
+from banditrft.theory.hitting import mean_curve, pass_at_1_quantiles
+from banditrft.theory.spread import spread
 
-LEVELS = (0.05, 0.5, 0.95)
 MAX_CURVE_ROUNDS = 10_000
-MOSTLY = 0.9
+MAX_BAND_ROUNDS = 2_000
+BAND = (0.05, 0.95)
 
 Method = Literal["exact", "mean-field"]
 
@@ -26,17 +30,21 @@ class Prediction:
         method: "exact" or "mean-field".
         p0: Base Pass@1.
         target: Pass@1 to reach.
-        mean_rounds: Expected rounds to the target; for a mean-field path its first whole round there, None if
-            that takes over 200,000 rounds; under SGD with sampling noise where the chain of theory §2 holds.
-        sd_rounds: Standard deviation in rounds; None where only a mean-field path is known.
+        mean_rounds: Expected rounds to the target: of the exact law, of the chain with its sampling noise, or
+            the first whole round of the mean field, to which the wait for the first lesson is added for
+            p0 < .02 or a learning rate above .1; None if that takes over 200,000 rounds.
+        sd_rounds: Standard deviation over seeds, in rounds; None where unknown.
         quantiles: Rounds by level "0.05", "0.5", "0.95"; None likewise.
-        rollouts_mean: mean_rounds x rollouts per round.
-        zero_signal_fraction: Probability at p0 that every signal of a round is 0.
+        rollouts_mean: mean_rounds x rollouts per round, baseline rollouts and the whole batch included.
+        zero_signal_fraction: Probability at p0 that every signal of a group is 0.
         snr: Signal-to-noise at p0, drift^2/variance of one update; None if there is no noise.
         drift: Mean multiplier at p0 (raw {0,1}: p0 (1-p0)).
         curve: "round" and expected "pass_at_1" (and, in the contextual world, "test_pass_at_1"): every round
-            up to 10,000, or an evaluation's rounds.
+            up to 10,000, or an evaluation's rounds; where the spread is known also "low" and "high", the
+            5% and 95% quantiles over seeds.
         notes: What the reader should know, one sentence each.
+        rounds_with_wait: Mean field with the wait for the first lesson added; None where not computed.
+        tokens_mean: rollouts_mean x tokens per rollout; None where that number is not given.
     """
 
     method: Method
@@ -51,31 +59,18 @@ class Prediction:
     drift: float
     curve: dict[str, list[float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    rounds_with_wait: float | None = None
+    tokens_mean: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; numbers without a value are None."""
         return asdict(self) | {"notes": list(self.notes)}
 
 
-def moments_of(design: Design, p0: float, target: float) -> ClassMoments:
-    """Moments of the first update, once design and probabilities are known to be covered.
-
-    Raises:
-        InputError: Names the argument or the design field that is not.
-    """
-    domain.open_unit("p0", p0)
-    domain.open_unit("target", target)
-    require(design, "optimizer", ("sgd", "adam"))
-    require(design, "batch_size", (1,))
-    require(design, "updates_per_round", (1,))
-    require(design, "kl_coef", (0.0,))
-    require(design, "grad_clip", (None,))
-    return class_moments(design, p0)
-
-
-def is_ladder(design: Design) -> bool:
-    """Whether the exact law of theory §2 applies: one raw {0,1} rollout under SGD."""
-    return (design.signal, design.reward, design.rollouts, design.optimizer) == ("raw", "zero-one", 1, "sgd")
+def rollouts_per_round(design: Design) -> int:
+    """Rollouts that one round draws; the raw signal has no use for baseline rollouts and draws none."""
+    extra = 0 if design.signal == "raw" else design.baseline_rollouts
+    return design.batch_size * (design.rollouts + extra)
 
 
 def curve_rounds(design: Design) -> int:
@@ -83,95 +78,77 @@ def curve_rounds(design: Design) -> int:
     return min(design.rounds, MAX_CURVE_ROUNDS)
 
 
-def general_notes(design: Design, first: ClassMoments) -> list[str]:
-    """Degenerate or risky settings that do not depend on the world."""
-    notes = []
-    if first.zero_signal_fraction > MOSTLY:
-        notes.append(f"at p0 {first.zero_signal_fraction:.1%} of rounds carry no signal at all")
-    if {"clip_low", "clip_high"} & design.model_fields_set:
-        notes.append("clip_low, clip_high: inert, one update per round keeps the policy ratio at 1")
-    if design.reward != "zero-one":
-        notes.append(
-            f"reward: under '{design.reward}' noise may trap runs, unseen by a mean field (theory §5)"
-        )
-    if design.optimizer == "adam" and design.learning_rate > 0.1:
-        notes.append(
-            "learning_rate: above 0.1 the mean field misses much of the wait for a first success (theory §4)"
-        )
-    if first.drift <= 0:
-        notes.append("signal: no drift towards the correct arms")
-    return notes
-
-
-def exact(
-    design: Design,
-    first: ClassMoments,
-    p0: float,
+def assemble(
+    case: Case,
     target: float,
-    step: float,
     evaluation: Evaluation | None,
     notes: Sequence[str],
+    tokens_per_rollout: float | None = None,
+    band: bool = False,
 ) -> Prediction:
-    """Prediction by the exact ladder of theory §2, ``step`` log-odds per unit of raw multiplier."""
-    law = hitting_law(p0, step, target)
-    levels = {f"{level:g}": float(t) for level, t in zip(LEVELS, law.quantiles(LEVELS), strict=True)}
-    curve = mean_curve(p0, step, curve_rounds(design)).tolist()
-    return _assemble(design, first, p0, target, "exact", law.mean, law.sd, levels, curve, evaluation, notes)
+    """Estimate a case and say what came out.
 
+    Args:
+        case: Design and world.
+        target: Pass@1 to reach, in (0, 1).
+        evaluation: If given, the curve is reported on its grid of rounds.
+        notes: What is known beforehand.
+        tokens_per_rollout: Mean length of a response, tokens.
+        band: Whether to give the curve's quantiles over seeds.
 
-def approximate(
-    design: Design,
-    first: ClassMoments,
-    p0: float,
-    target: float,
-    path: MeanField,
-    evaluation: Evaluation | None,
-    notes: Sequence[str],
-    chain: tuple[float, float] | None = None,
-) -> Prediction:
-    """Prediction by a mean-field trajectory (theory §4).
-
-    The trajectory covers the curve and runs on to the target, unless ``chain`` gives mean and standard
-    deviation of the hitting time with sampling noise (theory §2).
+    Raises:
+        InputError: The target is outside (0, 1), or the case cannot be followed.
     """
-    curve = path.pass_at_1_T[: curve_rounds(design) + 1].tolist()
-    if chain is not None:
-        notes = [*notes, "mean_rounds and sd_rounds include sampling noise (chain), the curve does not"]
-        mean, sd = chain
-        return _assemble(design, first, p0, target, "mean-field", mean, sd, None, curve, evaluation, notes)
-    rounds = path.rounds_to(target)
-    if rounds is None:
-        notes = [*notes, f"target {target:g} is not reached in {MAX_ROUNDS} rounds"]
-    reached = None if rounds is None else float(rounds)
-    return _assemble(design, first, p0, target, "mean-field", reached, None, None, curve, evaluation, notes)
-
-
-def _assemble(
-    design: Design,
-    first: ClassMoments,
-    p0: float,
-    target: float,
-    method: Method,
-    mean: float | None,
-    sd: float | None,
-    quantiles: dict[str, float] | None,
-    curve: list[float],
-    evaluation: Evaluation | None,
-    notes: Sequence[str],
-) -> Prediction:
-    last, every = len(curve) - 1, 1 if evaluation is None else evaluation.eval_every
-    shown = sorted({*range(0, last + 1, every), last})
+    domain.open_unit("target", target)
+    if tokens_per_rollout is not None:
+        domain.positive("tokens_per_rollout", tokens_per_rollout)
+    found, first = estimate(case, target, curve_rounds(case.design)), case.first
+    curve = _curve(case, found, evaluation, band)
+    spent = None if found.mean is None else found.mean * rollouts_per_round(case.design)
     return Prediction(
-        method=method,
-        p0=p0,
+        method="exact" if found.source == "ladder" else "mean-field",
+        p0=case.p0,
         target=target,
-        mean_rounds=mean,
-        sd_rounds=sd,
-        quantiles=quantiles,
-        rollouts_mean=None if mean is None else mean * design.rollouts,
+        mean_rounds=found.mean,
+        sd_rounds=found.sd,
+        quantiles=found.quantiles,
+        rollouts_mean=spent,
         zero_signal_fraction=first.zero_signal_fraction,
         snr=first.snr if math.isfinite(first.snr) else None,
         drift=first.drift,
-        curve={"round": [float(t) for t in shown], "pass_at_1": [curve[t] for t in shown]},
-        notes=tuple(notes),
+        curve=curve,
+        notes=(*notes, *_notes(case, found, target)),
+        rounds_with_wait=found.with_wait,
+        tokens_mean=None if spent is None or tokens_per_rollout is None else spent * tokens_per_rollout,
     )
+
+
+def _notes(case: Case, found: Estimate, target: float) -> list[str]:
+    if found.source == "chain":
+        return ["mean_rounds and sd_rounds include sampling noise (chain), the curve does not"]
+    if found.source == "mean-field" and found.mean is None:
+        return [f"target {target:g} is not reached in {MAX_ROUNDS} rounds"]
+    if found.with_wait is not None and out_of_range(case):
+        return [f"mean_rounds includes the wait for the first lesson, {found.mean_field} rounds without it"]
+    return []
+
+
+def _curve(case: Case, found: Estimate, evaluation: Evaluation | None, band: bool) -> dict[str, list[float]]:
+    last = curve_rounds(case.design)
+    every = 1 if evaluation is None else evaluation.eval_every
+    shown = sorted({*range(0, last + 1, every), last})
+    path = found.path or follow(case.coordinates, case.design, p0=case.p0, rounds=last)
+    values = mean_curve(case.p0, case.step, last) if found.source == "ladder" else path.pass_at_1_T
+    out = {"round": [float(t) for t in shown], "pass_at_1": [float(values[t]) for t in shown]}
+    if not band or last > MAX_BAND_ROUNDS:
+        return out
+    if found.source == "ladder":
+        bands = pass_at_1_quantiles(case.p0, case.step, last, BAND)
+    else:
+        cloud = spread(case.coordinates, case.design, p0=case.p0, rounds=last + last // 2)
+        if cloud is None:
+            return out
+        bands = cloud.pass_at_1_quantiles(BAND, last)
+    for name, row in zip(("low", "high"), np.asarray(bands), strict=True):
+        out[name] = [float(row[t]) for t in shown]
+    return out

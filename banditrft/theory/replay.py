@@ -23,7 +23,7 @@ from scipy.stats import binom
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.rewards import reward_values
-from banditrft.theory.signals import REWARDS, require
+from banditrft.theory.laws import REWARDS, require
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ No world setting shares a name with a Design field, so that a world's table in a
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.worlds.contextual import ContextualWorld
+from banditrft.worlds.law import ArmLaw
 from banditrft.worlds.llm import LLMWorld, QuerySelection
 from banditrft.worlds.lumped import ArmClass, LumpedWorld
 
 __all__ = [
     "SUPPORTED",
     "ArmClass",
+    "ArmLaw",
     "ContextualWorld",
     "LLMWorld",
     "LumpedWorld",
@@ -35,16 +37,10 @@ _LLM: dict[str, tuple[object, ...]] = {
     "updates_per_round": (1,),
     "aggregation": ("token-mean",),
 }
-_SIMULATED = {field: values for field, values in _LLM.items() if field != "grad_clip"} | {
-    "reward": (*_LLM["reward"], "noisy"),
-    "signal": (*_LLM["signal"], "batch-centered", "gpg", "reinforce-plus-plus"),
-    "match_step_size": (False, True),
-    "optimizer": (*_LLM["optimizer"], "adamw"),
-}
 SUPPORTED: dict[str, dict[str, tuple[object, ...]]] = {
     "llm": _LLM,
-    "lumped": _SIMULATED,
-    "contextual": _SIMULATED,
+    "lumped": {"aggregation": ("token-mean",)},
+    "contextual": {"aggregation": ("token-mean",)},
 }
 """Values of Design fields that each kind of world runs; fields not named run with any value."""
 
@@ -61,5 +57,7 @@ def check_supported(design: Design, world: WorldSettings) -> None:
         for field, allowed in SUPPORTED[kind].items()
         if getattr(design, field) not in allowed
     ]
+    if isinstance(world, ContextualWorld):
+        problems += world.problems(design)
     if problems:
         raise InputError("\n".join(problems))

@@ -1,14 +1,34 @@
-"""Settings of the log-linear contextual world (theory §6)."""
+"""Settings of the log-linear contextual world (theory §6, §8)."""
 
+import hashlib
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from banditrft.design import Count, Frozen, NonNegative, Positive
+from banditrft.design import Count, Design, Frozen, NonNegative, Positive, Probability
+from banditrft.errors import InputError
+
+LARGEST_POOL = 10**8
+"""Largest train_items x dimension: 0.8 GB of contexts for one seed."""
+DRAWN = {
+    "dimension",
+    "transfer",
+    "alignment",
+    "misalignment",
+    "noise",
+    "train_items",
+    "base_pass_at_1",
+    "offset_spread",
+    "test_items",
+}
+"""Settings that say how contexts are drawn; a file of features takes the place of them all."""
+OpenUnit = Annotated[float, Field(gt=0, lt=1)]
+Base = OpenUnit | Annotated[tuple[Probability, Probability], Field(strict=False)] | Literal["any"]
 
 
 class ContextualWorld(Frozen):
-    """Log-linear contextual policy: one training query, a held-out set of contexts (theory §6)."""
+    """Log-linear contextual policy: a pool of training queries, a held-out set of contexts (theory §6)."""
 
     kind: Literal["sim"] = "sim"
     world: Literal["contextual"] = "contextual"
@@ -19,11 +39,78 @@ class ContextualWorld(Frozen):
     alignment: float = Field(0.3, description="c, part of the base weights along mu")
     misalignment: NonNegative = Field(0.9, description="nu, length of the part orthogonal to mu")
     noise: Positive = Field(1.0, description="sigma, spread of the contexts")
-    base_pass_at_1: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="of the training query")
+    train_items: Count = Field(1, description="N, training queries in the pool of each seed")
+    base_pass_at_1: Base = Field(
+        0.1,
+        description="of the training queries: one value for all, a range [low, high], or 'any' as drawn",
+    )
+    offset_spread: NonNegative = Field(
+        0.0, description="sd of the log-odds that belong to a context and are not learned"
+    )
+    arm_noise: NonNegative = Field(
+        0.0, description="tau, sd of the features of single answers within right and wrong"
+    )
+    partial: Probability = Field(
+        0.0, description="share of wrong answers that earn half a reward under reward = 'graded'"
+    )
     test_items: Count = Field(1000, description="held-out contexts")
+    features: str | None = Field(
+        None, description="npz file with train (N, D), test (M, D) and w0 (D,) in place of drawn contexts"
+    )
+    keep_groups: bool = Field(True, description="record every group of rollouts; false: rounds only")
 
     @model_validator(mode="after")
-    def _has_base(self) -> Self:
-        if self.alignment * self.transfer == 0 and self.misalignment == 0:
+    def _consistent(self) -> Self:
+        if self.features is not None:
+            given = sorted(DRAWN & self.model_fields_set)
+            if given:
+                raise ValueError(f"{', '.join(given)}: decided by the file of features, must not be given")
+            return self
+        if isinstance(self.base_pass_at_1, tuple):
+            low, high = self.base_pass_at_1
+            if low >= high:
+                raise ValueError(f"base_pass_at_1: the range must rise, got [{low}, {high}]")
+        if self.alignment * self.transfer == 0 and self.misalignment == 0 and self.offset_spread == 0:
             raise ValueError("alignment, misalignment: base weights of zero give every query Pass@1 = 0.5")
+        if self.train_items * self.dimension > LARGEST_POOL:
+            raise ValueError(
+                f"train_items: times dimension must be at most {LARGEST_POOL:.0e}, "
+                f"got {self.train_items} x {self.dimension}"
+            )
         return self
+
+    def one_base(self) -> float:
+        """The base Pass@1 that every training query has.
+
+        Raises:
+            InputError: Queries differ in it.
+        """
+        if self.features is not None:
+            raise InputError(f"features: the base Pass@1 of world '{self.name}' lies in its file")
+        if not isinstance(self.base_pass_at_1, float):
+            raise InputError(
+                f"base_pass_at_1: one value is needed here, the queries of world '{self.name}' "
+                f"have {self.base_pass_at_1}"
+            )
+        return self.base_pass_at_1
+
+    def features_hash(self) -> str:
+        """sha256 of the file of features, hex: what the records depend on, wherever the file lies.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        path = Path(self.features or "")
+        try:
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise InputError(f"features: '{path}' cannot be read ({error.strerror})") from None
+
+    def problems(self, design: Design) -> list[str]:
+        """What this world cannot run of a design, one line each (beside `banditrft.worlds.SUPPORTED`)."""
+        if self.arm_noise > 0 and design.updates_per_round > 1:
+            return [
+                f"updates_per_round: must be 1 where arm_noise > 0, since a second update needs every "
+                f"answer's own features, got {design.updates_per_round}"
+            ]
+        return []

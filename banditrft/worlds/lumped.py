@@ -1,13 +1,16 @@
 """Settings of the exact softmax bandit over classes of interchangeable arms (theory §1)."""
 
 import math
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from banditrft.design import Count, Frozen, Probability
+from banditrft.design import Count, Frozen, NonNegative, Probability
+from banditrft.worlds.law import MAX_ARMS, ArmLaw
 
-MAX_ARMS = 10**12
+if TYPE_CHECKING:
+    from banditrft.worlds.binning import BinningError
+
 MASS_TOLERANCE = 1e-9
 LARGEST_SPREAD = 600.0
 """Largest difference of two classes' log-masses, nats, that double precision follows."""
@@ -23,6 +26,9 @@ class ArmClass(Frozen):
     )
     logit: float | None = Field(None, description="initial logit of each arm, instead of a mass")
     reward: Probability = Field(description="P(correct) of one pull")
+    grade: Probability | None = Field(
+        None, description="reward of a pull under reward = 'graded'; none: 1 if correct, else 0"
+    )
 
 
 class LumpedWorld(Frozen):
@@ -32,10 +38,22 @@ class LumpedWorld(Frozen):
     world: Literal["lumped"] = "lumped"
     name: str = "lumped"
     seeds: Count
-    classes: Annotated[tuple[ArmClass, ...], Field(min_length=1, strict=False)]
+    classes: Annotated[tuple[ArmClass, ...], Field(strict=False)] = ()
+    law: ArmLaw | None = Field(None, description="initial distribution over ranked arms, instead of classes")
+    shared: NonNegative = Field(
+        0.0, description="strength of the parameter phi_c that shifts all arms of a class; starts at 0"
+    )
+    keep_groups: bool = Field(True, description="record every group of rollouts; false: rounds only")
 
     @model_validator(mode="after")
     def _masses(self) -> Self:
+        if self.law is not None:
+            made = classes_of(self.law)
+            if self.classes not in ((), made):
+                raise ValueError("classes: come from the law where there is one, and must not be given")
+            object.__setattr__(self, "classes", made)
+        if not self.classes:
+            raise ValueError("classes: at least one class, or a law, is required")
         given = [c.mass is not None for c in self.classes]
         if any((c.mass is None) == (c.logit is None) for c in self.classes) or any(given) != all(given):
             raise ValueError("classes: every class takes either a mass or a logit, all the same one")
@@ -52,6 +70,12 @@ class LumpedWorld(Frozen):
                 f"never be drawn, got a spread of {max(masses) - min(masses):.6g}"
             )
         return self
+
+    def binning_error(self) -> "BinningError | None":
+        """How far the initial distribution is from the law; None where classes are given."""
+        from banditrft.worlds.binning import binning_error
+
+        return None if self.law is None else binning_error(self.law)
 
     @property
     def num_arms(self) -> int:
@@ -72,3 +96,27 @@ class LumpedWorld(Frozen):
         masses = [math.exp(x - top) for x in logits]
         rewarded = (m * c.reward for m, c in zip(masses, self.classes, strict=True))
         return math.fsum(rewarded) / math.fsum(masses)
+
+
+def classes_of(law: ArmLaw) -> tuple[ArmClass, ...]:
+    """The classes of equal arms that stand for a law: one or two (correct, wrong) per bin.
+
+    Raises:
+        InputError: The law has no such arms.
+    """
+    from banditrft.worlds.binning import bins
+
+    classes = []
+    for part in bins(law):
+        for correct, arms in ((True, part.correct), (False, part.arms - part.correct)):
+            if arms:
+                kind = "correct" if correct else "wrong"
+                classes.append(
+                    ArmClass(
+                        name=f"ranks {part.first}-{part.last}, {kind}",
+                        arms=arms,
+                        mass=part.mass * arms / part.arms,
+                        reward=float(correct),
+                    )
+                )
+    return tuple(classes)

@@ -6,12 +6,11 @@ torch trains a dense policy with one logit per arm; only the *names* of the draw
 import numpy as np
 import pytest
 import torch
+from sims_fixtures import Names, torch_optimiser
 
 from banditrft.design import Design
 from banditrft.rewards import reward_values
 from banditrft.streams import Purpose, uniforms
-from banditrft.worlds import ContextualWorld
-from sims import contextual
 from sims.learner import Learner
 from sims.lumped import Bandit, simulate
 
@@ -33,46 +32,6 @@ def torch_signal(name: str, r: torch.Tensor) -> torch.Tensor:
     if name == "reinforce-plus-plus":
         advantage = advantage * torch.rsqrt(r.var(correction=1) + 1e-8)
     return advantage
-
-
-class Names:
-    """Which arm each slot holds: lumps first, then arms in the order in which they were split off."""
-
-    def __init__(self, sizes: list[int]) -> None:
-        ends = np.cumsum(sizes)
-        self.C = len(sizes)
-        self.slots = [list(range(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
-
-    def drawn(self, pi: np.ndarray, point: float) -> int:
-        total = np.array([pi[arms].sum() for arms in self.slots]).cumsum()
-        return int(np.searchsorted(total, point * total[-1], side="right"))
-
-    def name(self, slots: list[int], u: np.ndarray, signals: np.ndarray) -> list[int]:
-        """The arm of each pull; any arm of the slot where the signal is zero."""
-        born: dict[int, list[int]] = {}
-        arms = []
-        for slot, point, signal in zip(slots, u, signals, strict=True):
-            lost = born.setdefault(slot, [])
-            size = len(self.slots[slot]) + len(lost)
-            if signal == 0.0 or slot >= self.C or size == 1:
-                arms.append((self.slots[slot] + lost)[0])
-            elif (which := int(point * size)) < len(lost):
-                arms.append(lost[which])
-            else:
-                lost.append(self.slots[slot].pop())
-                self.slots.append([lost[-1]])
-                arms.append(lost[-1])
-        return arms
-
-
-def torch_optimiser(design: Design, theta: torch.Tensor) -> torch.optim.Optimizer:
-    """torch's own; a gradient that is zero still moves Adam's moments and decays AdamW's parameters."""
-    lr, betas, eps = design.learning_rate, design.betas, design.adam_eps
-    if design.optimizer == "adam":
-        return torch.optim.Adam([theta], lr=lr, betas=betas, eps=eps)
-    if design.optimizer == "adamw":
-        return torch.optim.AdamW([theta], lr=lr, betas=betas, eps=eps, weight_decay=design.weight_decay)
-    return torch.optim.SGD([theta], lr=lr)
 
 
 def by_torch(
@@ -202,40 +161,3 @@ def test_decay_and_clip_as_in_torch(signal: str, G: int, reward: str, case: str,
     without = {**fields, "grad_clip": None, "weight_decay": 0.0}
     plain, _ = compare(SIZES[sizes], 1e-10, rollouts=G, signal=signal, reward=reward, **without)
     assert np.abs(ours - plain).max() > 1e-3
-
-
-@pytest.mark.parametrize("case", OPTIMIZERS)
-def test_contextual_decay_and_clip_as_in_torch(case: str) -> None:
-    world = ContextualWorld(seeds=1, dimension=8)
-    fields = {**OPTIMIZERS[case], "learning_rate": 0.02, "grad_clip": OPTIMIZERS[case].get("grad_clip")}
-    design = Design(rollouts=4, signal="centered", rounds=ROUNDS, adam_eps=1e-3, **fields)  # type: ignore[arg-type]
-    contexts = contextual.draw(world, ROOT, [SEED])
-    paths = contextual.simulate(
-        contexts,
-        Learner.from_design(design, world.base_pass_at_1),
-        root_seed=ROOT,
-        seeds=[SEED],
-        rounds=ROUNDS,
-        eval_rounds=range(1, ROUNDS + 1),
-        keep_rounds=[ROUNDS],
-    )
-    u0 = torch.tensor(contexts.train_RD[0])
-    w = torch.tensor(contexts.w0_D, requires_grad=True)
-    optimiser, p, norms = torch_optimiser(design, w), [], []
-    for t in range(1, ROUNDS + 1):
-        odds = w @ u0
-        right = torch.tensor(
-            uniforms(ROOT, [SEED], [0], Purpose.SAMPLE, t, 4, 4)[0, :, 2] < float(odds.detach().sigmoid())
-        )
-        log_prob = torch.where(
-            right, torch.nn.functional.logsigmoid(odds), torch.nn.functional.logsigmoid(-odds)
-        )
-        optimiser.zero_grad()
-        (-(torch_signal("centered", right.double()) * log_prob).mean()).backward()
-        if design.grad_clip is not None:
-            norms.append(float(torch.nn.utils.clip_grad_norm_([w], design.grad_clip)))
-        optimiser.step()
-        p.append(float((w @ u0).detach().sigmoid()))
-    np.testing.assert_allclose(paths.p_RE[0], p, rtol=1e-10)
-    np.testing.assert_allclose(paths.w_RFD[0, 0], w.detach().numpy(), rtol=1e-9)
-    assert design.grad_clip is None or max(norms) > design.grad_clip

@@ -5,14 +5,15 @@ import math
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 
 import analysis_fixtures as fixtures
+import analysis_page
 import pytest
 
 import analysis
+from analysis.formats import FORMATS
 from analysis.reporting.document import wall_seconds
-from analysis.reporting.numbers import FORMATS, lookup
+from analysis.reporting.numbers import lookup
 
 
 @pytest.fixture(scope="module")
@@ -78,44 +79,11 @@ def test_word_interval_and_p_adjusted_never_disagree(tmp_path):
                 assert (p.verdict == "supported") == inside, (v.claim, p)
 
 
-class Numbers(HTMLParser):
-    """Collects every <data> element, the ids, and anything that would leave the page."""
-
-    def __init__(self):
-        super().__init__()
-        self.found, self.open, self.ids, self.links, self.outside, self.images = [], None, [], [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
-        if tag == "data":
-            self.open = (values, [])
-        if "id" in values:
-            self.ids.append(values["id"])
-        for name in ("href", "aria-labelledby"):
-            if name in values:
-                self.links.append(values[name].removeprefix("#"))
-        if tag in {"script", "link", "iframe", "img", "object"} or "src" in values:
-            self.outside.append(tag)
-        if tag == "svg":
-            self.images.append(values)
-
-    def handle_data(self, data):
-        if self.open:
-            self.open[1].append(data)
-
-    def handle_endtag(self, tag):
-        if tag == "data":
-            self.found.append((self.open[0], "".join(self.open[1])))
-            self.open = None
-
-
 @pytest.fixture(scope="module")
 def rendered(truth_holds, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     page = analysis.report(truth_holds, out)
-    parser = Numbers()
-    parser.feed(page.read_text())
-    return page, parser, json.loads((out / "verdicts.json").read_text())
+    return page, analysis_page.parse(page), json.loads((out / "verdicts.json").read_text())
 
 
 def test_every_number_of_the_page_is_the_json_s(rendered):

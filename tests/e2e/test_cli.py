@@ -13,6 +13,7 @@ import pytest
 from study_fixtures import LLM, LUMPED
 
 from banditrft.catalog import write_queries
+from banditrft.cli.common import preset_names
 from banditrft.runs import WorldQueries
 
 COMMAND = [str(Path(sys.executable).with_name("banditrft"))]
@@ -94,7 +95,8 @@ def test_bad_studies_exit_2_with_one_line_and_write_nothing(folder):
         assert done.stderr.startswith("error: llm[0].model: must be a shipped model (tiny-qwen2,")
         assert done.stderr.endswith("got 'huge-qwen9'\n")
     done = banditrft("sim", "nowhere.toml", cwd=folder, code=2)
-    assert "STUDY: must be a file or a preset (quick, rollouts), got nowhere.toml" in done.stderr
+    known = ", ".join(preset_names())
+    assert f"STUDY: must be a file or a preset ({known}), got nowhere.toml" in done.stderr
     assert sorted(p.name for p in folder.iterdir()) == ["bad.toml", "small.toml"]
 
 

@@ -10,7 +10,7 @@ import llm_runs
 from banditrft.errors import InputError
 from llm_runs import base_models
 from llm_runs.corpus import Mixture, batch
-from llm_runs.grading import grade
+from llm_runs.graders.arithmetic import grade
 from llm_runs.pretrain import IGNORED, Recipe, tensors
 
 

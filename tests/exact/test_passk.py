@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from banditrft.errors import InputError
-from banditrft.passk import interval, pass_at_k
+from banditrft.passk import interval, pass_at_k, wilson
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8])
@@ -50,3 +50,23 @@ def test_bounds_at_the_edges_and_for_k():
 def test_bad_counts_are_refused(n, c, k):
     with pytest.raises(InputError, match=r"k:|c:"):
         pass_at_k([n], [c], k)
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+@pytest.mark.parametrize(("n", "c"), [(1, 0), (1, 1), (10, 3), (4, 1), (1319, 700), (10**6, 1)])
+def test_wilson_is_scipys(n, c, confidence):
+    low, high = (float(bound[0]) for bound in wilson([n], [c], confidence))
+    theirs = stats.binomtest(c, n).proportion_ci(confidence, method="wilson")
+    assert (low, high) == pytest.approx((theirs.low, theirs.high), rel=1e-12, abs=1e-15)
+
+
+def test_wilson_golden_value():
+    # c = n/2: 1/2 -+ z/(2 sqrt(n + z^2)); n = 100, z^2 = 3.8414588: 1/2 -+ 1.959964/20.380526 = 1/2 -+ 0.0961685
+    low, high = (bound[0] for bound in wilson([100], [50]))
+    assert (low, high) == pytest.approx((0.4038315, 0.5961685), abs=1e-6)
+
+
+def test_wilson_without_trials_and_with_impossible_counts():
+    assert [bound.tolist() for bound in wilson([0], [0])] == [[0.0], [1.0]]
+    with pytest.raises(InputError, match=r"c: successes must lie in 0\.\.n"):
+        wilson([3], [4])

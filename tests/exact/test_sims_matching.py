@@ -10,9 +10,7 @@ from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.theory.matching import design_table, matching_factor
 from banditrft.theory.signals import ratio_to_raw
-from banditrft.worlds import ContextualWorld
-from sims.contextual import draw
-from sims.contextual import simulate as simulate_contextual
+from sims import general
 from sims.learner import Learner
 from sims.lumped import Bandit, simulate
 
@@ -101,15 +99,24 @@ def test_simulated_first_step_is_raws(signal: str) -> None:
     assert abs(steps[signal, False][0] - raw) > 6 * noise
 
 
-def test_contextual_world_is_matched_at_its_own_base() -> None:
-    world = ContextualWorld(seeds=1, dimension=8, base_pass_at_1=0.3)
-    contexts = draw(world, 5, range(400))
-    made = design("grpo", learning_rate=0.01, rounds=30)
-    scaled = design("grpo", match=False, learning_rate=0.01 * matching_factor(made, 0.3), rounds=30)
-    p = [
-        simulate_contextual(
-            contexts, Learner.from_design(d, 0.3), root_seed=5, seeds=range(400), rounds=30, eval_rounds=[30]
-        ).p_RE
-        for d in (made, scaled)
-    ]
-    np.testing.assert_allclose(p[0], p[1], rtol=1e-10)
+LARGER: dict[str, dict[str, object]] = {
+    "baseline": {"signal": "grpo", "baseline_rollouts": 3},
+    "batch gpg": {"signal": "gpg", "batch_size": 2},
+    "batch reinforce-plus-plus": {"signal": "reinforce-plus-plus", "batch_size": 2},
+    "noisy baseline": {"signal": "grpo", "baseline_rollouts": 1, "reward": "noisy"},
+}
+
+
+@pytest.mark.parametrize("case", LARGER)
+def test_simulated_first_step_of_larger_populations(case: str) -> None:
+    """Baseline rollouts and batches of copies: the general path's mean first step is raw's too."""
+    fields = {"learning_rate": 0.01, "reward": "zero-one", **LARGER[case]}
+    bandit = Bandit.of([1, 1, 1, 1], PI.tolist(), GRADE.tolist())
+    steps = {}
+    for signal, match in ((fields["signal"], True), ("raw", False), (fields["signal"], False)):
+        made = design(**{**fields, "signal": signal, "match": match})  # type: ignore[arg-type]
+        p = general.simulate(bandit, made, root_seed=1, seeds=range(40_000), eval_rounds=[0, 1]).p_RE
+        steps[signal, match] = (p[:, 1] - p[:, 0]).mean(), (p[:, 1] - p[:, 0]).std() / 200
+    (ours, error), (raw, raw_error), (free, _) = steps.values()
+    assert abs(ours - raw) < 4 * np.hypot(error, raw_error)
+    assert abs(free - raw) > 6 * np.hypot(error, raw_error)

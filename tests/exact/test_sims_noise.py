@@ -41,13 +41,16 @@ def test_rates_of_false_rewards(world: str) -> None:
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_the_fourth_word_of_a_pull_decides(world: str) -> None:
-    """Certain answers, so that the noise is read off the stream: fp alone, then fn alone."""
+def test_the_noise_is_read_off_its_own_words(world: str) -> None:
+    """Lumped: the fourth word of a pull; contextual: the second block at the address of four pulls."""
     wrong = execute(world, reward="noisy", false_positive=0.5, false_negative=1.0)
     right = wrong["correct_strict"].to_numpy().reshape(200, T)
-    u = np.stack([uniforms(ROOT, range(200), [0] * 200, Purpose.SAMPLE, t, G, 4) for t in range(1, T + 1)], 1)
+    count = 4 if world == "lumped" else 8
+    streams = [uniforms(ROOT, range(200), [0] * 200, Purpose.SAMPLE, t, G, count) for t in range(1, T + 1)]
+    u = np.stack(streams, 1)
+    words = u[..., 3] if world == "lumped" else u[:, :, 0, 4:]
     heard = wrong["reward_sum"].to_numpy().reshape(200, T)
-    below = (u[..., 3] < 0.5).sum(-1)
+    below = (words < 0.5).sum(-1)
     all_wrong = right == 0
     assert all_wrong.sum() > 50
     np.testing.assert_array_equal(heard[all_wrong], below[all_wrong])

@@ -30,7 +30,7 @@ def test_pulls_are_the_streams_uniforms(
     root: int, seed: int, item: int, purpose: int, first: int, G: int
 ) -> None:
     out = np.empty((5 * G, 4))
-    philox.fill_pulls(out, root, seed, item, purpose, first, G)
+    philox.fill_pulls(out, 5, root, seed, item, purpose, first, G)
     for t in range(5):
         reference = uniforms(root, [seed], [item], Purpose(purpose), first + t, G, 4)[0]
         np.testing.assert_array_equal(out[t * G : (t + 1) * G], reference)
@@ -38,7 +38,7 @@ def test_pulls_are_the_streams_uniforms(
 
 def test_a_pull_is_the_head_of_numpys_stream() -> None:
     out = np.empty((6, 4))
-    philox.fill_pulls(out, 5, 17, 0, int(Purpose.SAMPLE), 3, 2)
+    philox.fill_pulls(out, 3, 5, 17, 0, int(Purpose.SAMPLE), 3, 2)
     numbers = generator(5, 17, 0, Purpose.SAMPLE, 4, 1).random(4)
     np.testing.assert_array_equal(out[3], numbers)
 

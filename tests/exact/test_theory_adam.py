@@ -9,8 +9,9 @@ import pytest
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.signals import signal
-from banditrft.theory.adam import MeanField, arm_moments, feature_moments, follow, mean_field
-from banditrft.theory.signals import GroupLaw
+from banditrft.theory.adam import MeanField, follow, mean_field
+from banditrft.theory.coordinates import Coordinates
+from banditrft.theory.laws import round_law
 
 
 def design(name="raw", G=4, **fields):
@@ -40,7 +41,7 @@ def test_moments_of_one_arm_equal_the_enumeration(name, num_correct, num_arms, G
     d = design(name, G)
     for p in (0.1, 0.6):
         mean, second = enumerate_pulls(d, p, num_correct, num_arms)
-        got_mean, got_second = arm_moments(GroupLaw.of(d), num_correct, num_arms)(math.log(p / (1 - p)))
+        got_mean, got_second = Coordinates.arms(round_law(d), num_correct, num_arms)(math.log(p / (1 - p)))
         np.testing.assert_allclose(mean[[0, -1]], got_mean, atol=1e-14)
         np.testing.assert_allclose(second[[0, -1]], got_second, atol=1e-14)
 
@@ -48,11 +49,11 @@ def test_moments_of_one_arm_equal_the_enumeration(name, num_correct, num_arms, G
 def test_section_4_second_moment_is_the_single_correct_arms():
     """E[g^2] = (1-p)^2 (p^2 + p(1-p)/G): right for raw {0,1}, one correct arm, and its wrong arms by 1/(K-1)^2."""
     for G, p, K in itertools.product((1, 4), (0.02, 0.3, 0.9), (2, 1000, 10**12)):
-        _, second = arm_moments(GroupLaw.of(design("raw", G)), 1, K)(math.log(p / (1 - p)))
+        _, second = Coordinates.arms(round_law(design("raw", G)), 1, K)(math.log(p / (1 - p)))
         claimed = (1 - p) ** 2 * (p**2 + p * (1 - p) / G)
         assert second == pytest.approx([claimed, claimed / (K - 1) ** 2], rel=1e-12)
     # it is not what an advantage gives a wrong arm: who was drawn adds noise of its own
-    _, second = arm_moments(GroupLaw.of(design("centered", 4)), 1, 1000)(math.log(0.1 / 0.9))
+    _, second = Coordinates.arms(round_law(design("centered", 4)), 1, 1000)(math.log(0.1 / 0.9))
     assert second[1] > 100 * second[0] / 999**2
 
 
@@ -128,16 +129,18 @@ def test_sgd_mean_field_steps_by_gain_times_drift_whatever_the_rollouts():
         x = math.log(0.2 / 0.8)
         for t in range(41):
             assert path[t] == pytest.approx(x, rel=1e-12)
-            x += 0.7 * (1 / 3 + 1 / 9) * GroupLaw.of(d).moments(x).drift
+            x += 0.7 * (1 / 3 + 1 / 9) * round_law(d).moments(x).drift
 
 
 def test_shared_weights_under_adam_move_by_the_sum_of_sizes():
     """With eps = 0 coordinates of any size step alike: dl = lr * sum|u_i| * m_hat/sqrt(v_hat) (theory §6)."""
     features = np.array([3.0, -0.2, 0.01])
     d = design(adam_eps=1e-300)
-    path = follow(feature_moments(GroupLaw.of(d), features), features, d, p0=0.1, rounds=30).log_odds_T
+    path = follow(Coordinates.features(round_law(d), features), d, p0=0.1, rounds=30).log_odds_T
     one = np.array([1.0])
-    scalar = follow(feature_moments(GroupLaw.of(d), one), np.array([3.21]), d, p0=0.1, rounds=30).log_odds_T
+    scalar = follow(
+        Coordinates.features(round_law(d), one, np.array([3.21])), d, p0=0.1, rounds=30
+    ).log_odds_T
     np.testing.assert_allclose(path, scalar, rtol=1e-12)
 
 
@@ -148,6 +151,21 @@ def test_rounds_to_is_the_first_whole_round_or_none():
     assert path.rounds_to(0.99) is None
 
 
-def test_other_optimizers_are_refused():
-    with pytest.raises(InputError, match="optimizer"):
-        mean_field(design(optimizer="adamw"), p0=0.1, num_arms=10, rounds=5)
+def test_decay_of_adamw_pulls_every_logit_towards_zero():
+    """Against dense logits with torch's order: decay first, then Adam's step."""
+    d = design("raw", 2, optimizer="adamw", weight_decay=0.3)
+    path = mean_field(d, p0=0.1, num_arms=5, num_correct=2, rounds=25)
+    logits = np.log([0.05, 0.05, 0.3, 0.3, 0.3])
+    first, second, (b1, b2) = np.zeros(5), np.zeros(5), d.betas
+    for t in range(1, 26):
+        p = np.exp(logits)[:2].sum() / np.exp(logits).sum()
+        mean, square = enumerate_pulls(d, p, 2, 5)
+        logits *= 1 - d.learning_rate * 0.3
+        first, second = b1 * first + (1 - b1) * mean, b2 * second + (1 - b2) * square
+        logits += d.learning_rate * first / (1 - b1**t) / (np.sqrt(second / (1 - b2**t)) + d.adam_eps)
+    assert path.pass_at_1_T[-1] == pytest.approx(np.exp(logits)[:2].sum() / np.exp(logits).sum(), rel=1e-9)
+
+
+def test_bad_strength_of_sharing_is_named():
+    with pytest.raises(InputError, match="shared"):
+        mean_field(design(), p0=0.1, num_arms=10, shared=-1.0, rounds=5)

@@ -8,11 +8,11 @@ import pytest
 from banditrft.design import Design
 from banditrft.theory.chain import chain_moments
 from banditrft.theory.hitting import hitting_law
-from banditrft.theory.signals import GroupLaw
+from banditrft.theory.laws import round_law
 
 
 def law(name, G):
-    return GroupLaw.of(Design(signal=name, rollouts=G, learning_rate=1.0, rounds=1, signal_ddof=0))
+    return round_law(Design(signal=name, rollouts=G, learning_rate=1.0, rounds=1, signal_ddof=0))
 
 
 @pytest.mark.parametrize(("p0", "step", "target"), [(0.02, 1.0, 0.99), (0.1, 0.5, 0.9), (0.3, 2.2, 0.99)])

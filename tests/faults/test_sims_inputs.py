@@ -12,7 +12,8 @@ from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.runs import Run
 from banditrft.worlds import ContextualWorld, LLMWorld, LumpedWorld, WorldSettings
-from sims import contextual, lumped
+from sims import contextual, lumped, tables
+from sims.contexts import Contexts
 from sims.learner import Learner
 
 RAW = np.array([[0.0, 0.0], [0.0, 1.0]])
@@ -23,6 +24,14 @@ WORLD = LumpedWorld.model_validate(
         "classes": [{"name": "a", "mass": 0.5, "reward": 1.0}, {"name": "b", "mass": 0.5, "reward": 0.0}],
     }
 )
+GRADED = {
+    "seeds": 4,
+    "classes": [
+        {"name": "a", "mass": 0.5, "reward": 1.0},
+        {"name": "b", "mass": 0.5, "reward": 0.0, "grade": 0.2},
+    ],
+}
+ARRAYS = np.array([1.0, 9.0]), np.array([0.1, 0.9]), np.array([1.0, 0.0])
 
 
 def simulate(**changed: object) -> lumped.LumpedPaths:
@@ -33,6 +42,10 @@ def simulate(**changed: object) -> lumped.LumpedPaths:
 def execute(world: WorldSettings = WORLD, **design: object) -> None:
     made = Design(**{"rounds": 3, "learning_rate": 0.1, **design})  # type: ignore[arg-type]
     sims.execute(Run("id", world, "c", made, Evaluation(), 0, range(2)))
+
+
+def check_size(**design: object) -> None:
+    tables.check_size(Design(learning_rate=0.1, **design), WORLD)  # type: ignore[arg-type]
 
 
 BAD: dict[str, tuple[str, Callable[[], object]]] = {
@@ -57,27 +70,76 @@ BAD: dict[str, tuple[str, Callable[[], object]]] = {
     "false positive rate": ("false_positive", lambda: Learner(RAW, 0.1, false_positive=-0.1)),
     "false negative rate": ("false_negative", lambda: Learner(RAW, 0.1, false_negative=1.1)),
     "noisy placebo": ("false_positive", lambda: Learner(RAW, 0.1, placebo=0.5, false_negative=0.1)),
-    "batch": ("batch_size", lambda: execute(batch_size=2)),
-    "kl": ("kl_coef", lambda: execute(kl_coef=0.1)),
+    "baseline of a batch signal": (
+        "baseline_rollouts",
+        lambda: execute(signal="gpg", rollouts=2, baseline_rollouts=2),
+    ),
+    "window of a batch signal": (
+        "replay_window",
+        lambda: execute(signal="batch-centered", batch_size=2, replay_window=9),
+    ),
+    "decay in a batch": (
+        "weight_decay",
+        lambda: execute(batch_size=2, optimizer="adamw", learning_rate=1.0, weight_decay=0.6),
+    ),
+    "matched grades": (
+        "match_step_size",
+        lambda: execute(
+            LumpedWorld.model_validate(GRADED),
+            signal="centered",
+            reward="graded",
+            rollouts=2,
+            optimizer="sgd",
+            match_step_size=True,
+        ),
+    ),
+    "steps beyond doubles": (
+        "learning_rate",
+        lambda: execute(optimizer="sgd", learning_rate=1e308, kl_coef=1e3, kl_estimator="k1"),
+    ),
+    "steps whose squares are beyond doubles": (
+        "learning_rate",
+        lambda: execute(optimizer="sgd", learning_rate=1e300, batch_size=2),
+    ),
+    "exponentials beyond doubles": (
+        "kl_coef",
+        lambda: execute(
+            optimizer="sgd", learning_rate=50.0, rollouts=4, batch_size=2, kl_coef=50.0, updates_per_round=30
+        ),
+    ),
+    "a batch beyond memory": ("batch_size", lambda: execute(batch_size=2 * 10**9)),
+    "baselines beyond memory": (
+        "baseline_rollouts",
+        lambda: execute(signal="centered", baseline_rollouts=10**20),
+    ),
+    "a window beyond memory": ("replay_window", lambda: execute(signal="centered", replay_window=10**15)),
+    "a window beyond memory with contexts": (
+        "replay_window",
+        lambda: execute(ContextualWorld(seeds=4), signal="centered", replay_window=10**15),
+    ),
+    "rounds beyond memory": ("rounds", lambda: check_size(rounds=10**8)),
+    "groups beyond memory": ("keep_groups", lambda: check_size(rounds=10**5, batch_size=1000)),
+    "grade above one": ("grade", lambda: lumped.Bandit(*ARRAYS, np.array([0.0, 2.0]))),
+    "negative sharing": ("shared", lambda: lumped.Bandit(*ARRAYS, shared=-1.0)),
     "no clip": ("grad_clip", lambda: Learner(RAW, 0.1, grad_clip=0.0)),
     "negative decay": ("weight_decay", lambda: Learner(RAW, 0.1, "adamw", weight_decay=-0.1)),
     "decay of more than half": ("weight_decay", lambda: Learner(RAW, 0.1, "adamw", weight_decay=6.0)),
-    "several updates": ("updates_per_round", lambda: execute(updates_per_round=2)),
     "signal not finite": ("table", lambda: Learner(RAW + np.inf, 1.0)),
     "language model": ("world", lambda: execute(LLMWorld(model="tiny-qwen2", seeds=1))),
     "seeds without contexts": (
         "seeds",
         lambda: contextual.simulate(
-            contextual.draw(ContextualWorld(seeds=2), 0, [0, 1]),
-            Learner(RAW, 0.1),
+            np.ones(2),
+            Contexts(np.ones((2, 1, 2)), np.zeros((2, 1))),
+            Design(learning_rate=0.1, rounds=1),
             root_seed=0,
             seeds=[0],
-            rounds=1,
         ),
     ),
 }
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("case", BAD)
 def test_one_error_names_the_field(case: str) -> None:
     field, call = BAD[case]

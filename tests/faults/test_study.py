@@ -14,12 +14,15 @@ BAD = {
     "GRPO without a group": ('name = "G=1"', 'name = "G=1"\nsignal = "grpo"', r"conditions\[0\]\.signal: 'grpo' compares.*rollouts = 1"),
     "mass above 1": ("mass = 0.7", "mass = 1.7", r"sim\[0\]\.classes\[1\]\.mass: .*less than or equal to 1, got 1\.7"),
     "masses that do not sum to 1": ("mass = 0.7", "mass = 0.8", r"classes: masses must sum to 1, got 1\.1"),
-    "unknown claim": ('"A5"', '"A99"', r"claims: known are A1, A5, got A99"),
+    "unknown claim": ('"A5"', '"A99"', r"claims: known are A1, .*, B7, got A99"),
+    "verdict expected of no claim": ("[design]", '[expected]\nA2 = "refuted"\n[design]', r"^s: expected\.A2: must name a claim of this study, got 'refuted' for 'A2'$"),
+    "verdict expected in no world": ("[design]", '[expected]\n"A1/mars" = "refuted"\n[design]', r"^s: expected\.A1/mars: must name a world of this study, got 'mars'$"),
+    "verdict that is no word": ("[design]", '[expected]\nA1 = "true"\n[design]', r"^s: expected\.A1: .*got 'true'$"),
     "unknown world": ('world = "lumped"', 'world = "flat"', r"sim\[0\]\.world: known are .*got 'flat'"),
     "text for a number": ("learning_rate = 0.1", 'learning_rate = "fast"', r"design\.learning_rate: .*valid number, got 'fast'"),
     "infinite step": ("learning_rate = 0.1", "learning_rate = inf", r"design\.learning_rate: .*finite"),
     "two conditions of one name": ('name = "G=4"', 'name = "G=1"', r"conditions\[0\]\.name: names must differ, got 'G=1' twice"),
-    "unsupported design": ("rounds = 20", "rounds = 20\nkl_coef = 0.1", r"design\.kl_coef: world 'lumped' runs 0\.0, got 0\.1"),
+    "unsupported design": ("rounds = 20", "rounds = 20\nkl_coef = 0.1", r"design\.kl_coef: world 'tiny-qwen2' runs 0\.0, got 0\.1"),
     "bad world table of a condition": ('reward = "random"', 'reward = "random"\nsim = 4', r"conditions\[2\]\.sim: must be a table"),
     "name that leaves the folder": ('name = "small"', 'name = "../small"', r"^s: name: .*got '\.\./small'$"),
     "name with a line break": ('name = "small"', 'name = "a\\nsmall"', r"^s: name: .*got 'a\\nsmall'$"),
@@ -71,3 +74,11 @@ def test_files_that_are_no_studies(tmp_path):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"binary\.toml: cannot be read as a study file"):
         load_study(tmp_path / "binary.toml")
+
+
+def test_expected_verdicts_are_the_claims_or_the_worlds():
+    text = GOOD.replace("[design]", '[expected]\nA1 = "supported"\n"A1/lumped" = "refuted"\n[design]')
+    study = parse_study('description = "Small."\n' + text)
+    assert study.description == "Small."
+    assert [study.expects("A1", w) for w in ("lumped", "elsewhere")] == ["refuted", "supported"]
+    assert study.expects("A5", "lumped") is None

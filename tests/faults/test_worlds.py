@@ -30,12 +30,16 @@ REFUSED: dict[str, tuple[WorldSettings, dict[str, object], str]] = {
         "optimizer: world 'tiny-qwen2' runs 'sgd' | 'adam', got 'adamw'",
     ),
     "llm clip": (LLM, {"grad_clip": 1.0}, "grad_clip: world 'tiny-qwen2' runs None, got 1.0"),
-    "sim batch": (SIM, {"batch_size": 2}, "batch_size: world 'contextual' runs 1, got 2"),
-    "sim graded": (
+    "sim aggregation": (
         SIM,
-        {"reward": "graded"},
-        "reward: world 'contextual' runs 'zero-one' | 'minus-one-zero' | 'minus-one-one' | 'random' | 'noisy', "
-        "got 'graded'",
+        {"aggregation": "sequence-sum"},
+        "aggregation: world 'contextual' runs 'token-mean', got 'sequence-sum'",
+    ),
+    "sim arms": (
+        ContextualWorld(seeds=1, arm_noise=0.1),
+        {"updates_per_round": 2},
+        "updates_per_round: must be 1 where arm_noise > 0, since a second update needs every answer's own "
+        "features, got 2",
     ),
 }
 

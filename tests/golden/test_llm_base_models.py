@@ -55,7 +55,7 @@ def test_base_pass_at_1_is_the_recorded_one(name):
 
 def test_transformers_own_generation_has_the_same_pass_at_1():
     """The whole sampler against `generate`, on one query: same rate up to noise."""
-    from llm_runs.grading import grade
+    from llm_runs.graders.arithmetic import grade
 
     item = TASK.items("pool", 8)[7]
     model = AutoModelForCausalLM.from_pretrained(MODELS / "tiny-qwen2", local_files_only=True)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_runs.grading import WINDOW, grade
+from llm_runs.graders.arithmetic import WINDOW, grade
+from llm_runs.graders.base import Grade
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ from llm_runs.grading import WINDOW, grade
     ],
 )
 def test_cases(response, answer, strict, lenient):
-    assert grade(response, answer) == (strict, lenient)
+    assert grade(response, answer) == Grade(strict, lenient)
 
 
 @given(st.text(alphabet="0123456789-#+=; ", max_size=40), st.integers(-999, 999))
@@ -56,7 +57,7 @@ def test_any_text_is_graded(response):
 
 @given(st.text(alphabet="0123456789+-= ", max_size=20), st.integers(-999, 999))
 def test_a_well_formed_answer_is_right_after_any_work(work, answer):
-    assert grade(f"{work}#{answer}", str(answer)) == (True, True)
+    assert grade(f"{work}#{answer}", str(answer)) == Grade(True, True)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from banditrft.theory.generalisation import (
     ceiling,
     forgetting_log_odds,
     held_out,
+    held_out_curve,
     mean_size,
     sign_overlap,
 )
@@ -102,6 +103,15 @@ def test_hard_queries_hurt_and_easy_ones_help():
     assert held_out(WORLD, 0.005, 0.99) < base - 0.04
     assert held_out(WORLD, 0.8, 0.99) > base + 0.02
     assert forgetting_log_odds(ContextualWorld(seeds=1, alignment=0.0)) == -math.inf
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_curve_of_test_pass_at_1_is_interpolated_closely(optimizer):
+    train = np.linspace(0.02, 0.999, 300).tolist()
+    curve = held_out_curve(WORLD, 0.02, train, optimizer)
+    for i in (0, 3, 50, 171, 298, 299):
+        assert curve[i] == pytest.approx(held_out(WORLD, 0.02, train[i], optimizer), abs=1e-6)
+    assert held_out_curve(WORLD, 0.02, [0.4] * 200) == [held_out(WORLD, 0.02, 0.4)] * 200
 
 
 def test_untrained_path_is_the_base_whatever_the_optimizer():

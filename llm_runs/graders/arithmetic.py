@@ -1,29 +1,20 @@
-"""Was the answer right? Strict: the response ends in `#number`. Lenient: its last number is the answer.
+"""Was the sum right? Strict: the response ends in `#number`. Lenient: its last number is the answer.
 
-Both are always recorded: a gap between them is a flaw of format, not of arithmetic. The converse does not
-hold: a response that never states an answer is a flaw of format, too, and fails both. Grading reads decoded
-text only (a response cut off at the token limit is graded as it stands), takes time linear in at most
-`WINDOW` characters, and never fails on odd input. It does not give rewards: reward maps live in
-`banditrft.rewards`.
+The rule of the arithmetic task, whose models write `work#answer`. Reads the last `WINDOW` characters of the
+decoded text (a response cut off at the token limit is graded as it stands), in time linear in them.
 """
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from llm_runs.graders.base import Grade, Grader
 
 WINDOW = 300
 """Only the last so many characters of a response are read."""
 
 _STRICT = re.compile(r"#(0|-?[1-9][0-9]{0,17})\Z")
 _NUMBER = re.compile(r"(?<![0-9])-?[0-9]+")
-
-
-class Grade(NamedTuple):
-    """The two verdicts on one response; strict implies lenient."""
-
-    strict: bool
-    lenient: bool
 
 
 def _canonical(number: str) -> str:
@@ -44,3 +35,11 @@ def grade(response: str, answer: str) -> Grade:
     numbers = _NUMBER.findall(text)
     lenient = bool(numbers) and _canonical(numbers[-1]) == _canonical(answer)
     return Grade(strict, lenient)
+
+
+class Arithmetic(Grader):
+    """`grade` as a grader."""
+
+    def grade(self, response: str, answer: str) -> Grade:
+        """See the module's `grade`."""
+        return grade(response, answer)

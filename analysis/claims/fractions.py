@@ -1,0 +1,75 @@
+"""Components read as a fraction of runs: how many reach train Pass@1 = 1, or fail."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.binomials import Fraction, detectable_fraction, least_successes, reaches
+from analysis.claims.reading import Band, Measured
+from analysis.claims.worlds import unit
+from analysis.loading import Cell
+from banditrft.claims import HardQuery, NoTransfer
+
+Rows = npt.NDArray[np.bool_]
+
+
+def reaching(cell: Cell, claim: HardQuery | NoTransfer, rows: Rows | None = None) -> Measured:
+    """Fraction of runs that reach train Pass@1 = 1 in the sense of the final evaluation's lower bound."""
+    kept = np.ones(cell.n, dtype=np.bool_) if rows is None else rows
+    right, samples = cell.final_correct[kept], cell.final_samples[kept]
+    reached = reaches(right, samples, claim.pass_at_1, 1 - claim.confidence)
+    fraction = Fraction(int(reached.sum()), int(kept.sum()))
+    return share(
+        "reach",
+        "Runs that reach train Pass@1 = 1",
+        cell,
+        fraction,
+        claim.fraction,
+        sentence=(
+            f"A run reaches it when its final evaluation puts the exact {claim.confidence:.0%} lower bound "
+            f"above {claim.pass_at_1:g}; the fraction gets exact one-sided bounds (Clopper-Pearson)."
+        ),
+        points={
+            "query": cell.query[kept].tolist(),
+            "seed": cell.seed[kept].tolist(),
+            "correct": right.tolist(),
+            "samples": samples.tolist(),
+            "reached": reached.tolist(),
+        },
+    )
+
+
+def share(
+    part_id: str,
+    label: str,
+    cell: Cell,
+    fraction: Fraction,
+    least: float,
+    sentence: str,
+    points: dict[str, list[int]],
+) -> Measured:
+    """A fraction of runs against the least that the claim asks for."""
+
+    def detail(level: float) -> str:
+        need = least_successes(fraction.n, least, level)
+        if need > fraction.n:
+            return f"{fraction.n} runs cannot show a fraction above {least:g} at this level."
+        power = detectable_fraction(fraction.n, least, level)
+        return f"{need} of {fraction.n} runs would be enough; 80% power at a true fraction of {power:.2f}."
+
+    return Measured(
+        id=part_id,
+        label=label,
+        kind="fraction",
+        world=cell.world.name,
+        conditions=(cell.condition,),
+        test=fraction,
+        band=Band(least, math.inf),
+        n=fraction.n,
+        unit=unit(cell),
+        sentence=sentence,
+        detail=detail,
+        counts={"successes": fraction.successes, "runs": fraction.n},
+        points=points,
+    )

@@ -1,0 +1,130 @@
+"""Type "below-base": very hard queries are learned while the test set falls, the more the harder (A6)."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from analysis.binomials import Fraction
+from analysis.claims import placebos
+from analysis.claims.cases import Case, Component, absent, findings
+from analysis.claims.finding import Finding
+from analysis.claims.fractions import reaching
+from analysis.claims.gains import over_base
+from analysis.claims.reading import Band, Measured, beside, detectable
+from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, table, tested
+from analysis.equivalence import Difference
+from analysis.loading import Cell, Records
+from analysis.slopes import line, mean_of, slopes
+from banditrft.claims import HardQuery, conditions
+
+LEVELS = 3
+"""Queries, or worlds of different base Pass@1, that make a dose-response."""
+
+
+def find(records: Records, claim: HardQuery) -> list[Finding]:
+    """Judge the claim: all simulated worlds together, each language model by its queries."""
+    found: list[Finding] = []
+    for kind in kinds(records):
+        worlds = tested(records, kind, single_query=True)
+        cells = [c for w in worlds if (c := _cell(records, w, claim)) is not None]
+        groups = [cells] if kind == "sim" else [[c] for c in cells]
+        cases = [_case(records, kind, group, claim) for group in groups if group]
+        found += findings(claim, cases or [absent(kind, "no such condition with a test set.")])
+    return found
+
+
+def _cell(records: Records, world: str, claim: HardQuery) -> Cell | None:
+    names = conditions(records.designs(world), claim.where)
+    cell = records.of(world)[names[0]] if names else None
+    return cell if cell is not None and cell.has_test and cell.n > 1 else None
+
+
+def _case(records: Records, kind: Kind, cells: list[Cell], claim: HardQuery) -> Case:
+    parts: list[Component] = []
+    missing = []
+    for cell in cells:
+        hard = cell.start < claim.base_below
+        if hard.sum() < 2:
+            continue
+        label = f"Change of test Pass@1 on hard queries, '{cell.world.name}'"
+        change = over_base("fall", label, cell, cell.test, cell.test_base, Band(high=0.0), hard)
+        parts += [reaching(cell, claim, hard), _with_runs_below(change, cell, hard)]
+    if not parts:
+        missing.append(f"no query of base Pass@1 below {claim.base_below:g}.")
+    dose = _dose(cells)
+    if dose is None:
+        missing.append(f"no dose-response: fewer than {LEVELS} levels of base Pass@1.")
+    else:
+        parts.append(dose)
+    name = "simulated" if kind == "sim" else cells[0].world.name
+    placebo = placebos.gains(records, *(c.world.name for c in cells))
+    return Case(kind, name, tuple(parts), tuple(missing), placebo, few_queries(cells))
+
+
+def _with_runs_below(change: Measured, cell: Cell, hard: Any) -> Measured:
+    below = Fraction(int((cell.test < cell.test_base)[hard].sum()), int(hard.sum()))
+    low, high = below.interval(0.025)
+    label = (
+        f"{below.successes} of {below.n} runs end below base (95% bounds {low:.2f} to {high:.2f}); the "
+        "change with its 95% interval, points"
+    )
+    return replace(change, secondary=(beside(label, change.test, change.n),))
+
+
+def _dose(cells: list[Cell]) -> Measured | None:
+    """Slope of the change in test Pass@1 on the log-odds of the base Pass@1."""
+    found = _over_worlds(cells) if len(cells) >= LEVELS else _over_queries(cells)
+    if found is None:
+        return None
+    test, per_unit, how, what = found
+    band = Band(low=0.0)
+    return Measured(
+        id="dose",
+        label="Slope of the change in test Pass@1 per unit of base log-odds",
+        kind="slope",
+        world=cells[0].world.name if len(cells) == 1 else ", ".join(c.world.name for c in cells),
+        conditions=tuple(dict.fromkeys(c.condition for c in cells)),
+        test=test,
+        band=band,
+        n=test.n,
+        unit=what,
+        sentence=how,
+        detail=detectable(test, band),
+        points=per_unit,
+    )
+
+
+def _over_worlds(cells: list[Cell]) -> tuple[Difference, dict[str, list[Any]], str, str] | None:
+    """Worlds of different difficulty, met by the same seeds: a slope per seed."""
+    keys, changes = table(cells, [c.test - c.test_base for c in cells])
+    _, odds = table(cells, [_log_odds(c.start) for c in cells])
+    if len(keys) < 2 or not (odds == odds[0]).all() or np.unique(odds[0]).size < LEVELS:
+        return None
+    per_seed = slopes(odds[0], changes)
+    how = (
+        f"Every seed has its own slope over {len(cells)} worlds of different base Pass@1; a t test over "
+        "seeds, one-sided."
+    )
+    return mean_of(per_seed), points(keys, per_seed), how, "seeds"
+
+
+def _over_queries(cells: list[Cell]) -> tuple[Difference, dict[str, list[Any]], str, str] | None:
+    """Queries of one world: the slope over the means of queries, which are then the units."""
+    cell = cells[0]
+    own = cell.seed if np.unique(cell.start).size > np.unique(cell.query).size else cell.query
+    queries = np.unique(own)
+    if queries.size < LEVELS:
+        return None
+    odds = np.array([_log_odds(cell.start)[own == q].mean() for q in queries])
+    changes = np.array([(cell.test - cell.test_base)[own == q].mean() for q in queries])
+    if not np.isfinite(odds).all() or np.unique(odds).size < LEVELS:
+        return None
+    how = "The query is a random effect: a least-squares line through the means of queries, one-sided t."
+    values = {"query": queries.tolist(), "seed": queries.tolist(), "value": changes.tolist()}
+    return line(odds, changes), values, how, "queries"
+
+
+def _log_odds(p: Floats) -> Floats:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(p) - np.log1p(-p))

@@ -1,0 +1,45 @@
+"""Type "improves": training raises Pass@1 above the base policy's, world by world (A2, B1)."""
+
+from analysis.claims import placebos
+from analysis.claims.cases import Case, Component, absent, findings
+from analysis.claims.finding import Finding
+from analysis.claims.gains import lenient, over_base
+from analysis.claims.reading import Band
+from analysis.claims.worlds import Kind, few_queries, final_train, kinds, tested
+from analysis.loading import Records
+from banditrft.claims import Improves, conditions
+
+
+def find(records: Records, claim: Improves) -> list[Finding]:
+    """Judge the claim in every world with a test set."""
+    found = []
+    for kind in kinds(records):
+        worlds = tested(records, kind, single_query=claim.single_query)
+        cases = [_case(records, kind, world, claim) for world in worlds]
+        found += findings(claim, cases or [absent(kind, "no world with a test set that the claim is about.")])
+    return found
+
+
+def _case(records: Records, kind: Kind, world: str, claim: Improves) -> Case:
+    cells = records.of(world)
+    names = conditions(records.designs(world), claim.where)
+    cell = cells[names[0]] if names else None
+    if cell is None or not cell.has_test or cell.n < 2:
+        return Case(kind, world, (), ("no such condition with a test set and two runs.",))
+    band = Band(low=claim.margin)
+    parts: list[Component] = []
+    if "train" in claim.splits:
+        label = f"Gain in train Pass@1, {cell.condition}"
+        parts.append(over_base("gain-train", label, cell, final_train(cell), cell.train[:, 0], band))
+    label = f"Gain in test Pass@1, {cell.condition}"
+    parts.append(over_base("gain-test", label, cell, cell.test, cell.test_base, band))
+    graded = lenient(cell) if claim.lenient else None
+    if graded:
+        parts.append(over_base("gain-lenient", f"{label}, lenient grade", cell, *graded, band))
+    return Case(
+        kind,
+        world,
+        tuple(parts),
+        placebo=placebos.gains(records, world),
+        notes=few_queries([cell]),
+    )

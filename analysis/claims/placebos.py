@@ -1,0 +1,53 @@
+"""What the placebo gains on train and test: whatever a claim also shows there is not learned from reward."""
+
+from analysis.binomials import Fraction
+from analysis.claims.worlds import Floats, final_train
+from analysis.equivalence import paired_difference
+from analysis.loading import Cell, Records
+from analysis.verdict import Placebo, bounded
+from banditrft.claims import placebo_conditions
+
+
+def gains(records: Records, *worlds: str | None) -> tuple[Placebo, ...]:
+    """Gains of every placebo condition of some worlds."""
+    found: list[Placebo] = []
+    for world in dict.fromkeys(w for w in worlds if w):
+        cells = records.of(world)
+        for name in placebo_conditions(records.designs(world)):
+            if cells[name].n > 1:
+                found += _gains(cells[name])
+    return tuple(found)
+
+
+def failing(cell: Cell, failures: Fraction, horizon: float) -> Placebo:
+    """Placebo runs that fail by a horizon."""
+    return Placebo(
+        label=f"Placebo runs that fail by round {horizon:g}",
+        condition=cell.condition,
+        estimate=failures.estimate,
+        interval=(failures.lower(0.05), failures.upper(0.05)),
+        n=failures.n,
+        sentence=f"With rewards drawn at random {failures.successes} of {failures.n} runs fail.",
+    )
+
+
+def _gains(cell: Cell) -> list[Placebo]:
+    found = [_gain(cell, "train", final_train(cell), cell.train[:, 0])]
+    if cell.has_test:
+        found.append(_gain(cell, "test", cell.test, cell.test_base))
+    return found
+
+
+def _gain(cell: Cell, split: str, end: Floats, base: Floats) -> Placebo:
+    gain = paired_difference(end, base)
+    return Placebo(
+        label=f"Placebo's gain in {split} Pass@1 over the base policy in '{cell.world.name}', points",
+        condition=cell.condition,
+        estimate=gain.estimate,
+        interval=bounded(gain.interval(0.025)),
+        n=gain.n,
+        sentence=(
+            f"With rewards drawn at random {split} Pass@1 changes by {100 * gain.estimate:+.2f} points: that "
+            "much of any gain is not learned from reward."
+        ),
+    )

@@ -1,0 +1,124 @@
+"""Type "random-curves": runs that differ in the seed alone differ by more than evaluation noise (A3).
+
+The noise of an evaluation is taken as binomial in its pooled rate, p (1 - p) / (n - 1). Items of unequal
+difficulty have less, so the ratio errs towards 1.
+"""
+
+import math
+
+import numpy as np
+
+from analysis.claims import placebos
+from analysis.claims.cases import Case, absent, findings
+from analysis.claims.finding import Finding
+from analysis.claims.reading import Band, Measured, over
+from analysis.claims.worlds import Floats, Kind, few_queries, kinds, own_queries, tested, trained, unit
+from analysis.loading import Cell, Records
+from analysis.spread import noise_over_sd
+from banditrft.claims import RandomCurves, conditions
+
+FEWEST = 3
+"""Runs that make a spread."""
+
+
+def find(records: Records, claim: RandomCurves) -> list[Finding]:
+    """Judge the claim in each kind of world: curves of one query, gains where there is a test set."""
+    found = []
+    for kind in kinds(records):
+        train, test = trained(records, kind), tested(records, kind, single_query=True)
+        if kind == "sim":
+            pairs = [(train[0] if train else None, test[0] if test else None)]
+        else:
+            pairs = [(world, world) for world in train]
+        found += findings(claim, [_case(records, kind, a, b, claim) for a, b in pairs])
+    return found
+
+
+def _case(records: Records, kind: Kind, train: str | None, test: str | None, claim: RandomCurves) -> Case:
+    parts, missing = [], []
+    cell = _cell(records, train, claim)
+    if cell is None:
+        missing.append("no such condition with three runs of one query.")
+    else:
+        label = f"Spread of the area under the training curve over evaluation noise, {cell.condition}"
+        parts.append(_spread("spread-train", label, cell, area(cell), area_noise(cell), claim))
+    other = _cell(records, test, claim)
+    if other is None or not other.has_test:
+        missing.append("no such condition with a test set.")
+    else:
+        label = f"Spread of the gain in test Pass@1 over evaluation noise, {other.condition}"
+        values = other.test - other.test_base
+        parts.append(_spread("spread-test", label, other, values, gain_noise(other), claim))
+    if not parts:
+        return absent(kind, " ".join(missing))
+    cells = [c for c in (cell, other) if c is not None]
+    return Case(
+        kind,
+        "simulated" if kind == "sim" else str(train),
+        tuple(parts),
+        tuple(missing),
+        placebos.gains(records, train, test),
+        few_queries(cells) + own_queries(cells),
+    )
+
+
+def _cell(records: Records, world: str | None, claim: RandomCurves) -> Cell | None:
+    names = conditions(records.designs(world), claim.where) if world else []
+    cell = records.of(world)[names[0]] if world and names else None
+    return cell if cell is not None and cell.n >= FEWEST else None
+
+
+def area(cell: Cell) -> Floats:
+    """Mean train Pass@1 over the rounds of each run, by the trapezoid rule."""
+    return np.asarray(cell.train @ _weights(cell), dtype=np.float64)
+
+
+def area_noise(cell: Cell) -> Floats:
+    """Variance of each run's area from evaluation alone."""
+    noise = cell.train * (1 - cell.train) / np.maximum(cell.train_samples - 1, 1)
+    return np.asarray(noise @ _weights(cell) ** 2, dtype=np.float64)
+
+
+def gain_noise(cell: Cell) -> Floats:
+    """Variance of each run's gain in test Pass@1 from evaluation alone."""
+    ends = np.stack([cell.test_base, cell.test], axis=1)
+    return np.asarray((ends * (1 - ends) / np.maximum(cell.test_samples - 1, 1)).sum(axis=1))
+
+
+def _weights(cell: Cell) -> Floats:
+    gaps = np.diff(cell.rounds)
+    weights = np.concatenate([gaps, [0.0]]) + np.concatenate([[0.0], gaps])
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+
+def _spread(
+    part_id: str, label: str, cell: Cell, values: Floats, noise: Floats, claim: RandomCurves
+) -> Measured:
+    test = over(noise_over_sd(values, noise, cell.query))
+    own = max(float(test.estimate) ** 2 - 1, 0.0) if test.known else float("nan")
+
+    def detail(_: float) -> str:
+        if not test.known:
+            return "There is no spread to compare."
+        width = 100 * test.inner.se * abs(test.estimate)
+        return f"The standard error of the ratio is {width:.2g}% of it."
+
+    return Measured(
+        id=part_id,
+        label=label,
+        kind="spread",
+        world=cell.world.name,
+        conditions=(cell.condition,),
+        test=test,
+        band=Band(low=claim.ratio),
+        n=cell.n,
+        unit=unit(cell),
+        sentence=(
+            "SD over seeds within each query over the SD that binomial evaluation alone gives; the interval "
+            "is a jackknife over seeds on the inverse. Above sqrt 2 the seeds' own variance exceeds the "
+            "evaluation's."
+        ),
+        detail=detail,
+        counts={"own_variance_over_noise": own} if math.isfinite(own) else {},
+        points={"query": cell.query.tolist(), "seed": cell.seed.tolist(), "value": values.tolist()},
+    )

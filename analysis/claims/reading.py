@@ -1,0 +1,207 @@
+"""How a test is read against a band, and the components of a claim that come of it.
+
+A `Test` says of every value x whether the parameter is shown to lie above or below it, a `Band` which
+values support a claim and which refute it; `Measured` is a component before its level is known.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from analysis.equivalence import Difference
+from analysis.verdict import Interval, Kind, Part, Secondary, bounded, decide, finite
+
+CONVENTION = 0.05
+"""Error rate of each bound of a secondary reading is half of this."""
+SPANS: dict[Kind, tuple[float, float]] = {
+    "fraction": (0.0, 1.0),
+    "ratio": (0.0, math.inf),
+    "spread": (0.0, math.inf),
+    "difference": (-1.0, 1.0),
+    "slope": (-1.0, 1.0),
+    "risk": (-1.0, 1.0),
+    "location": (-math.inf, math.inf),
+    "share": (0.0, 1.0),
+}
+"""What each kind of estimate can be: ends without a bound are shown as these."""
+
+
+class Test(Protocol):
+    """An estimate whose one-sided bounds and p-values belong together."""
+
+    @property
+    def estimate(self) -> float:
+        """Point estimate, nan where there is none."""
+
+    def p_above(self, x: float) -> float:
+        """p-value of "parameter <= x"."""
+
+    def p_below(self, x: float) -> float:
+        """p-value of "parameter >= x"."""
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Both one-sided 1 - alpha bounds."""
+
+
+@dataclass(frozen=True)
+class Transformed:
+    """A test of another scale's parameter, such as a ratio tested by its logarithm."""
+
+    inner: Difference
+    inward: Callable[[float], float]
+    outward: Callable[[float], float]
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an estimate with a finite error."""
+        return math.isfinite(self.inner.estimate) and math.isfinite(self.inner.se)
+
+    @property
+    def estimate(self) -> float:
+        """Point estimate."""
+        return self.outward(self.inner.estimate) if self.known else float("nan")
+
+    def p_above(self, x: float) -> float:
+        """p-value of "parameter <= x"."""
+        return self.inner.p_above(self.inward(x)) if self.known else 1.0
+
+    def p_below(self, x: float) -> float:
+        """p-value of "parameter >= x"."""
+        return self.inner.p_below(self.inward(x)) if self.known else 1.0
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Both one-sided 1 - alpha bounds."""
+        low, high = self.inner.interval(alpha) if self.known else (-math.inf, math.inf)
+        return self.outward(low), self.outward(high)
+
+
+def ratio_of(log_ratio: Difference) -> Transformed:
+    """A positive ratio tested by its logarithm."""
+    return Transformed(log_ratio, math.log, math.exp)
+
+
+def over(inverse: Difference) -> Transformed:
+    """A positive ratio tested by its inverse; unbounded where the inverse may be 0."""
+    negative = replace(inverse, estimate=-inverse.estimate)
+    return Transformed(negative, lambda x: -1 / x, lambda y: -1 / y if y < 0 else math.inf)
+
+
+@dataclass(frozen=True)
+class Band:
+    """Where a parameter must lie.
+
+    Attributes:
+        low: Lower end, minus infinity for none.
+        high: Upper end, infinity for none.
+        gain_only: Inside a band of two ends only values above it refute the claim; below it stays open.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    gain_only: bool = False
+
+    def p_support(self, test: Test) -> float:
+        """p-value of "the parameter lies outside"."""
+        above = test.p_above(self.low) if self.low > -math.inf else 0.0
+        return max(above, test.p_below(self.high) if self.high < math.inf else 0.0)
+
+    def p_refute(self, test: Test) -> float:
+        """p-value of "the parameter lies inside" (of "not above", for `gain_only`)."""
+        above = test.p_above(self.high) if self.high < math.inf else 1.0
+        below = test.p_below(self.low) if self.low > -math.inf and not self.gain_only else 1.0
+        return min(1.0, self.refuting_sides * min(above, below))
+
+    @property
+    def refuting_sides(self) -> int:
+        """Sides on which a value may refute; each then gets its share of the error rate."""
+        return 2 if self.low > -math.inf and self.high < math.inf and not self.gain_only else 1
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A component of a claim before its level is known; the fields are those of `Part`.
+
+    `span` is what the parameter can be, where its kind does not say it.
+    """
+
+    id: str
+    label: str
+    kind: Kind
+    world: str
+    conditions: tuple[str, ...]
+    test: Test
+    band: Band
+    n: int
+    unit: str
+    sentence: str
+    detail: Callable[[float], str]
+    counts: dict[str, float] = field(default_factory=dict)
+    secondary: tuple[Secondary, ...] = ()
+    points: dict[str, list[Any]] = field(default_factory=dict)
+    span: tuple[float, float] | None = None
+
+    @property
+    def p_support(self) -> float:
+        """p-value against "the component is false"."""
+        return self.band.p_support(self.test)
+
+    @property
+    def p_refute(self) -> float:
+        """p-value against "the component is true"."""
+        return self.band.p_refute(self.test)
+
+    def part(self, level: float, refuting_level: float) -> Part:
+        """The component read at the given error rates."""
+        return Part(
+            id=self.id,
+            label=self.label,
+            kind=self.kind,
+            world=self.world,
+            conditions=self.conditions,
+            verdict=decide(self.p_support, self.p_refute, level, refuting_level),
+            estimate=finite(self.test.estimate),
+            interval=self._within(self.test.interval(level)),
+            level=1 - level,
+            refuting_interval=self._within(self.test.interval(refuting_level / self.band.refuting_sides)),
+            refuting_level=1 - refuting_level / self.band.refuting_sides,
+            band=self._within((self.band.low, self.band.high)),
+            p_support=self.p_support,
+            p_refute=self.p_refute,
+            n=self.n,
+            unit=self.unit,
+            detail=self.detail(level),
+            sentence=self.sentence,
+            counts=self.counts,
+            secondary=self.secondary,
+            points=self.points,
+        )
+
+    def _within(self, interval: tuple[float, float]) -> Interval:
+        """An interval cut to what the parameter can be."""
+        low, high = self.span or SPANS[self.kind]
+        return bounded((min(max(interval[0], low), high), max(min(interval[1], high), low)))
+
+
+def beside(label: str, test: Test, n: int, world: str | None = None) -> Secondary:
+    """A neighbouring reading with its conventional 95% interval."""
+    interval = bounded(test.interval(CONVENTION / 2))
+    return Secondary(label, finite(test.estimate), interval, 1 - CONVENTION, n, world)
+
+
+def detectable(test: Difference, band: Band) -> Callable[[float], str]:
+    """What 80% power would take, in points, at the level that the verdict gets."""
+
+    def said(level: float) -> str:
+        if band.refuting_sides == 1 and not band.gain_only:
+            reach = 100 * test.detectable_distance(level)
+            return (
+                f"At this spread a true value {reach:.2g} points beyond the margin is shown with 80% power."
+            )
+        reach = 100 * test.detectable_margin(level)
+        return (
+            f"At this spread equivalence within {reach:.2g} points is shown with 80% power, and a difference "
+            f"of {100 * test.detectable_distance(level):.2g} points is told from none."
+        )
+
+    return said

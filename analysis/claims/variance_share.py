@@ -1,0 +1,113 @@
+"""Type "variance-share": worlds differ more in their test gains than designs do (B7)."""
+
+import math
+from functools import partial
+
+import numpy as np
+
+from analysis.claims import placebos
+from analysis.claims.cases import Case, absent, findings
+from analysis.claims.finding import Finding
+from analysis.claims.reading import Band, Measured, Transformed, beside
+from analysis.claims.worlds import Floats, Ints, Kind, few_queries, kinds, tested
+from analysis.equivalence import Difference
+from analysis.loading import Cell, Records
+from analysis.shares import log_variance_ratio, share
+from analysis.spread import jackknife
+from analysis.verdict import Secondary
+from banditrft.claims import VarianceShare, conditions
+from banditrft.design import Design
+
+SEEDS = 3
+"""Seeds that a jackknife needs."""
+
+
+def find(records: Records, claim: VarianceShare) -> list[Finding]:
+    """Judge the claim over all worlds of a kind."""
+    return [f for kind in kinds(records) for f in findings(claim, [_case(records, kind, claim)])]
+
+
+def _case(records: Records, kind: Kind, claim: VarianceShare) -> Case:
+    worlds = tested(records, kind, single_query=False)
+    shared = (
+        [n for n in _names(records, worlds[0], claim) if all(n in records.of(w) for w in worlds)]
+        if worlds
+        else []
+    )
+    cells = [[records.of(w)[n] for n in shared] for w in worlds]
+    if len(worlds) < 2 or len(shared) < 2 or not all(c.has_test for row in cells for c in row):
+        return absent(
+            kind, "no two worlds with a pool of training queries and a test set that share two conditions."
+        )
+    seeds, gains = by_seed(cells)
+    if len(seeds) < SEEDS:
+        return absent(kind, f"fewer than {SEEDS} seeds shared by all conditions and worlds.")
+    test = _share(log_variance_ratio(gains))
+    designs = [cell.design for cell in cells[0]]
+    part = Measured(
+        id="share",
+        label="Share of the worlds in the variance of test gains, against the designs",
+        kind="share",
+        world=", ".join(worlds),
+        conditions=tuple(shared),
+        test=test,
+        band=Band(claim.share, math.inf),
+        n=len(seeds),
+        unit="seeds",
+        sentence=(
+            f"Variance of the {len(worlds)} worlds' mean gains over its sum with the variance of the "
+            f"{len(shared)} conditions' mean gains: all designs together, which is more than any one factor; "
+            "a jackknife over seeds on the logarithm of the two variances' ratio. Worlds and conditions are "
+            "those of the study, not a sample."
+        ),
+        detail=lambda _: (
+            f"The standard error of the log ratio is {test.inner.se:.2g}."
+            if test.known
+            else "One of the two variances is 0."
+        ),
+        counts={f"gain in {w}": float(g) for w, g in zip(worlds, gains.mean(axis=(0, 2)), strict=True)}
+        | {f"gain of {n}": float(g) for n, g in zip(shared, gains.mean(axis=(0, 1)), strict=True)},
+        secondary=tuple(_factors(gains, designs)),
+        points={"query": [0] * len(seeds), "seed": seeds, "value": gains.mean(axis=(1, 2)).tolist()},
+    )
+    name = "simulated" if kind == "sim" else "language models"
+    placebo = placebos.gains(records, *worlds)
+    return Case(kind, name, (part,), placebo=placebo, notes=few_queries([c for row in cells for c in row]))
+
+
+def _names(records: Records, world: str, claim: VarianceShare) -> list[str]:
+    return conditions(records.designs(world), claim.where)
+
+
+def by_seed(cells: list[list[Cell]]) -> tuple[list[int], Floats]:
+    """Mean test gain of each seed over its queries, (S, W, C), for the seeds that every cell has."""
+    means = [
+        [{int(s): float((c.test - c.test_base)[c.seed == s].mean()) for s in np.unique(c.seed)} for c in row]
+        for row in cells
+    ]
+    common = sorted(set.intersection(*(set(m) for row in means for m in row)))
+    values = np.array([[[m[s] for m in row] for row in means] for s in common], dtype=np.float64)
+    return common, values.reshape(len(common), len(cells), len(cells[0]))
+
+
+def _factors(gains: Floats, designs: list[Design]) -> list[Secondary]:
+    """The same share against one design field at a time, by the means of its levels."""
+    found = []
+    for name in Design.model_fields:
+        levels = [repr(getattr(d, name)) for d in designs]
+        groups = [[i for i, v in enumerate(levels) if v == level] for level in dict.fromkeys(levels)]
+        if len(groups) > 1:
+            ratio = jackknife(partial(_log_ratio, gains, groups), gains.shape[0])
+            found.append(beside(f"against '{name}' alone", _share(ratio), gains.shape[0]))
+    return found
+
+
+def _log_ratio(gains: Floats, groups: list[list[int]], rows: Ints) -> float:
+    mean_WC = gains[rows].mean(axis=0)
+    worlds = float(mean_WC.mean(axis=1).var(ddof=1))
+    levels = float(np.var([mean_WC[:, g].mean() for g in groups], ddof=1))
+    return math.log(worlds / levels) if min(worlds, levels) > 0 else float("nan")
+
+
+def _share(log_ratio: Difference) -> Transformed:
+    return Transformed(log_ratio, lambda x: math.log(x / (1 - x)), share)

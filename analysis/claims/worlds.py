@@ -1,0 +1,101 @@
+"""Which worlds a claim reads, run by run: kinds with records, worlds with a test set, common seeds."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.loading import Cell, Records
+from banditrft.worlds import ContextualWorld, LLMWorld, WorldSettings
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Kind = Literal["sim", "llm"]
+
+
+def kinds(records: Records) -> list[Kind]:
+    """Kinds of worlds with records, simulated first."""
+    found = {w.kind for w in records.worlds.values() if records.of(w.name)}
+    return [k for k in ("sim", "llm") if k in found]
+
+
+def tested(records: Records, kind: Kind, *, single_query: bool) -> list[str]:
+    """Worlds of a kind with a test set, in the order of the study.
+
+    Args:
+        records: Records of a study.
+        kind: "sim" or "llm".
+        single_query: Contextual worlds of one training query, or else those of a pool of them.
+    """
+    return [
+        w.name
+        for w in _present(records, kind)
+        if isinstance(w, LLMWorld) or (isinstance(w, ContextualWorld) and one_query(w) == single_query)
+    ]
+
+
+def trained(records: Records, kind: Kind) -> list[str]:
+    """Worlds of one training query, the same for every seed; contextual ones for want of them."""
+    single = [w for w in _present(records, kind) if one_query(w)]
+    same = [w.name for w in single if not isinstance(w, ContextualWorld)]
+    return same or [w.name for w in single]
+
+
+def one_query(world: WorldSettings) -> bool:
+    """Whether a run has a single training query."""
+    return not isinstance(world, ContextualWorld) or (world.train_items == 1 and world.features is None)
+
+
+def _present(records: Records, kind: Kind) -> list[WorldSettings]:
+    return [w for w in records.worlds.values() if w.kind == kind and records.of(w.name)]
+
+
+def final_train(cell: Cell) -> Floats:
+    """Train Pass@1 of each run's final evaluation."""
+    return np.asarray(cell.final_correct / cell.final_samples, dtype=np.float64)
+
+
+def unit(cell: Cell) -> str:
+    """What one run is."""
+    return "runs (query, seed)" if isinstance(cell.world, LLMWorld) else "runs (seed)"
+
+
+def few_queries(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """The note that belongs to a statement about a handful of queries."""
+    count = max((len(c.base) for c in cells), default=1)
+    return (f"For these {count} queries: seeds are replicates, queries are not.",) if count > 1 else ()
+
+
+def own_queries(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """The note that belongs to a world whose training queries differ from seed to seed."""
+    names = dict.fromkeys(c.world.name for c in cells if isinstance(c.world, ContextualWorld))
+    return tuple(
+        f"In '{n}' every seed draws its own training queries: its spread includes theirs." for n in names
+    )
+
+
+def table(cells: Sequence[Cell], values: Sequence[Floats]) -> tuple[Ints, Floats]:
+    """Values of the runs that all cells have in common.
+
+    Args:
+        cells: C conditions or worlds.
+        values: One value per run of each.
+
+    Returns:
+        (N, 2) query and seed of each common run, and its (N, C) values.
+    """
+    places = [{key: row for row, key in enumerate(cell.keys())} for cell in cells]
+    common = [key for key in places[0] if all(key in place for place in places)]
+    rows = [[v[place[key]] for v, place in zip(values, places, strict=True)] for key in common]
+    shape = (len(common), len(cells))
+    return np.array(common, dtype=np.int64).reshape(-1, 2), np.array(rows, dtype=np.float64).reshape(shape)
+
+
+def points(keys_N2: Ints, values_N: Floats) -> dict[str, list[Any]]:
+    """Raw points of a component."""
+    return {
+        "query": keys_N2[:, 0].tolist(),
+        "seed": keys_N2[:, 1].tolist(),
+        "value": np.asarray(values_N).tolist(),
+    }

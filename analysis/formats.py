@@ -1,0 +1,69 @@
+"""How a number reads: in sentences, in the report, in summary.md."""
+
+UNBOUNDED = "∞"
+
+
+def ratio(value: float | None) -> str:
+    """A ratio with two decimals; None is unbounded."""
+    return UNBOUNDED if value is None else f"{value:.2f}"
+
+
+def fraction(value: float | None) -> str:
+    """A fraction of runs with two decimals, a nearly but not quite whole one not rounded up."""
+    if value is None:
+        return UNBOUNDED
+    shown = f"{value:.2f}"
+    if shown == "0.00" and value > 0:
+        return "< 0.01"
+    return "> 0.99" if shown == "1.00" and value < 1 else shown
+
+
+def points(value: float | None) -> str:
+    """A difference of probabilities in points, signed."""
+    if value is None:
+        return UNBOUNDED
+    digits = 2 if abs(value) >= 0.00005 or value == 0 else 3
+    return f"{100 * value:+.{digits}f}".replace("-", "−")
+
+
+def p_value(value: float | None) -> str:
+    """A p-value; small ones as a bound."""
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def percent(value: float | None) -> str:
+    """A confidence level in percent, without needless digits."""
+    return "–" if value is None else f"{100 * value:.4g}%"
+
+
+def count(value: float | None) -> str:
+    """A count."""
+    return "–" if value is None else f"{value:,.10g}"
+
+
+def rounds(value: float | None) -> str:
+    """A number of rounds."""
+    return UNBOUNDED if value is None else f"{value:+.1f}".replace("-", "−")
+
+
+def position(value: float | None) -> str:
+    """A place on a scale, three digits."""
+    return UNBOUNDED if value is None else f"{value:.3g}"
+
+
+FORMATS = {
+    "rounds": rounds,
+    "ratio": ratio,
+    "fraction": fraction,
+    "difference": points,
+    "spread": ratio,
+    "slope": points,
+    "risk": points,
+    "location": position,
+    "share": fraction,
+    "p": p_value,
+    "percent": percent,
+    "count": count,
+}

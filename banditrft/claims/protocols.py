@@ -1,0 +1,263 @@
+"""The types of claims: what each type preregisters. The ledgers set the values, `analysis` has the tests."""
+
+import math
+from dataclasses import dataclass
+
+from banditrft.claims.conditions import MINIMAL, Fields
+
+ADAM: Fields = (*MINIMAL, ("optimizer", "adam"))
+"""The minimal bandit under Adam."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of the papers and how it would be settled.
+
+    Attributes:
+        id: Name in the ledger, such as "A1".
+        statement: What the paper says.
+        source: Where it says so.
+        numbers: The figures it gives.
+        estimand: The quantity estimated.
+        test: The test, named.
+        decision: How the interval becomes a verdict.
+    """
+
+    id: str
+    statement: str
+    source: str
+    numbers: str
+    estimand: str
+    test: str
+    decision: str
+
+
+@dataclass(frozen=True)
+class ReachesOne(Claim):
+    """A claim that single runs reach Pass@1 = 1.
+
+    Attributes:
+        pass_at_1: A run reaches it when the one-sided lower bound of its final Pass@1 exceeds this.
+        confidence: Level of every one-sided bound.
+        samples: Samples of the final evaluation.
+        fraction: The claim holds when more than this fraction of runs reaches it.
+    """
+
+    pass_at_1: float = 0.95
+    confidence: float = 0.95
+    samples: int = 512
+    fraction: float = 0.5
+
+
+@dataclass(frozen=True)
+class MoreRollouts(Claim):
+    """A claim about what more rollouts per query do to speed and to the test set.
+
+    Attributes:
+        rollouts: Group sizes compared, (few, many).
+        pass_at_1: Train Pass@1 that counts as converged.
+        consecutive: Consecutive evaluations that must be at or above it.
+        sensitivity: Other thresholds, reported beside the primary one.
+        speed_band: The ratio T(few)/T(many) under Adam must lie inside.
+        sgd_band: The same under SGD.
+        margin_points: Equivalence margin of test Pass@1, in points of probability.
+        margin_share: The margin is at most this share of the gain of the condition with few rollouts.
+        level: Two-sided level of the intervals of hitting-time ratios.
+    """
+
+    rollouts: tuple[int, int] = (1, 4)
+    pass_at_1: float = 0.90
+    consecutive: int = 2
+    sensitivity: tuple[float, ...] = (0.95, 0.99)
+    speed_band: tuple[float, float] = (math.sqrt(2), 2 * math.sqrt(2))
+    sgd_band: tuple[float, float] = (1 / math.sqrt(2), math.sqrt(2))
+    margin_points: float = 0.02
+    margin_share: float = 0.2
+    level: float = 0.95
+
+
+@dataclass(frozen=True)
+class Improves(Claim):
+    """A claim that training raises Pass@1 above the base policy's.
+
+    Attributes:
+        where: Designs it is about.
+        single_query: Whether the world must have one training query.
+        splits: Splits that must rise, "train" or "test".
+        lenient: Whether the test gain must also hold by the lenient grade.
+        margin: Gains up to this many points of probability count as none.
+    """
+
+    where: Fields = ADAM
+    single_query: bool = True
+    splits: tuple[str, ...] = ("test",)
+    lenient: bool = True
+    margin: float = 0.02
+
+
+@dataclass(frozen=True)
+class RandomCurves(Claim):
+    """A claim that runs which differ in the seed alone differ by more than evaluation noise.
+
+    Attributes:
+        where: Designs it is about.
+        ratio: Least ratio of the SD over seeds to the SD of an evaluation; sqrt 2 is where the seeds' own
+            variance equals the evaluation's.
+    """
+
+    where: Fields = ADAM
+    ratio: float = math.sqrt(2)
+
+
+@dataclass(frozen=True)
+class LessStable(Claim):
+    """A claim that a change makes training more variable and brings nothing on the test set.
+
+    Attributes:
+        where: Designs without the change.
+        plain: The change, under Adam.
+        matched: The change under SGD with its step size matched.
+        base_above: Only queries of a larger base Pass@1.
+        ratio: SD ratio beyond which training is less stable.
+        margin_points: Equivalence margin of test Pass@1.
+        margin_share: At most this share of the comparator's gain; None is the points alone.
+        permutation_below: Units below which labels are permuted instead of a t test.
+    """
+
+    where: Fields = ()
+    plain: Fields = ()
+    matched: Fields = ()
+    base_above: float = 0.1
+    ratio: float = 1.0
+    margin_points: float = 0.02
+    margin_share: float | None = None
+    permutation_below: int = 10
+
+
+@dataclass(frozen=True)
+class HardQuery(Claim):
+    """A claim that very hard queries are learned while the test set falls below base.
+
+    Attributes:
+        where: Designs it is about.
+        base_below: Queries of a smaller base Pass@1 are hard.
+        pass_at_1: As in `ReachesOne`.
+        confidence: As in `ReachesOne`.
+        fraction: As in `ReachesOne`.
+    """
+
+    where: Fields = ADAM
+    base_below: float = 0.05
+    pass_at_1: float = 0.95
+    confidence: float = 0.95
+    fraction: float = 0.5
+
+
+@dataclass(frozen=True)
+class Fails(Claim):
+    """A claim that a change makes training fail, early and late.
+
+    Attributes:
+        where: Designs without the change.
+        changed: The change.
+        pass_at_1: Train Pass@1 whose two consecutive evaluations are a success.
+        consecutive: Consecutive evaluations at or above it.
+        late: The second horizon, in multiples of the first; runs end there.
+        fraction: More than this fraction of runs must fail.
+    """
+
+    where: Fields = MINIMAL
+    changed: Fields = (("reward", "minus-one-zero"),)
+    pass_at_1: float = 0.90
+    consecutive: int = 2
+    late: int = 4
+    fraction: float = 0.5
+
+
+@dataclass(frozen=True)
+class NoTransfer(Claim):
+    """A claim that one of several models learns its query and does not generalise.
+
+    Attributes:
+        where: Designs it is about.
+        margin: A test curve is flat when its slope times the run's length stays within this many points.
+        pass_at_1: As in `ReachesOne`.
+        confidence: As in `ReachesOne`.
+        fraction: As in `ReachesOne`.
+    """
+
+    where: Fields = ADAM
+    margin: float = 0.02
+    pass_at_1: float = 0.95
+    confidence: float = 0.95
+    fraction: float = 0.5
+
+
+@dataclass(frozen=True)
+class NoGain(Claim):
+    """A claim that a change adds little to, or is as good on, the test set.
+
+    Attributes:
+        where: Designs without the change.
+        changed: The change.
+        margin_points: Equivalence margin of test Pass@1.
+        two_sided: Whether a loss beyond the margin refutes it as a gain does.
+        keep_group: Whether the statistics' population must have the size of the group it stands for.
+    """
+
+    where: Fields = ()
+    changed: Fields = ()
+    margin_points: float = 0.02
+    two_sided: bool = False
+    keep_group: bool = False
+
+
+@dataclass(frozen=True)
+class Trend(Claim):
+    """A claim that more of something adds little.
+
+    Attributes:
+        where: Designs it is about.
+        field: Field that grows.
+        free: Fields that may differ along.
+        margin: Equivalence margin per doubling, in points of probability.
+        fewest: Values that make a trend.
+    """
+
+    where: Fields = ()
+    field: str = "rollouts"
+    free: tuple[str, ...] = ()
+    margin: float = 0.02 / 3
+    fewest: int = 3
+
+
+@dataclass(frozen=True)
+class Optimum(Claim):
+    """A claim that at a fixed number of rollouts per round an interior batch size is best.
+
+    Attributes:
+        where: Designs it is about.
+        budget: Queries times rollouts per round.
+        batch_size: Where the optimum is claimed to be.
+        factor: How far from it the optimum may lie, as a factor.
+        fewest: Cells that make a curve.
+    """
+
+    where: Fields = ()
+    budget: int = 256
+    batch_size: int = 32
+    factor: float = 2.0
+    fewest: int = 5
+
+
+@dataclass(frozen=True)
+class VarianceShare(Claim):
+    """A claim that worlds differ more than designs do.
+
+    Attributes:
+        where: Designs it is about.
+        share: Least share of the world in the sum of the two variances.
+    """
+
+    where: Fields = (("reward", ("zero-one", "minus-one-zero", "minus-one-one", "graded", "noisy")),)
+    share: float = 0.5

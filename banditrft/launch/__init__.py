@@ -1,0 +1,27 @@
+"""Where runs execute: in this process, in local worker processes or on a Ray cluster.
+
+Jobs are independent and their results do not depend on who computes them, so this package decides only
+*where* and *when*. A job that fails is reported and does not stop the others.
+
+- `banditrft.launch.jobs`: what a job is, and executing and recording one;
+- `banditrft.launch.local`, `banditrft.launch.cluster`: the executors;
+- `banditrft.launch.sweep`: what is missing of a study, run by an executor.
+"""
+
+from banditrft.launch.executors import EXECUTORS, Executor, choose_executor
+from banditrft.launch.jobs import Execute, Job, Reevaluate, Report, in_shard, stack
+from banditrft.launch.sweep import Outcome, launch
+
+__all__ = [
+    "EXECUTORS",
+    "Execute",
+    "Executor",
+    "Job",
+    "Outcome",
+    "Reevaluate",
+    "Report",
+    "choose_executor",
+    "in_shard",
+    "launch",
+    "stack",
+]

@@ -1,0 +1,164 @@
+"""Jobs as tasks of a Ray cluster: an existing one, or one that is started on this machine.
+
+Each job is a task of one CPU and records its own runs, so the study's folder and the folder the launch was
+typed in must lie on a file system that all nodes share under the same path. A task whose worker or node is
+lost is tried again. Ray is imported here only.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from banditrft.errors import InputError
+from banditrft.launch.executors import POLL_S, Advance, Results, environment, single_threaded
+from banditrft.launch.jobs import Job, Work
+from banditrft.parts import HOST, sweep_parts
+
+INSTALL = "pip install 'banditrft[ray]'"
+RETRIES = 3
+"""How often a task whose worker was lost is tried again."""
+STORE_BYTES = 2**27
+"""Shared memory of a cluster started here, which carries jobs and no records."""
+CONNECT_S = 10.0
+"""Seconds to wait for a cluster's head to answer."""
+GRACE_S = 10.0
+"""Seconds that the tasks of an interrupted launch get to die."""
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Tasks of a Ray cluster.
+
+    Attributes:
+        address: Cluster to join, as ``ray.init`` takes it ("auto", "host:port"); by default the one in the
+            variable RAY_ADDRESS, else one is started here and stopped at the end.
+        workers: Most jobs at a time; all CPUs of the cluster by default.
+
+    Raises:
+        InputError: Ray is not installed.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if find_spec("ray") is None:
+            raise InputError(f"executor: ray is not installed here; {INSTALL}")
+
+    def run(self, work: Work, jobs: Sequence[Job], advance: Advance) -> Results:
+        """Run every job and yield each as it ends.
+
+        Raises:
+            InputError: There is no cluster at the address.
+        """
+        if not jobs:
+            return
+        import ray
+
+        work = replace(work, root=work.root.resolve())
+        try:
+            with _connected(ray, self.address or os.environ.get("RAY_ADDRESS"), self.workers):
+                yield from _tasks(ray, work, jobs, self.workers or len(jobs), advance)
+        finally:
+            _sweep_when_dead(work.root)
+
+
+@contextmanager
+def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[None]:
+    """Join a cluster or start one, and leave it, which ends the tasks that still run.
+
+    A caller's own connection is used and left open; so are then the tasks of an interrupted launch.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    options: dict[str, Any] = {"configure_logging": True, "logging_level": "error", "log_to_driver": False}
+    if address is None or address == "local":
+        cores = workers or len(os.sched_getaffinity(0))
+        options |= {"address": "local", "num_cpus": cores, "include_dashboard": False}
+        options["object_store_memory"] = STORE_BYTES
+    else:
+        _refuse_silent(address)
+        options["address"] = address
+    with environment(QUIET | single_threaded()):
+        try:
+            ray.init(**options)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            first = (str(error).splitlines() or [""])[0]
+            raise InputError(f"ray-address: no Ray cluster at {address} ({first})") from None
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _sweep_when_dead(root: Path) -> None:
+    """Remove what tasks on this host left half-written, once their processes are gone."""
+    deadline = time.monotonic() + GRACE_S
+    sweep_parts(root)
+    while any(root.glob(f"**/.*.{HOST}.*.part")) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        sweep_parts(root)
+
+
+def _refuse_silent(address: str) -> None:
+    """Refuse a host and port that nothing listens at, for which Ray would wait minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+        except OSError as error:
+            raise InputError(f"ray-address: no Ray cluster at {address} ({error})") from None
+
+
+def _tasks(ray: Any, work: Work, jobs: Sequence[Job], most: int, advance: Advance) -> Results:
+    """Keep at most so many tasks submitted, and yield their jobs as they end."""
+    task = ray.remote(num_cpus=1, max_retries=RETRIES)(_in_task)
+    reports = ray.remote(num_cpus=0)(_Reports).remote()
+    shared, folder = ray.put(work), str(Path.cwd())
+    waiting = list(reversed(jobs))
+    pending: dict[Any, Job] = {}
+    while waiting or pending:
+        while waiting and len(pending) < most:
+            job = waiting.pop()
+            pending[task.remote(shared, job, reports, folder)] = job
+        done, _ = ray.wait(list(pending), timeout=POLL_S)
+        for label, fraction in ray.get(reports.take.remote()):
+            advance(label, fraction)
+        for ref in done:
+            yield pending.pop(ref), _outcome(ray, ref)
+
+
+def _outcome(ray: Any, ref: Any) -> str | None:
+    try:
+        error: str | None = ray.get(ref)
+    except ray.exceptions.RayError as lost:
+        return f"{type(lost).__name__}: {(str(lost).splitlines() or [''])[0]}"
+    return error
+
+
+class _Reports:
+    """An actor that holds the progress reported since the driver last looked."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, float] = {}
+
+    def put(self, label: str, fraction: float) -> None:
+        self._latest[label] = fraction
+
+    def take(self) -> list[tuple[str, float]]:
+        latest, self._latest = self._latest, {}
+        return list(latest.items())
+
+
+def _in_task(work: Work, job: Job, reports: Any, folder: str) -> str | None:
+    os.chdir(folder)  # paths in a study file are relative to where the launch was typed
+    label = job.label()
+    return work.attempt(job, lambda fraction: reports.put.remote(label, fraction) and None)

@@ -1,0 +1,96 @@
+"""What is missing of a study, run by an executor and counted."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from banditrft.catalog import Status, can_reevaluate, status, write_study
+from banditrft.errors import InputError
+from banditrft.launch.executors import Executor
+from banditrft.launch.jobs import Execute, Job, Reevaluate, Work, in_shard, stack
+from banditrft.launch.local import Local
+from banditrft.parts import sweep_parts
+from banditrft.progress import Board
+from banditrft.runs import Run
+from banditrft.study import Study
+
+
+@dataclass
+class Outcome:
+    """What a launch did, in runs.
+
+    Attributes:
+        found: Runs that were there before.
+        done: Runs executed or re-evaluated now.
+        failed: Label and error of each job that failed.
+        left: Runs of other shards.
+    """
+
+    found: int = 0
+    done: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    left: int = 0
+
+
+def launch(
+    study: Study,
+    runs: Sequence[Run],
+    root: Path,
+    execute: Execute,
+    *,
+    reevaluate: Reevaluate | None = None,
+    size: int = 1,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    shard: tuple[int, int] = (1, 1),
+    command: str = "",
+) -> Outcome:
+    """Run what is missing of a study and record it.
+
+    Args:
+        study: The resolved study.
+        runs: Its runs of one kind of world.
+        root: The study's folder.
+        execute: The world; a module-level function, since workers import it by name.
+        reevaluate: Likewise, for runs that lack only the final evaluation.
+        size: Most runs in a stack.
+        workers: Local worker processes; the cores of this machine by default. One means this process.
+        executor: Where jobs run; by default in that many local workers.
+        shard: This shard's index from 1, and the number of shards.
+        command: What the user typed, for provenance.
+
+    Raises:
+        InputError: A stale run has no checkpoint to re-evaluate, a folder in a run's place holds none, or the
+            executor cannot start.
+    """
+    state = status(root, in_shard(runs, shard))
+    _refuse_unusable(root, state, reevaluate)
+    write_study(root, study, runs, command)
+    jobs = [Job((run,), redo=True) for run in state.stale] + stack(state.missing, size)
+    outcome = Outcome(found=len(state.found), left=len(status(root, runs).missing) - len(state.missing))
+    sweep_parts(root)
+    work = Work(root, study.claims, execute, reevaluate)
+    executor = executor or Local(workers)
+    with (
+        Board(f"{study.name}: {len(jobs)} jobs", len(jobs)) as board,
+        closing(executor.run(work, jobs, board.advance)) as results,
+    ):
+        for job, error in results:
+            if error:
+                outcome.failed.append((job.label(), error))
+            else:
+                outcome.done += len(job.runs)
+            board.finish(job.label(), failed=error is not None)
+    return outcome
+
+
+def _refuse_unusable(root: Path, state: Status, reevaluate: Reevaluate | None) -> None:
+    for run in state.stale:
+        if reevaluate is None or not can_reevaluate(root, run):
+            folder = root / run.run_id
+            raise InputError(f"{folder}: has no checkpoint to re-evaluate; delete the folder to run it again")
+    for run in state.missing:
+        folder = root / run.run_id
+        if folder.exists() and not (folder / "run.json").exists():
+            raise InputError(f"{folder}: holds no run.json, so no run; delete the folder to run it again")

@@ -1,0 +1,152 @@
+"""A design in a world that closed forms cover: its start, its parameters, its chain if any."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from banditrft.design import Design
+from banditrft.errors import InputError
+from banditrft.theory import domain
+from banditrft.theory.adam import OPTIMIZERS, arm_moments
+from banditrft.theory.contextual import query_coordinates
+from banditrft.theory.coordinates import Coordinates, decay
+from banditrft.theory.groups import GroupLaw
+from banditrft.theory.laws import REWARDS, require
+from banditrft.theory.moments import ClassMoments
+from banditrft.worlds import ContextualWorld
+
+
+@dataclass(frozen=True)
+class Case:
+    """One design, one world.
+
+    Attributes:
+        design: The design.
+        p0: Base Pass@1.
+        coordinates: The parameters that move, and the law of the rounds.
+        one_direction: Whether the log-odds alone are a Markov chain under SGD (theory §2).
+        shared: Whether all parameters are shared, so that nothing is lost in a large action space.
+    """
+
+    design: Design
+    p0: float
+    coordinates: Coordinates
+    one_direction: bool
+    shared: bool
+
+    @property
+    def step(self) -> float:
+        """Log-odds per unit of SGD's multiplier, learning rate included."""
+        return self.design.learning_rate * self.coordinates.gain()
+
+    @property
+    def chain(self) -> GroupLaw | None:
+        """The law of the chain that climbs (theory §2), where there is one."""
+        law = self.coordinates.law
+        if not (self.one_direction and self.design.optimizer == "sgd" and isinstance(law, GroupLaw)):
+            return None
+        plain = law.honest and law.copies == 1 and law.penalty is None
+        return law if plain and self.design.kl_coef == 0.0 and climbs(law) else None
+
+    @property
+    def ladder(self) -> bool:
+        """Whether the exact ladder of theory §2 applies: one raw {0,1} rollout under SGD."""
+        d = self.design
+        kind = (d.signal, d.reward, d.rollouts * d.batch_size, d.optimizer)
+        return self.one_direction and kind == ("raw", "zero-one", 1, "sgd") and d.kl_coef == 0.0
+
+    @property
+    def first(self) -> ClassMoments:
+        """Moments of the first update."""
+        return ClassMoments.at(self.coordinates.law.moments(domain.log_odds(self.p0)))
+
+
+Setting = Callable[[Design], Case]
+"""A world as a function of the design that learns in it."""
+
+
+def climbs(law: GroupLaw) -> bool:
+    """Whether no round of honest rewards can lower the log-odds: u is linear in p, so look at the ends."""
+    return all(float(law.multiplier(end).min()) >= -1e-12 for end in (-700.0, 700.0))
+
+
+def check_design(design: Design) -> None:
+    """Refuse what no closed form covers, by field.
+
+    Raises:
+        InputError: Names the design's field.
+    """
+    require(design, "optimizer", OPTIMIZERS)
+    if design.reward == "random":
+        raise InputError(
+            "reward: a placebo has no drift, so no target is reached in expectation while its runs wander; "
+            "the closed forms give its noise alone, got 'random'"
+        )
+    require(design, "reward", (*REWARDS, "noisy"))
+    require(design, "updates_per_round", (1,))
+    require(design, "grad_clip", (None,))
+
+
+def tabular(p0: float, num_arms: int, num_correct: int = 1, shared: float = 0.0) -> Setting:
+    """The tabular bandit of one class of right and one of wrong arms, B copies of its query a round.
+
+    Args:
+        p0: Base Pass@1, in (0, 1).
+        num_arms: K, above ``num_correct``.
+        num_correct: m, at least 1.
+        shared: kappa, strength of the parameter that each class shares, 0 or more.
+
+    Raises:
+        InputError: An argument is outside its domain.
+    """
+    domain.open_unit("p0", p0)
+    m, _ = domain.arms(num_arms, num_correct)
+
+    def case(design: Design) -> Case:
+        check_design(design)
+        coordinates = arm_moments(design, p0=p0, num_arms=num_arms, num_correct=num_correct, shared=shared)
+        silent_failures = (design.signal, design.reward) == ("raw", "zero-one")
+        one_direction = m == 1 and (silent_failures or num_arms == 2) and decay(design) == 0.0
+        return Case(design, p0, coordinates, one_direction, False)
+
+    return case
+
+
+def contextual(world: ContextualWorld) -> Setting:
+    """The contextual world's one training query, B copies of it a round.
+
+    Raises:
+        InputError: The world has a pool of queries or settings that closed forms do not cover.
+    """
+    p0 = single_base(world)
+
+    def case(design: Design) -> Case:
+        check_design(design)
+        return Case(design, p0, query_coordinates(design, world), decay(design) == 0.0, True)
+
+    return case
+
+
+def has_single_query(world: ContextualWorld) -> bool:
+    """Whether each seed trains on one query, and all seeds' have one base Pass@1: section 6's world."""
+    return (
+        world.train_items == 1
+        and isinstance(world.base_pass_at_1, float)
+        and not (world.offset_spread or world.arm_noise)
+    )
+
+
+def single_base(world: ContextualWorld) -> float:
+    """Base Pass@1 of the world's only training query.
+
+    Raises:
+        InputError: There is a pool, a range of bases, or noise that closed forms leave out.
+    """
+    plain = {"train_items": 1, "arm_noise": 0.0, "offset_spread": 0.0, "features": None}
+    for name, value in plain.items():
+        given = getattr(world, name, value)
+        if given != value:
+            raise InputError(f"{name}: the closed forms cover {value!r}, got {given!r}")
+    base = world.base_pass_at_1
+    if not isinstance(base, float):
+        raise InputError(f"base_pass_at_1: the closed forms cover one number, got {base!r}")
+    return base

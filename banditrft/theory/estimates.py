@@ -1,0 +1,140 @@
+"""Rounds to a Pass@1 by the best closed form that a case has (theory §2, §4).
+
+In order: the exact ladder; the chain of log-odds with its sampling noise; the mean field, to which the wait
+for the first lesson is added outside p0 >= .02 and learning rate <= .1, the range in which the mean field
+alone stays within 15%. The spread over seeds comes from the law, the chain's moments, or the linear
+noise around the mean field.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from banditrft.theory.adam import MeanField, follow
+from banditrft.theory.cases import Case
+from banditrft.theory.chain import chain_time
+from banditrft.theory.hitting import hitting_law
+from banditrft.theory.spread import SpreadPath, spread
+
+LEVELS = (0.05, 0.5, 0.95)
+MILDEST_P0, LARGEST_RATE = 0.02, 0.1
+"""Where the mean field alone is within 15% in rounds, under Adam."""
+COARSE = 2048
+"""Grid of the chain where two designs are compared."""
+
+TAIL, MAX_HORIZON = 5.0, 200_000
+"""Standard deviations that a hitting time's law is given for; most rounds of it."""
+
+Source = Literal["ladder", "chain", "mean-field"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Rounds to the target.
+
+    Attributes:
+        source: Which closed form answers.
+        mean: Expected rounds; for a mean field alone its first whole round; None if not reached.
+        sd: Standard deviation over seeds; None where unknown.
+        quantiles: Rounds by level "0.05", "0.5", "0.95"; None where unknown.
+        mean_field: First whole round of the plain mean field; None if not computed or not reached.
+        with_wait: Mean with the wait for the first lesson; None if not computed.
+        path: The mean-field path, where one was followed.
+        cloud: Its spread, where it was followed.
+    """
+
+    source: Source
+    mean: float | None
+    sd: float | None = None
+    quantiles: dict[str, float] | None = None
+    mean_field: int | None = None
+    with_wait: float | None = None
+    path: MeanField | None = None
+    cloud: SpreadPath | None = None
+
+
+def named(values: Sequence[float]) -> dict[str, float]:
+    """Quantiles by their level's name."""
+    return {f"{level:g}": float(value) for level, value in zip(LEVELS, values, strict=True)}
+
+
+def out_of_range(case: Case) -> bool:
+    """Whether a mean field alone would miss too much of the wait for a first lesson."""
+    return case.p0 < MILDEST_P0 or (
+        case.design.optimizer != "sgd" and case.design.learning_rate > LARGEST_RATE
+    )
+
+
+def estimate(case: Case, target: float, rounds: int = 0) -> Estimate:
+    """Mean, spread and quantiles of the rounds to ``target``.
+
+    Args:
+        case: Design and world.
+        target: Pass@1 to reach, in (0, 1).
+        rounds: Rounds that a mean-field path must cover in any case.
+
+    Raises:
+        InputError: The target is outside (0, 1), or the case cannot be followed.
+    """
+    if case.ladder:
+        law = hitting_law(case.p0, case.step, target)
+        return Estimate("ladder", law.mean, law.sd, named(law.quantiles(LEVELS)))
+    chain = case.chain
+    if chain is not None:
+        time = chain_time(chain, case.p0, case.step, target)
+        path = follow(case.coordinates, case.design, p0=case.p0, rounds=rounds)
+        return Estimate("chain", time.mean, time.sd, named(time.quantiles(LEVELS)), path=path)
+    path = follow(case.coordinates, case.design, p0=case.p0, rounds=rounds, target=target)
+    whole = path.rounds_to(target)
+    cloud = None if whole is None else spread(case.coordinates, case.design, p0=case.p0, target=target)
+    if cloud is None:
+        mean = None if whole is None else float(whole)
+        return Estimate("mean-field", mean, mean_field=whole, path=path)
+    time_to = cloud.time_to(target)
+    mean = time_to.mean if out_of_range(case) or whole is None else float(whole)
+    levels = named(time_to.quantiles(LEVELS))
+    return Estimate("mean-field", mean, time_to.sd, levels, whole, time_to.mean, path, cloud)
+
+
+def compare(cases: Sequence[Case], target: float) -> list[float | None]:
+    """Expected rounds of several cases, all computed alike, so that ratios mean something.
+
+    By the chain where all have one, else by the mean field, with the wait for the first lesson if any of them
+    needs it. None where the target is not reached.
+    """
+    laws = [case.chain for case in cases]
+    if all(law is not None for law in laws):
+        return [
+            chain_time(law, case.p0, case.step, target, COARSE).mean if law else None
+            for case, law in zip(cases, laws, strict=True)
+        ]
+    if any(map(out_of_range, cases)):
+        clouds = [spread(case.coordinates, case.design, p0=case.p0, target=target) for case in cases]
+        if all(cloud is not None for cloud in clouds):
+            return [cloud.time_to(target).mean if cloud else None for cloud in clouds]
+    return [follow(c.coordinates, c.design, p0=c.p0, target=target).rounds_to(target) for c in cases]
+
+
+def hitting_cdf(case: Case, found: Estimate, target: float) -> NDArray[np.float64] | None:
+    """P(T <= t) for t = 0..some rounds beyond the last quantile; None where the spread is unknown.
+
+    Args:
+        case: Design and world.
+        found: Its estimate for the same target.
+        target: Pass@1 to reach, in (0, 1).
+    """
+    if found.cloud is not None:
+        return found.cloud.time_to(target).cdf_T
+    if found.mean is None or found.sd is None:
+        return None
+    horizon = math.ceil(found.mean + TAIL * found.sd) + 1
+    if horizon > MAX_HORIZON:
+        return None
+    if case.ladder:
+        return hitting_law(case.p0, case.step, target).cdf(horizon)
+    chain = case.chain
+    return None if chain is None else chain_time(chain, case.p0, case.step, target, COARSE).cdf(horizon)

@@ -1,0 +1,192 @@
+"""The law of one round from its counts of high rewards: exact finite sums (theory §3).
+
+A group draws G fresh rollouts and M whose rewards only enter statistics. A right answer is given the high
+reward with probability a, a wrong one with b (1 and 0 where rewards are honest), so the numbers of high
+rewards are Binomial(G, q) and Binomial(M, q) with q = p a + (1-p) b. Given them the signals s1 of a high and
+s0 of a low reward are known, and a high reward belongs to a right answer with probability p a/q: with
+C1, C0 right answers among H high and G - H low rewards the group's multiplier is
+
+    u = [s1 (C1 - p H) + s0 (C0 - p (G - H))] / G,
+
+whose mean and variance given (H, O) are those of independent binomials. B copies of a query in a batch are B
+independent groups, averaged. A KL penalty adds to the signal of each rollout the derivative of its estimator,
+which is the same for all right answers and for all wrong ones while their arms are equal (theory §7).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit, gammaln, log_expit, xlogy
+
+from banditrft.theory.moments import Floats, RoundMoments
+
+ROUNDING = 1e-28
+"""Variance over second moment below which only rounding is left."""
+SILENT = 1e-14
+"""Signal over the largest signal below which only rounding is left."""
+
+Pull = Callable[[Floats], tuple[Floats, Floats]]
+"""Log-odds -> what a KL penalty adds to the signal of a right and of a wrong answer."""
+
+
+@dataclass(frozen=True)
+class GroupLaw:
+    """Signals of a group in each of its states: H high rewards among the fresh, O among the others.
+
+    Attributes:
+        low_S: Signal of a low reward, (S,).
+        high_S: Signal of a high reward, (S,).
+        fresh_S: H, (S,).
+        other_S: O, (S,).
+        rollouts: G.
+        others: M.
+        heard: P(high | wrong) = b and P(high | right) = a.
+        copies: Independent groups averaged into one update.
+        merged: Groups of the design that this one stands for, where signals do not depend on the group.
+        penalty: KL penalty per unit of Pass@1's log-odds; None is no penalty.
+    """
+
+    low_S: Floats
+    high_S: Floats
+    fresh_S: Floats
+    other_S: Floats
+    rollouts: int
+    others: int = 0
+    heard: tuple[float, float] = (0.0, 1.0)
+    copies: int = 1
+    merged: int = 1
+    penalty: Pull | None = None
+
+    @classmethod
+    def of_table(cls, table_S2: Floats, heard: tuple[float, float] = (0.0, 1.0)) -> "GroupLaw":
+        """From signals by the number of high rewards (`banditrft.signals.table`), (G + 1, 2)."""
+        highs_S = np.arange(len(table_S2), dtype=np.float64)
+        return cls(
+            table_S2[:, 0], table_S2[:, 1], highs_S, np.zeros_like(highs_S), len(table_S2) - 1, heard=heard
+        )
+
+    def scaled(self, factor: float) -> "GroupLaw":
+        """The same law with every signal multiplied."""
+        return replace(self, low_S=self.low_S * factor, high_S=self.high_S * factor)
+
+    @property
+    def honest(self) -> bool:
+        """Whether the reward is the grade."""
+        return self.heard == (0.0, 1.0)
+
+    @cached_property
+    def _log_ways_S(self) -> Floats:
+        def ways(n: int, k_S: Floats) -> Floats:
+            return np.asarray(gammaln(n + 1) - gammaln(k_S + 1) - gammaln(n - k_S + 1), np.float64)
+
+        total_S: Floats = ways(self.rollouts, self.fresh_S) + ways(self.others, self.other_S)
+        return total_S
+
+    @cached_property
+    def _counts_2S(self) -> tuple[Floats, Floats]:
+        """High and low rewards of the population in each state."""
+        highs_S: Floats = self.fresh_S + self.other_S
+        return highs_S, self.rollouts + self.others - highs_S
+
+    @cached_property
+    def silent_S(self) -> Floats:
+        """1 where every fresh rollout has signal 0, else 0, (S,)."""
+        least = SILENT * max(np.abs(self.low_S).max(), np.abs(self.high_S).max(), 1e-300)
+        no_high_S = (self.fresh_S == 0) | (np.abs(self.high_S) <= least)
+        no_low_S = (self.fresh_S == self.rollouts) | (np.abs(self.low_S) <= least)
+        return np.asarray(no_high_S & no_low_S, dtype=np.float64)
+
+    @cached_property
+    def _sums_S(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Signals of high and of low rewards summed over G; their squares over G^2."""
+        G, H = self.rollouts, self.fresh_S
+        high_S, low_S = H * self.high_S / G, (G - H) * self.low_S / G
+        return high_S, low_S, high_S * self.high_S / G, low_S * self.low_S / G
+
+    def weights(self, log_odds: ArrayLike) -> Floats:
+        """Probability of each state at p = sigmoid(log_odds), (..., S)."""
+        x = np.asarray(log_odds, dtype=np.float64)[..., None]
+        highs_S, lows_S = self._counts_2S
+        if self.honest:
+            logs = highs_S * log_expit(x) + lows_S * log_expit(-x)
+        else:
+            (b, a), p, q = self.heard, expit(x), expit(-x)
+            logs = xlogy(highs_S, p * a + q * b) + xlogy(lows_S, p * (1.0 - a) + q * (1.0 - b))
+        return np.asarray(np.exp(self._log_ways_S + logs), dtype=np.float64)
+
+    def multiplier(self, log_odds: ArrayLike) -> Floats:
+        """E[u | state] at p = sigmoid(log_odds), (..., S)."""
+        return self.given_state(log_odds)[0]
+
+    def given_state(self, log_odds: ArrayLike) -> tuple[Floats, Floats, Floats, Floats]:
+        """Given the state: mean and variance of u, squared signals of right and wrong answers over G^2.
+
+        Each broadcasts against (..., S).
+        """
+        x = np.asarray(log_odds, dtype=np.float64)[..., None]
+        p, q, (b, a) = expit(x), expit(-x), self.heard
+        if self.honest and self.penalty is None:
+            high_S, low_S, right_S, wrong_S = self._sums_S
+            return high_S * q - low_S * p, np.zeros(1), right_S, wrong_S
+        right, wrong = self.penalty(x) if self.penalty else (np.zeros(1), np.zeros(1))
+        mean, variance, energy_right, energy_wrong = (np.zeros(1),) * 4
+        G, H = self.rollouts, self.fresh_S
+        for count_S, signal_S, says_right, says_wrong in (
+            (H, self.high_S, a, b),
+            (G - H, self.low_S, 1.0 - a, 1.0 - b),
+        ):
+            said = p * says_right + q * says_wrong
+            share = np.divide(p * says_right, said, out=np.zeros_like(said), where=said > 0)
+            rest = np.divide(q * says_wrong, said, out=np.zeros_like(said), where=said > 0)
+            up, down = (signal_S + right) * q, (signal_S + wrong) * p
+            mean = mean + count_S * (share * up - rest * down)
+            variance = variance + count_S * share * rest * (up + down) ** 2
+            energy_right = energy_right + count_S * share * (signal_S + right) ** 2
+            energy_wrong = energy_wrong + count_S * rest * (signal_S + wrong) ** 2
+        return mean / G, variance / G**2, energy_right / G**2, energy_wrong / G**2
+
+    def moments(self, log_odds: ArrayLike) -> RoundMoments:
+        """Moments of one round at p = sigmoid(log_odds), of its shape."""
+        weight, B = self.weights(log_odds), self.copies
+        mean, inner, right, wrong = self.given_state(log_odds)
+
+        def expect(values: Floats) -> Floats:
+            return np.asarray((weight * values).sum(axis=-1), dtype=np.float64)
+
+        drift = expect(mean)
+        away = mean - drift[..., None]
+        square = away * away
+        variance = expect(square + inner)
+        variance = np.where(variance > ROUNDING * (variance + drift**2), variance, 0.0)
+        fourth = expect(square * square + 6.0 * square * inner + 3.0 * inner * inner)
+        idle = np.minimum(expect(self.silent_S), 1.0)
+        return RoundMoments(
+            drift=drift,
+            variance=variance / B,
+            third=expect(away * (square + 3.0 * inner)) / B**2,
+            fourth=(fourth - 3.0 * variance**2) / B**3 + 3.0 * (variance / B) ** 2,
+            correct_energy=expect(right) / B,
+            wrong_energy=expect(wrong) / B,
+            silent=idle ** (1.0 / self.merged),
+            idle=idle**B,
+        )
+
+    def brief(self, log_odds: float) -> tuple[float, float, float, float]:
+        """E[u], E[u^2] and the two energies at one value: what a recursion needs of :meth:`moments`."""
+        if not (self.honest and self.penalty is None):
+            now = self.moments(log_odds)
+            return float(now.drift), float(now.second), float(now.correct_energy), float(now.wrong_energy)
+        tail = math.exp(-abs(log_odds))
+        near, far = -math.log1p(tail), -abs(log_odds) - math.log1p(tail)
+        log_p, log_q = (near, far) if log_odds > 0 else (far, near)
+        highs_S, lows_S = self._counts_2S
+        weight_S = np.exp(self._log_ways_S + highs_S * log_p + lows_S * log_q)
+        high_S, low_S, right_S, wrong_S = self._sums_S
+        u_S = high_S * math.exp(log_q) - low_S * math.exp(log_p)
+        drift, second, B = float(weight_S @ u_S), float(weight_S @ (u_S * u_S)), self.copies
+        second = second / B + (1.0 - 1.0 / B) * drift**2
+        return drift, second, float(weight_S @ right_S) / B, float(weight_S @ wrong_S) / B

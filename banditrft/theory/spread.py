@@ -1,0 +1,211 @@
+"""Spread over seeds around the mean field: the wait for a first lesson, then linear noise (theory §4).
+
+Two sources of luck are told apart. *When the first round with any signal comes* is a geometric wait, kept
+exactly: the recursion is started afresh for each of a few rounds j that it may be (blocks of the geometric
+law), with the moments of a round that is known to teach, and with Adam's bias corrections at round j. *After
+it* fluctuations are small: the covariance of the state (log-odds, Adam's moments) follows the recursion's
+linearisation, driven by the variances and covariances of u and u^2 (:mod:`banditrft.theory.walk`). Where the
+mean path crosses a level after X rounds, at speed v and with spread sd of the log-odds, the time to the level
+is taken as a gamma variable of mean X and standard deviation sd/v; T is the first whole round after it. The
+law of Pass@1 at round t follows from P(p_t >= x) = P(T_x <= t), which takes a path to climb.
+
+An approximation whose error docs/theory.md states.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, gammainc, ndtr
+
+from banditrft.design import Design
+from banditrft.theory import domain
+from banditrft.theory.coordinates import Coordinates, decay
+from banditrft.theory.moments import Floats
+from banditrft.theory.walk import Walk, taught
+
+BLOCKS = 32
+"""Blocks of the first teaching round's law."""
+MAX_ROUNDS = 5_000
+"""Rounds followed after the first lesson."""
+SURE = 1e-9
+TAIL = 10.0
+"""Standard deviations after which a hitting time's tail is cut."""
+NORMAL = 1e3
+"""Mean over standard deviation above which a gamma law is a normal one."""
+LEVELS = 129
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class SpreadPath:
+    """Mean and spread of the log-odds after the first lesson, for each block of rounds that it may come in.
+
+    Attributes:
+        base: Log-odds before the first lesson.
+        start_Q: Mean first teaching round of each block, (Q,).
+        within_Q: Variance of the first teaching round inside each block, (Q,).
+        weight_Q: Probability of each block, (Q,); sums to 1.
+        log_odds_QT: Mean log-odds after k = 0..T rounds counted from before the first lesson, (Q, T+1).
+        sd_QT: Standard deviation of the log-odds, (Q, T+1).
+    """
+
+    base: float
+    start_Q: Floats
+    within_Q: Floats
+    weight_Q: Floats
+    log_odds_QT: Floats
+    sd_QT: Floats
+
+    def crossing(self, log_odds: float) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of the rounds to a level above the base, both (Q,); inf if never."""
+        mean_Q, sd_Q = np.full((2, len(self.start_Q)), np.inf)
+        for q, (path_T, spread_T) in enumerate(zip(self.log_odds_QT, self.sd_QT, strict=True)):
+            k = int(np.argmax(path_T >= log_odds))
+            if path_T[k] < log_odds:
+                continue
+            if k == 0:
+                mean_Q[q], sd_Q[q] = 0.0, 0.0
+                continue
+            speed = path_T[k] - path_T[k - 1]
+            part = (log_odds - path_T[k - 1]) / speed
+            here = (1.0 - part) * spread_T[k - 1] + part * spread_T[k]
+            mean_Q[q] = self.start_Q[q] - 1.0 + (k - 1) + part
+            sd_Q[q] = math.sqrt((here / speed) ** 2 + self.within_Q[q])
+        return mean_Q, sd_Q
+
+    def hitting_cdf(self, log_odds: float, rounds: int) -> Floats:
+        """P(Pass@1's log-odds have reached a level by round t), t = 0..rounds, float64 (rounds + 1,)."""
+        rounds_T = np.arange(domain.rounds("rounds", rounds) + 1, dtype=np.float64)
+        total_T = np.zeros(len(rounds_T))
+        for mean, sd, weight in zip(*self.crossing(log_odds), self.weight_Q, strict=True):
+            total_T += weight * _gamma_cdf(rounds_T, mean, sd)
+        return np.minimum(total_T, 1.0)
+
+    def time_to(self, target: float) -> "SpreadTime":
+        """Law of the first round with Pass@1 >= target, on a path followed that far.
+
+        Raises:
+            InputError: ``target`` is outside (0, 1).
+        """
+        end = domain.log_odds(domain.open_unit("target", target))
+        mean_Q, sd_Q = self.crossing(end)
+        horizon = math.ceil(float((mean_Q + TAIL * sd_Q).max())) + 1
+        return SpreadTime(self.hitting_cdf(end, horizon))
+
+    def pass_at_1_quantiles(self, levels: Sequence[float], rounds: int) -> Floats:
+        """Quantiles of Pass@1 over seeds after t = 0..rounds rounds, float64 (levels, rounds + 1)."""
+        heights_L = np.linspace(self.base, float(self.log_odds_QT[:, -1].max()), LEVELS)
+        reached_LT = np.array([self.hitting_cdf(height, rounds) for height in heights_L])
+        reached_LT = np.minimum.accumulate(reached_LT, axis=0)
+        out = np.empty((len(levels), rounds + 1))
+        for row, level in enumerate(levels):
+            for t in range(rounds + 1):
+                # P(log-odds >= height) falls with the height: where does it pass 1 - level?
+                out[row, t] = np.interp(level - 1.0, -reached_LT[:, t], heights_L)
+        return np.asarray(expit(out))
+
+
+@dataclass(frozen=True)
+class SpreadTime:
+    """Law of the first round with Pass@1 >= target under the approximation above.
+
+    Attributes:
+        cdf_T: P(T <= t), t = 0..T.
+    """
+
+    cdf_T: Floats
+
+    @property
+    def mean(self) -> float:
+        """E[T], rounds."""
+        return float((1.0 - self.cdf_T).sum())
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation, rounds."""
+        tail_T = 1.0 - self.cdf_T
+        square = float(((2.0 * np.arange(len(tail_T)) + 1.0) * tail_T).sum())
+        return math.sqrt(max(square - self.mean**2, 0.0))
+
+    def quantiles(self, levels: Sequence[float]) -> tuple[int, ...]:
+        """Smallest t with P(T <= t) >= level, for each level in (0, 1)."""
+        wanted = [domain.open_unit("quantile level", level) for level in levels]
+        return tuple(int(np.searchsorted(self.cdf_T, level)) for level in wanted)
+
+
+def first_lessons(teaches: float) -> tuple[Floats, Floats, Floats]:
+    """Blocks of a geometric law, the tail cut finer: mean round, variance inside, probability, each (Q,).
+
+    Args:
+        teaches: P(a round carries a signal), in (0, 1].
+    """
+    if teaches >= 1.0 - SURE:
+        return np.ones(1), np.zeros(1), np.ones(1)
+    log_stay = math.log1p(-teaches)
+    survival_Q = (1.0 - np.arange(BLOCKS) / BLOCKS) ** 2
+    starts_Q = np.unique(np.floor(np.log(survival_Q) / log_stay))
+    lengths_Q = np.append(np.diff(starts_Q), np.inf)
+    inside_Q = -np.expm1(lengths_Q * log_stay)
+    weight_Q = np.exp(starts_Q * log_stay) * inside_Q
+    finite_Q = np.where(np.isinf(lengths_Q), 0.0, lengths_Q)
+    cut_Q = finite_Q * np.where(finite_Q > 0, np.exp(finite_Q * log_stay), 0.0) / inside_Q
+    mean_Q = starts_Q + 1.0 / teaches - cut_Q
+    within_Q = np.where(np.isinf(lengths_Q), (1.0 - teaches) / teaches**2, (finite_Q**2 - 1.0) / 12.0)
+    return mean_Q, within_Q, weight_Q / weight_Q.sum()
+
+
+def _gamma_cdf(rounds_T: Floats, mean: float, sd: float) -> Floats:
+    """P(X <= t) of a gamma variable; of a normal one where they are the same; of a constant."""
+    if math.isinf(mean):
+        return np.zeros(len(rounds_T))
+    if sd <= 0.0 or mean <= 0.0:
+        return np.asarray(rounds_T >= mean - ROUNDING, dtype=np.float64)
+    if mean > NORMAL * sd:
+        return np.asarray(ndtr((rounds_T - mean) / sd))
+    return np.asarray(gammainc((mean / sd) ** 2, rounds_T * mean / sd**2))
+
+
+def spread(
+    coordinates: Coordinates,
+    design: Design,
+    *,
+    p0: float,
+    target: float | None = None,
+    rounds: int = 0,
+    max_rounds: int = MAX_ROUNDS,
+) -> SpreadPath | None:
+    """Follow mean and covariance until every block is beyond ``target``, and for ``rounds`` rounds at least.
+
+    Args:
+        coordinates: The parameters that move.
+        design: Gives optimizer, learning_rate, betas, adam_eps and weight_decay.
+        p0: Base Pass@1, in (0, 1).
+        target: Pass@1 in (0, 1) to run on for.
+        rounds: Rounds to run in any case, at most ``max_rounds``.
+        max_rounds: Most rounds after the first lesson.
+
+    Returns:
+        None where the target is not reached in ``max_rounds`` after the first lesson, or no round teaches.
+
+    Raises:
+        InputError: An argument is outside its domain.
+    """
+    base = domain.log_odds(domain.open_unit("p0", p0))
+    end = -math.inf if target is None else domain.log_odds(domain.open_unit("target", target))
+    now = coordinates.law.moments(np.array([base]))
+    idle = float(now.idle[0]) if decay(design) == 0.0 else 0.0
+    if idle >= 1.0 - SURE:
+        return None
+    start_Q, within_Q, weight_Q = first_lessons(1.0 - idle)
+    walk = Walk(coordinates, design, base, len(start_Q))
+    means, sds = [walk.log_odds_Q], [walk.sd_Q()]
+    while len(means) <= min(rounds, max_rounds) or not np.all(walk.log_odds_Q >= end):
+        k = len(means) - 1
+        if k == max_rounds:
+            return None
+        walk.round(start_Q + k, taught(now, idle) if k == 0 else None)
+        means.append(walk.log_odds_Q)
+        sds.append(walk.sd_Q())
+    return SpreadPath(base, start_Q, within_Q, weight_Q, np.array(means).T, np.array(sds).T)

@@ -1,0 +1,78 @@
+r"""MATH: an answer in `\boxed{}`.
+
+Strict is the rule of the papers, in the manner of verl's `reward_score/math_reward.py`: the content of the
+last `\boxed{...}`, braces balanced, is written like the answer (`normal_form` states what that means). A
+last box that is never closed says nothing, and neither do `\boxed 5` and `\fbox{5}`, which verl reads.
+
+Lenient is strict, or: math-verify finds the content of the last closed box, or without one the last
+expression (`latex.last_expression`), mathematically equal to the answer. It decides in worker processes
+(`equivalence`); where a worker exceeds its limit, the lenient verdict is the strict one and the grade says
+so.
+
+Only the last `TAIL` characters of a response are read, and expressions of more than `LONGEST` characters
+are not given to math-verify. The answer is a bare expression or a worked solution with `\boxed{...}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llm_runs.graders.base import TAIL, Grade, Grader
+from llm_runs.graders.equivalence import LIMIT_S, Equivalence
+from llm_runs.graders.latex import LONGEST, last_box, last_expression
+from llm_runs.graders.normal_form import same
+
+
+class Mathematics(Grader):
+    """Grades by the rules above. Keeps worker processes between calls; `close` ends them.
+
+    Args:
+        timeout_s: Seconds that math-verify may take for one response.
+        workers: Processes at most [default: the cores this process may use].
+
+    Raises:
+        InputError: A setting is out of range, or math-verify is not installed.
+    """
+
+    def __init__(self, timeout_s: float = LIMIT_S, workers: int | None = None) -> None:
+        self._equivalence = Equivalence(timeout_s, workers)
+
+    def grade(self, response: str, answer: str) -> Grade:
+        """Grade one response; many at once are faster."""
+        return self.grade_many([response], [answer])[0]
+
+    def grade_many(self, responses: Sequence[str], answers: Sequence[str]) -> list[Grade]:
+        """Grade many responses in parallel, equal questions to math-verify only once."""
+        stated = [
+            _stated(response[-TAIL:], self.reference(answer))
+            for response, answer in zip(responses, answers, strict=True)
+        ]
+        questions = [question for _, question in stated if question is not None]
+        distinct = list(dict.fromkeys(questions))
+        verdicts = dict(zip(distinct, self._equivalence.equal(distinct), strict=True))
+        return [
+            _grade(strict, False if question is None else verdicts[question]) for strict, question in stated
+        ]
+
+    def reference(self, answer: str) -> str:
+        r"""The content of the last closed box in an answer field, or all of it."""
+        return (last_box(answer)[0] or answer).strip()
+
+    def close(self) -> None:
+        """End the worker processes."""
+        self._equivalence.close()
+
+
+def _stated(text: str, answer: str) -> tuple[bool, tuple[str, str] | None]:
+    """The strict verdict, and what must be asked of math-verify for the lenient one: answer, candidate."""
+    box, is_last = last_box(text)
+    if box is not None and is_last and same(box, answer):
+        return True, None
+    candidate = box if box is not None else last_expression(text)
+    if not candidate or not answer or max(len(candidate), len(answer)) > LONGEST:
+        return False, None
+    return False, (answer, candidate)
+
+
+def _grade(strict: bool, equal: bool | None) -> Grade:
+    return Grade(strict, strict or bool(equal), timed_out=equal is None)

@@ -1,0 +1,42 @@
+"""A report's page taken apart, for tests."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+
+class Numbers(HTMLParser):
+    """Collects every <data> element, the ids, and anything that would leave the page."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.open, self.ids, self.links, self.outside, self.images = [], None, [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        if tag == "data":
+            self.open = (values, [])
+        if "id" in values:
+            self.ids.append(values["id"])
+        for name in ("href", "aria-labelledby"):
+            if name in values:
+                self.links.append(values[name].removeprefix("#"))
+        if tag in {"script", "link", "iframe", "img", "object"} or "src" in values:
+            self.outside.append(tag)
+        if tag == "svg":
+            self.images.append(values)
+
+    def handle_data(self, data):
+        if self.open:
+            self.open[1].append(data)
+
+    def handle_endtag(self, tag):
+        if tag == "data":
+            self.found.append((self.open[0], "".join(self.open[1])))
+            self.open = None
+
+
+def parse(page: Path) -> Numbers:
+    """All numbers, ids and links of a page."""
+    parser = Numbers()
+    parser.feed(page.read_text())
+    return parser

@@ -1,0 +1,136 @@
+"""Data files: both layouts are read as they are; what does not fit is named by file, row and field."""
+
+import json
+
+import polars as pl
+import pytest
+
+from banditrft.errors import InputError
+from llm_runs.graders import Gsm8k
+from llm_runs.tasks.data import Message, Question, read_questions, read_responses
+
+ASK = 'How many? Let\'s think step by step and output the final answer after "####".'
+
+
+def json_lines(path, *rows):
+    path.write_text("".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def verl_row(**changes):
+    return {
+        "data_source": "openai/gsm8k",
+        "prompt": [{"content": ASK, "role": "user"}],
+        "ability": "math",
+        "reward_model": {"ground_truth": "18", "style": "rule"},
+        "extra_info": {"index": 0, "split": "test"},
+        **changes,
+    }
+
+
+def parquet(path, *rows):
+    pl.DataFrame(list(rows)).write_parquet(path)
+    return path
+
+
+def test_questions_from_json_lines(tmp_path):
+    row = {"question": "How many?", "answer": "9 * 2 = <<9*2=18>>18\n#### 18", "level": 3}
+    path = json_lines(tmp_path / "a.jsonl", row)
+    message = (Message("user", "How many?"),)
+    assert read_questions(path, Gsm8k().reference) == [Question(message, "18", {"level": 3})]
+    assert read_questions(path)[0].answer == row["answer"]  # as it is, unless told otherwise
+
+
+def test_questions_from_verls_parquet(tmp_path):
+    system = [{"content": "Be brief.", "role": "system"}, {"content": ASK, "role": "user"}]
+    path = parquet(tmp_path / "a.parquet", verl_row(), verl_row(prompt=system))
+    first, second = read_questions(path, Gsm8k().reference)
+    assert (first.messages, first.answer) == ((Message("user", ASK),), "18")
+    assert first.extra == {
+        "data_source": "openai/gsm8k",
+        "ability": "math",
+        "extra_info": {"index": 0, "split": "test"},
+    }
+    assert second.messages == (Message("system", "Be brief."), Message("user", ASK))
+
+
+def test_responses(tmp_path):
+    rows = [{"response": "\x00\ud800 #### 1", "answer": "1"}, {"response": "", "answer": "#### 2", "more": 1}]
+    path = json_lines(tmp_path / "a.jsonl", *rows)
+    assert read_responses(path, Gsm8k().reference) == [("\x00\ud800 #### 1", "1"), ("", "2")]
+
+
+GOOD = {"response": "a", "answer": "1"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ((), "must hold at least one row, got none"),
+        ((GOOD, "\n", GOOD), r"row 2: must be a JSON object \(Expecting value\)"),
+        ((GOOD, "{\n"), "row 2: must be a JSON object"),
+        (("[1]\n",), "row 1: must be a JSON object, got list"),
+        (("null\n",), "row 1: must be a JSON object, got null"),
+        (("[" * 100_000 + "\n",), "row 1: must be a JSON object"),
+        (('{"response": ' + "1" * 10_000 + "}\n",), "row 1: must be a JSON object"),
+        ((GOOD, {"answer": "1"}), "row 2: response: is missing"),
+        ((GOOD, {"response": "a"}), "row 2: answer: is missing"),
+        (({"response": None, "answer": "1"},), "row 1: response: must be a string, got null"),
+        (({"response": "a", "answer": 1},), "row 1: answer: must be a string, got int"),
+        ((GOOD, {"response": "a", "answer": "one"}), "row 2: answer: must be a number or end in"),
+    ],
+)
+def test_bad_json_lines(tmp_path, rows, message):
+    path = json_lines(tmp_path / "bad.jsonl", *rows)
+    with pytest.raises(InputError, match=rf"^\S*bad\.jsonl: {message}") as caught:
+        read_responses(path, Gsm8k().reference)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_encoding(tmp_path):
+    path = tmp_path / "bad.jsonl"
+    path.write_bytes(b'{"response": "a", "answer": "1"}\n{"response": "\xff", "answer": "1"}\n')
+    with pytest.raises(InputError, match=r"bad\.jsonl: row 2: must be a JSON object"):
+        read_responses(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"prompt": None}, "row 2: prompt: must be a list of messages, at least one"),
+        ({"prompt": []}, "row 2: prompt: must be a list of messages, at least one"),
+        ({"prompt": [{"content": None, "role": "user"}]}, "row 2: prompt: every message needs a role"),
+        (
+            {"reward_model": {"ground_truth": None, "style": "rule"}},
+            "row 2: reward_model.ground_truth: must be",
+        ),
+        ({"reward_model": None}, "row 2: reward_model.ground_truth: is missing"),
+        ({"reward_model": {"ground_truth": "x", "style": "rule"}}, "row 2: answer: must be a number"),
+    ],
+)
+def test_bad_verl_rows(tmp_path, changes, message):
+    path = parquet(tmp_path / "bad.parquet", verl_row(), verl_row(**changes))
+    with pytest.raises(InputError, match=rf"bad\.parquet: {message}"):
+        read_questions(path, Gsm8k().reference)
+
+
+def test_other_parquet_layouts(tmp_path):
+    path = parquet(tmp_path / "other.parquet", {"question": "How many?", "answer": "18"})
+    with pytest.raises(InputError, match=r"other\.parquet: row 1: prompt: is missing"):
+        read_questions(path)
+    empty = tmp_path / "empty.parquet"
+    pl.DataFrame({"prompt": []}).write_parquet(empty)
+    with pytest.raises(InputError, match=r"empty\.parquet: must hold at least one row"):
+        read_questions(empty)
+
+
+@pytest.mark.parametrize("name", ["gone.jsonl", "gone.parquet", "folder.jsonl", "broken.parquet", "a.csv"])
+def test_unreadable_files(tmp_path, name):
+    (tmp_path / "folder.jsonl").mkdir()
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 no parquet PAR1")
+    (tmp_path / "a.csv").write_text("question,answer\n")
+    with pytest.raises(
+        InputError, match=rf"{name}: (cannot be read|must be a \.jsonl or \.parquet)"
+    ) as caught:
+        read_questions(tmp_path / name)
+    assert "\n" not in str(caught.value)
