@@ -132,7 +132,7 @@ def explain(error: ValidationError, where: str = "") -> str:
             continue  # its entries are wrong, which is said of each
         path = where
         for part in item["loc"]:
-            if part == "constrained-float" or str(part).startswith("literal["):
+            if part == "constrained-float" or str(part).startswith(("literal[", "tuple[")):
                 continue  # which alternative of a union it is, no part of the field's name
             path += f"[{part}]" if isinstance(part, int) else (f".{part}" if path else str(part))
         message = item["msg"].removeprefix("Value error, ")

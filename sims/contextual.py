@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from banditrft.design import Design
 from banditrft.errors import InputError
+from sims import feedback
 from sims.contexts import Contexts
 from sims.contextual_lockstep import Replicates
 from sims.contextual_rounds import Floats
@@ -77,7 +78,7 @@ def simulate(
         keep_rounds: Rising rounds in 0..T after which weights are kept.
         arm_noise: tau, at least 0.
         partial: Share of wrong answers that earn .5 where rewards are graded, in [0, 1].
-        factor: What signals are multiplied by (`sims.learner.matching_factor`).
+        factor: What signals are multiplied by (`banditrft.theory.matching`).
         keep_groups: Whether to note every group, or rounds only.
 
     Raises:
@@ -91,7 +92,8 @@ def simulate(
     R, T, B, G = len(seeds_R), design.rounds, design.batch_size, design.rollouts
     trace = Trace.empty(R, T, B, keep_groups=keep_groups)
     w_RFD = np.empty((R, len(keep_F), len(w0_D)))
-    step = max(1, BYTES_AT_ONCE // (8 * (3 * B * G + B * len(w0_D))))
+    windows = 2 * pool.N * feedback.depth(design)
+    step = max(1, BYTES_AT_ONCE // (8 * (3 * B * G + B * len(w0_D) + windows)))
     for start in range(0, R, step):
         rows = slice(start, min(start + step, R))
         some = Replicates(w0_D, pool.of(rows), design, root_seed, seeds_R[rows], arm_noise, partial, factor)

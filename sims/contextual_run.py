@@ -45,7 +45,8 @@ def _bytes_of_a_seed(run: Run, world: ContextualWorld, scene: contexts.Scene) ->
     grids = (run.evaluation.eval_every, run.evaluation.test_every)
     kept = sum(len(tables.eval_grid(design.rounds, every)) for every in grids)
     groups = design.batch_size if world.keep_groups else 0
-    return 8 * (D * (scene.items + kept) + design.rounds * (5 + 2 * groups))
+    windows = scene.items * feedback.depth(design)
+    return 8 * (D * (scene.items + kept) + design.rounds * (5 + 2 * groups) + 2 * windows)
 
 
 def _execute(
@@ -120,14 +121,14 @@ def factor(design: Design, world: ContextualWorld, root_seed: int) -> float:
         return 1.0
     if design.reward == "graded" and world.partial > 0:
         raise InputError("match_step_size: must be false with reward = 'graded' and partial > 0, got true")
-    base_Q = np.unique(base_levels(world, root_seed))
+    base_Q, times_Q = np.unique(base_levels(world, root_seed), return_counts=True)
     if len(base_Q) > 1 and design.signal in BATCH_SIGNALS and design.batch_size > 1:
         raise InputError(
             f"match_step_size: must be false with signal = '{design.signal}' over a batch of queries that "
             "differ in base Pass@1, got true"
         )
     factor_Q = np.array([matching_factor(design, float(p)) for p in base_Q])
-    drift_Q = base_Q * (1.0 - base_Q)
+    drift_Q = times_Q * base_Q * (1.0 - base_Q)
     return float(drift_Q.sum() / (drift_Q / factor_Q).sum())
 
 

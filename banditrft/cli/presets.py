@@ -96,15 +96,16 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
     """Verdicts beside what was expected; a disagreement is marked, not hidden."""
     lines = [
         f"{'claim':6}{'world':20}{'verdict':12}{'expected':12}{'':3}{'estimate':>9}  "
-        f"{'interval':20}{'adj. p':>9}{'n':>6}"
+        f"{'interval':20}{'adj. p':>9}{'n':>6}  of"
     ]
     for row in rows:
-        low, high = row["interval"] or (None, None)
+        part = row["decided_by"]
+        low, high = part["interval"] or (None, None)
         mark = {None: "", True: "", False: "<>"}[row["as_expected"]]
         lines.append(
             f"{row['claim']:6}{row['world']:20}{row['verdict']:12}{row['expected'] or '-':12}{mark:3}"
-            f"{cell(row['estimate']):>9}  {f'[{cell(low)}, {cell(high)}]':20}{cell(row['p_adjusted']):>9}"
-            f"{row['n']:>6}"
+            f"{cell(part['estimate']):>9}  {f'[{cell(low)}, {cell(high)}]':20}{cell(row['p_adjusted']):>9}"
+            f"{part['n'] or 0:>6}  {part['label'] or '-'}"
         )
     agreed = sum(bool(row["as_expected"]) for row in rows)
     stated = sum(row["expected"] is not None for row in rows)

@@ -6,11 +6,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from banditrft.design import Count, Design, Frozen, NonNegative, Positive, Probability
+from banditrft.design import Count, Design, Frozen, Probability
 from banditrft.errors import InputError
 
 LARGEST_POOL = 10**8
-"""Largest train_items x dimension: 0.8 GB of contexts for one seed."""
+"""Largest number of contexts x dimension, of the training pool and of the test set: 0.8 GB."""
+LARGEST_LENGTH, SMALLEST_NOISE = 1e6, 1e-6
+"""Far beyond any use; log-odds then stay far inside double precision."""
 DRAWN = {
     "dimension",
     "transfer",
@@ -24,6 +26,7 @@ DRAWN = {
 }
 """Settings that say how contexts are drawn; a file of features takes the place of them all."""
 OpenUnit = Annotated[float, Field(gt=0, lt=1)]
+Length = Annotated[float, Field(ge=0, le=LARGEST_LENGTH)]
 Base = OpenUnit | Annotated[tuple[Probability, Probability], Field(strict=False)] | Literal["any"]
 
 
@@ -35,19 +38,23 @@ class ContextualWorld(Frozen):
     name: str = "contextual"
     seeds: Count
     dimension: Annotated[int, Field(ge=2, le=100_000)] = Field(64, description="d, length of a context")
-    transfer: NonNegative = Field(2.0, description="|mu|, length of the contexts' mean")
-    alignment: float = Field(0.3, description="c, part of the base weights along mu")
-    misalignment: NonNegative = Field(0.9, description="nu, length of the part orthogonal to mu")
-    noise: Positive = Field(1.0, description="sigma, spread of the contexts")
+    transfer: Length = Field(2.0, description="|mu|, length of the contexts' mean")
+    alignment: Annotated[float, Field(ge=-LARGEST_LENGTH, le=LARGEST_LENGTH)] = Field(
+        0.3, description="c, part of the base weights along mu"
+    )
+    misalignment: Length = Field(0.9, description="nu, length of the part orthogonal to mu")
+    noise: Annotated[float, Field(ge=SMALLEST_NOISE, le=LARGEST_LENGTH)] = Field(
+        1.0, description="sigma, spread of the contexts"
+    )
     train_items: Count = Field(1, description="N, training queries in the pool of each seed")
     base_pass_at_1: Base = Field(
         0.1,
         description="of the training queries: one value for all, a range [low, high], or 'any' as drawn",
     )
-    offset_spread: NonNegative = Field(
+    offset_spread: Length = Field(
         0.0, description="sd of the log-odds that belong to a context and are not learned"
     )
-    arm_noise: NonNegative = Field(
+    arm_noise: Length = Field(
         0.0, description="tau, sd of the features of single answers within right and wrong"
     )
     partial: Probability = Field(
@@ -72,11 +79,13 @@ class ContextualWorld(Frozen):
                 raise ValueError(f"base_pass_at_1: the range must rise, got [{low}, {high}]")
         if self.alignment * self.transfer == 0 and self.misalignment == 0 and self.offset_spread == 0:
             raise ValueError("alignment, misalignment: base weights of zero give every query Pass@1 = 0.5")
-        if self.train_items * self.dimension > LARGEST_POOL:
-            raise ValueError(
-                f"train_items: times dimension must be at most {LARGEST_POOL:.0e}, "
-                f"got {self.train_items} x {self.dimension}"
-            )
+        for field in ("train_items", "test_items"):
+            count = getattr(self, field)
+            if count * self.dimension > LARGEST_POOL:
+                raise ValueError(
+                    f"{field}: times dimension must be at most {LARGEST_POOL:.0e}, "
+                    f"got {count} x {self.dimension}"
+                )
         return self
 
     def one_base(self) -> float:
