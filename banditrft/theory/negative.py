@@ -80,9 +80,10 @@ def trap_ratio(p: float, learning_rate: float, num_arms: int, num_correct: int =
 
     Measured for m = 1..100, K = 11..1100, eta = .25..2, 40 seeds each, after four times the flow's time to
     .9: at R = 0.5 every run is above Pass@1 = 1/2, at R = 1 most are, at R = 2 all, some or none, and at
-    R = 4 three in ten or more, usually all, are not. It orders runs where wrong arms are many: with no more of
-    them than of correct ones it says nothing (10 wrong, 100 correct, eta = 1, p = .16: R = 52, yet no run of
-    32 fails; docs/results/sim/negative.md), and with 10 wrong and 1 correct :func:`trap_boundary` is closer.
+    R = 4 three in ten or more, usually all, are not. It orders runs where wrong arms are many: with no
+    more of them than of correct ones it says nothing (10 wrong, 100 correct, eta = 1, p = .16: R = 52, yet no
+    run of 32 fails; docs/results/sim/negative.md), and with 10 wrong and 1 correct :func:`trap_boundary` is
+    closer.
 
     Args:
         p: Pass@1, in (0, 1).
