@@ -20,18 +20,18 @@ SAMPLES = 256
 
 
 def find() -> Path | None:
-    """The table, in the folder that BANDITRFT_DATA names or in ``../shared/data``; None if it is not there.
+    """The table, in the folder that BANDITRFT_DATA names; None if the variable is not set.
 
     Raises:
         InputError: The variable names a folder without it.
     """
     named = os.environ.get(VARIABLE)
-    path = Path(named or Path("..") / "shared" / "data") / FILE
-    if path.exists():
-        return path
-    if named:
+    if not named:
+        return None
+    path = Path(named) / FILE
+    if not path.exists():
         raise InputError(f"{VARIABLE}: must name a folder that holds {FILE}, got {named}")
-    return None
+    return path
 
 
 def read(path: Path) -> pl.DataFrame:
