@@ -142,6 +142,12 @@ def _limits(records: Records, verdicts: list[Verdict]) -> list[str]:
             "Statements are for these queries: seeds are replicates, queries were chosen by base "
             "Pass@1 and are few."
         )
+    if any(isinstance(w, ContextualWorld) and records.of(w.name) for w in records.worlds.values()):
+        found.append(
+            "Intervals of a contextual world are over seeds, given the drawn world: all seeds share one test "
+            "set and one pair of directions. Another root seed moves test Pass@1, and differences in it, "
+            "by more than the intervals say."
+        )
     steps = sorted({p.counts["step"] for v in verdicts for p in v.parts if p.kind == "ratio"})
     if steps:
         found.append(
