@@ -35,6 +35,7 @@ from sims.contexts import Contexts
 from sims.contextual_lockstep import Replicates
 from sims.contextual_rounds import Floats
 from sims.contextual_tabled import has_table, simulate_tabled
+from sims.grids import check_rising
 from sims.trace import Trace
 
 BYTES_AT_ONCE = 2**21
@@ -126,7 +127,6 @@ def _check(
         raise InputError(f"root_seed, seeds: must be at least 0, got root_seed = {root_seed}")
     if len(pool.u_PND) not in (1, len(seeds_R)):
         raise InputError(f"seeds: must be as many as pools, {len(pool.u_PND)}, got {len(seeds_R)}")
-    if len(keep_F) and (keep_F[0] < 0 or keep_F[-1] > design.rounds or (np.diff(keep_F) <= 0).any()):
-        raise InputError(f"keep_rounds: must rise strictly within 0..{design.rounds}, got {keep_F.tolist()}")
+    check_rising("keep_rounds", keep_F, design.rounds)
     if arm_noise > 0 and design.updates_per_round > 1:
         raise InputError(f"updates_per_round: must be 1 with arm_noise, got {design.updates_per_round}")

@@ -103,9 +103,9 @@ def check(design: Design, world: ContextualWorld) -> None:
         InputError: Names the field.
     """
     feedback.check(design)
-    scene = contexts.scene(world, 0) if world.features is not None else None
-    if scene is None or design.match_step_size:
-        factor(design, world, 0)
+    if world.features is not None:
+        contexts.scene(world, 0)
+    factor(design, world, 0)
 
 
 def factor(design: Design, world: ContextualWorld, root_seed: int) -> float:

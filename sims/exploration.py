@@ -35,6 +35,7 @@ from sims.exploration_kernel import (
     Rule,
     run_replicates,
 )
+from sims.grids import check_rising
 from sims.lumped import Bandit
 
 Kind = Literal["ucb1", "kl-ucb", "thompson", "belief", "epsilon-greedy"]
@@ -125,8 +126,7 @@ def explore(
     seeds_R, eval_E = np.asarray(seeds, np.int64), np.asarray(eval_rounds, np.int64)
     if not 0 <= rounds < 2**31 or root_seed < 0 or (seeds_R < 0).any():
         raise InputError(f"rounds, root_seed, seeds: must be at least 0, got rounds = {rounds}")
-    if len(eval_E) and (eval_E[0] < 0 or eval_E[-1] > rounds or (np.diff(eval_E) <= 0).any()):
-        raise InputError(f"eval_rounds: must rise strictly within 0..{rounds}, got {eval_E.tolist()}")
+    check_rising("eval_rounds", eval_E, rounds)
     if until_first and len(eval_E):
         raise InputError("eval_rounds: must be empty where a replicate ends with its first success")
     R, capacity = len(seeds_R), len(bandit.arms_C) + rounds

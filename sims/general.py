@@ -26,7 +26,8 @@ from banditrft.rewards import reward_values
 from banditrft.theory.matching import matching_factor
 from sims import arm_pulls, arms, feedback, steps
 from sims.arms import Floats, Ints
-from sims.learner import LARGEST_DECAY, heard_rates
+from sims.grids import check_rising
+from sims.learner import check_decay, heard_rates
 from sims.lumped import Bandit
 from sims.trace import Trace
 
@@ -64,11 +65,7 @@ def check(design: Design, bandit: Bandit) -> float:
             more than half of a logit in one step.
     """
     feedback.check(design)
-    decay = design.learning_rate * design.weight_decay
-    if decay > LARGEST_DECAY:
-        raise InputError(
-            f"weight_decay: times learning_rate must lie in [0, {LARGEST_DECAY:g}], got {decay:g}"
-        )
+    check_decay(design.learning_rate * design.weight_decay)
     if not design.match_step_size:
         return 1.0
     if design.reward == "graded" and bandit.grade_C is not None:
@@ -104,8 +101,7 @@ def simulate(
     R, E = len(seeds_R), len(eval_E)
     if root_seed < 0 or (seeds_R < 0).any():
         raise InputError("root_seed, seeds: must be at least 0")
-    if E and (eval_E[0] < 0 or eval_E[-1] > design.rounds or (np.diff(eval_E) <= 0).any()):
-        raise InputError(f"eval_rounds: must rise strictly within 0..{design.rounds}, got {eval_E.tolist()}")
+    check_rising("eval_rounds", eval_E, design.rounds)
     factor = check(design, bandit)
     paths = GeneralPaths(
         p_RE=np.empty((R, E)),

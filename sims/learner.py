@@ -22,6 +22,18 @@ LARGEST_DECAY = 0.5
 ROUNDING = 1e-14
 
 
+def check_decay(decay: float) -> None:
+    """Refuse a learning_rate x weight_decay out of range.
+
+    Raises:
+        InputError: Names the field.
+    """
+    if not 0 <= decay <= LARGEST_DECAY:
+        raise InputError(
+            f"weight_decay: times learning_rate must lie in [0, {LARGEST_DECAY:g}], got {decay:g}"
+        )
+
+
 @dataclass(frozen=True)
 class Learner:
     """A learner of two-valued rewards.
@@ -67,10 +79,7 @@ class Learner:
             raise InputError("false_positive, false_negative: a placebo's rewards know no right or wrong")
         if self.grad_clip is not None and not 0 < self.grad_clip < np.inf:
             raise InputError(f"grad_clip: must be positive and finite, got {self.grad_clip}")
-        if not 0 <= self.decay <= LARGEST_DECAY:
-            raise InputError(
-                f"weight_decay: times learning_rate must lie in [0, {LARGEST_DECAY:g}], got {self.decay:g}"
-            )
+        check_decay(self.decay)
         if self.adam and not self.adam_eps > 0:
             raise InputError(
                 "adam_eps: must be positive in a simulated world, where an arm may have no gradient at all "

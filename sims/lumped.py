@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from banditrft.errors import InputError
 from banditrft.worlds import LumpedWorld
+from sims.grids import check_rising
 from sims.learner import Learner
 from sims.lumped_kernel import run_replicates
 from sims.pulls import PULLS_AHEAD, Pulls
@@ -149,8 +150,7 @@ def simulate(
     seeds_R, eval_E = np.asarray(seeds, np.int64), np.asarray(eval_rounds, np.int64)
     if not 0 <= rounds < 2**31 or root_seed < 0 or (seeds_R < 0).any():
         raise InputError(f"rounds, root_seed, seeds: must be at least 0, got rounds = {rounds}")
-    if len(eval_E) and (eval_E[0] < 0 or eval_E[-1] > rounds or (np.diff(eval_E) <= 0).any()):
-        raise InputError(f"eval_rounds: must rise strictly within 0..{rounds}, got {eval_E.tolist()}")
+    check_rising("eval_rounds", eval_E, rounds)
     if target is not None and not 0 < target <= 1:
         raise InputError(f"target: must lie in (0, 1], got {target}")
     R, C, G = len(seeds_R), len(bandit.arms_C), learner.G

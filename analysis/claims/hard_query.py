@@ -12,11 +12,11 @@ from analysis.claims.finding import Finding
 from analysis.claims.fractions import reaching
 from analysis.claims.gains import over_base
 from analysis.claims.reading import Band, Measured, beside, detectable
-from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, table, tested
+from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, table, tested_cells
 from analysis.equivalence import Difference
 from analysis.loading import Cell, Records
 from analysis.slopes import line, mean_of, slopes
-from banditrft.claims import HardQuery, conditions
+from banditrft.claims import HardQuery
 
 LEVELS = 3
 """Queries, or worlds of different base Pass@1, that make a dose-response."""
@@ -26,18 +26,11 @@ def find(records: Records, claim: HardQuery) -> list[Finding]:
     """Judge the claim: all simulated worlds together, each language model by its queries."""
     found: list[Finding] = []
     for kind in kinds(records):
-        worlds = tested(records, kind, single_query=True)
-        cells = [c for w in worlds if (c := _cell(records, w, claim)) is not None]
+        cells = tested_cells(records, kind, claim.where)
         groups = [cells] if kind == "sim" else [[c] for c in cells]
         cases = [_case(records, kind, group, claim) for group in groups if group]
         found += findings(claim, cases or [absent(kind, "no such condition with a test set.")])
     return found
-
-
-def _cell(records: Records, world: str, claim: HardQuery) -> Cell | None:
-    names = conditions(records.designs(world), claim.where)
-    cell = records.of(world)[names[0]] if names else None
-    return cell if cell is not None and cell.has_test and cell.n > 1 else None
 
 
 def _case(records: Records, kind: Kind, cells: list[Cell], claim: HardQuery) -> Case:

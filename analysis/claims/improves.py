@@ -5,9 +5,9 @@ from analysis.claims.cases import Case, Component, absent, findings
 from analysis.claims.finding import Finding
 from analysis.claims.gains import lenient, over_base
 from analysis.claims.reading import Band
-from analysis.claims.worlds import Kind, few_queries, final_train, kinds, tested
+from analysis.claims.worlds import Kind, few_queries, final_train, first_cell, kinds, tested
 from analysis.loading import Records
-from banditrft.claims import Improves, conditions
+from banditrft.claims import Improves
 
 
 def find(records: Records, claim: Improves) -> list[Finding]:
@@ -21,9 +21,7 @@ def find(records: Records, claim: Improves) -> list[Finding]:
 
 
 def _case(records: Records, kind: Kind, world: str, claim: Improves) -> Case:
-    cells = records.of(world)
-    names = conditions(records.designs(world), claim.where)
-    cell = cells[names[0]] if names else None
+    cell = first_cell(records, world, claim.where)
     if cell is None or not cell.has_test or cell.n < 2:
         return Case(kind, world, (), ("no such condition with a test set and two runs.",))
     band = Band(low=claim.margin)

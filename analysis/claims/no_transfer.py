@@ -9,33 +9,26 @@ from analysis.claims.cases import Case, absent, finding, over_all, verdict
 from analysis.claims.finding import Finding
 from analysis.claims.fractions import reaching
 from analysis.claims.reading import Band, Measured, detectable
-from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, tested, unit
+from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, tested_cells, unit
 from analysis.equivalence import contrast
 from analysis.loading import Cell, Records
 from analysis.multiplicity import bonferroni
 from analysis.slopes import mean_of, slopes
 from analysis.verdict import ALL, Verdict, Word
-from banditrft.claims import NoTransfer, conditions
+from banditrft.claims import NoTransfer
 
 
 def find(records: Records, claim: NoTransfer) -> list[Finding]:
     """Judge every world, and whether there is such a one among them."""
     found: list[Finding] = []
     for kind in kinds(records):
-        worlds = tested(records, kind, single_query=True)
-        cells = [c for w in worlds if (c := _cell(records, w, claim)) is not None]
+        cells = tested_cells(records, kind, claim.where)
         if len(cells) < 2:
             found.append(finding(claim, absent(kind, "no two worlds with such a condition and a test set.")))
             continue
         cases = [_case(records, kind, cell, [c for c in cells if c is not cell], claim) for cell in cells]
         found += [*(finding(claim, case) for case in cases), _one_of(claim, cases)]
     return found
-
-
-def _cell(records: Records, world: str, claim: NoTransfer) -> Cell | None:
-    names = conditions(records.designs(world), claim.where)
-    cell = records.of(world)[names[0]] if names else None
-    return cell if cell is not None and cell.has_test and cell.n > 1 else None
 
 
 def rise(cell: Cell) -> Floats:

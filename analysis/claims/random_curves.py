@@ -10,12 +10,20 @@ import numpy as np
 
 from analysis.claims import placebos
 from analysis.claims.cases import Case, absent, findings
-from analysis.claims.finding import Finding
+from analysis.claims.finding import Finding, Group
 from analysis.claims.reading import Band, Measured, over
-from analysis.claims.worlds import Floats, Kind, few_queries, kinds, own_queries, tested, trained, unit
+from analysis.claims.worlds import (
+    Floats,
+    few_queries,
+    first_cell,
+    kinds,
+    own_queries,
+    single_query_groups,
+    unit,
+)
 from analysis.loading import Cell, Records
 from analysis.spread import noise_over_sd
-from banditrft.claims import RandomCurves, conditions
+from banditrft.claims import RandomCurves
 
 FEWEST = 3
 """Runs that make a spread."""
@@ -25,24 +33,20 @@ def find(records: Records, claim: RandomCurves) -> list[Finding]:
     """Judge the claim in each kind of world: curves of one query, gains where there is a test set."""
     found = []
     for kind in kinds(records):
-        train, test = trained(records, kind), tested(records, kind, single_query=True)
-        if kind == "sim":
-            pairs = [(train[0] if train else None, test[0] if test else None)]
-        else:
-            pairs = [(world, world) for world in train]
-        found += findings(claim, [_case(records, kind, a, b, claim) for a, b in pairs])
+        groups = single_query_groups(records, kind)
+        found += findings(claim, [_case(records, group, claim) for group in groups])
     return found
 
 
-def _case(records: Records, kind: Kind, train: str | None, test: str | None, claim: RandomCurves) -> Case:
+def _case(records: Records, group: Group, claim: RandomCurves) -> Case:
     parts, missing = [], []
-    cell = _cell(records, train, claim)
+    cell = _cell(records, group.train, claim)
     if cell is None:
         missing.append("no such condition with three runs of one query.")
     else:
         label = f"Spread of the area under the training curve over evaluation noise, {cell.condition}"
         parts.append(_spread("spread-train", label, cell, area(cell), area_noise(cell), claim))
-    other = _cell(records, test, claim)
+    other = _cell(records, group.test, claim)
     if other is None or not other.has_test:
         missing.append("no such condition with a test set.")
     else:
@@ -50,21 +54,20 @@ def _case(records: Records, kind: Kind, train: str | None, test: str | None, cla
         values = other.test - other.test_base
         parts.append(_spread("spread-test", label, other, values, gain_noise(other), claim))
     if not parts:
-        return absent(kind, " ".join(missing))
+        return absent(group.kind, " ".join(missing))
     cells = [c for c in (cell, other) if c is not None]
     return Case(
-        kind,
-        "simulated" if kind == "sim" else str(train),
+        group.kind,
+        group.name,
         tuple(parts),
         tuple(missing),
-        placebos.gains(records, train, test),
+        placebos.gains(records, group.train, group.test),
         few_queries(cells) + own_queries(cells),
     )
 
 
 def _cell(records: Records, world: str | None, claim: RandomCurves) -> Cell | None:
-    names = conditions(records.designs(world), claim.where) if world else []
-    cell = records.of(world)[names[0]] if world and names else None
+    cell = first_cell(records, world, claim.where)
     return cell if cell is not None and cell.n >= FEWEST else None
 
 

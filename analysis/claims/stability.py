@@ -6,21 +6,19 @@ of final test Pass@1 is tested in the same way and stands beside the equivalence
 
 from analysis.claims import placebos
 from analysis.claims.cases import Case, Component, absent, findings
-from analysis.claims.finding import Finding
+from analysis.claims.finding import Finding, Group
 from analysis.claims.gains import between, own_gain
 from analysis.claims.random_curves import FEWEST, area, area_noise
 from analysis.claims.reading import Band, Measured, beside, ratio_of
 from analysis.claims.worlds import (
     Floats,
     Ints,
-    Kind,
     few_queries,
     kinds,
     own_queries,
     points,
+    single_query_groups,
     table,
-    tested,
-    trained,
 )
 from analysis.inversion import Inverted
 from analysis.loading import Cell, Records
@@ -35,24 +33,20 @@ def find(records: Records, claim: LessStable) -> list[Finding]:
     """Judge the claim in each kind of world."""
     found = []
     for kind in kinds(records):
-        train, test = trained(records, kind), tested(records, kind, single_query=True)
-        if kind == "sim":
-            pairs = [(train[0] if train else None, test[0] if test else None)]
-        else:
-            pairs = [(world, world) for world in train]
-        found += findings(claim, [_case(records, kind, a, b, claim) for a, b in pairs])
+        groups = single_query_groups(records, kind)
+        found += findings(claim, [_case(records, group, claim) for group in groups])
     return found
 
 
-def _case(records: Records, kind: Kind, train: str | None, test: str | None, claim: LessStable) -> Case:
+def _case(records: Records, group: Group, claim: LessStable) -> Case:
     parts: list[Component] = []
     missing: list[str] = []
-    compared = _contrast(records, test, claim, "adam", claim.plain)
+    compared = _contrast(records, group.test, claim, "adam", claim.plain)
     for part_id, title, optimizer, changed in (
         ("spread-adam", "Adam", "adam", claim.plain),
         ("spread-matched", "SGD with matched steps", "sgd", claim.matched),
     ):
-        cells = _contrast(records, train, claim, optimizer, changed)
+        cells = _contrast(records, group.train, claim, optimizer, changed)
         extra = _test_spread(compared, claim) if optimizer == "adam" else ()
         measured = cells and _spread(part_id, title, cells, claim, extra)
         if measured:
@@ -65,16 +59,16 @@ def _case(records: Records, kind: Kind, train: str | None, test: str | None, cla
     else:
         missing.append("The test set is not compared: no such conditions with a test set and two runs each.")
     if not parts:
-        return absent(kind, " ".join(missing))
+        return absent(group.kind, " ".join(missing))
     cells_read = [
         records.of(p.world)[name] for p in parts if isinstance(p, Measured) for name in p.conditions
     ]
     return Case(
-        kind,
-        "simulated" if kind == "sim" else str(train),
+        group.kind,
+        group.name,
         tuple(parts),
         tuple(missing),
-        placebos.gains(records, train, test),
+        placebos.gains(records, group.train, group.test),
         few_queries(cells_read) + own_queries(cells_read),
     )
 

@@ -6,7 +6,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from analysis.claims.finding import Group
 from analysis.loading import Cell, Records
+from banditrft.claims import Fields, conditions
 from banditrft.worlds import ContextualWorld, LLMWorld, WorldSettings
 
 Floats = npt.NDArray[np.float64]
@@ -40,6 +42,27 @@ def trained(records: Records, kind: Kind) -> list[str]:
     single = [w for w in _present(records, kind) if one_query(w)]
     same = [w.name for w in single if not isinstance(w, ContextualWorld)]
     return same or [w.name for w in single]
+
+
+def single_query_groups(records: Records, kind: Kind) -> list[Group]:
+    """What a claim about one training query reads: the simulated worlds together, each language model."""
+    train = trained(records, kind)
+    if kind == "llm":
+        return [Group(kind, world, world, world) for world in train]
+    test = tested(records, kind, single_query=True)
+    return [Group(kind, "simulated", train[0] if train else None, test[0] if test else None)]
+
+
+def first_cell(records: Records, world: str | None, where: Fields) -> Cell | None:
+    """The world's first condition whose design has these fields."""
+    names = conditions(records.designs(world), where) if world else []
+    return records.of(world)[names[0]] if world and names else None
+
+
+def tested_cells(records: Records, kind: Kind, where: Fields) -> list[Cell]:
+    """That condition in every world of one training query, where it has a test set and two runs."""
+    cells = (first_cell(records, world, where) for world in tested(records, kind, single_query=True))
+    return [cell for cell in cells if cell is not None and cell.has_test and cell.n > 1]
 
 
 def one_query(world: WorldSettings) -> bool:
