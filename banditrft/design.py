@@ -8,7 +8,7 @@ Field names are public: TOML files, flags, records and reports use them.
 
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from banditrft.errors import InputError
 
@@ -20,6 +20,17 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 Signal = Literal["raw", "centered", "batch-centered", "grpo", "rloo", "gpg", "reinforce-plus-plus"]
 Reward = Literal["zero-one", "minus-one-zero", "minus-one-one", "graded", "noisy", "random"]
+Aggregation = Literal["token-mean", "sequence-mean", "sequence-sum", "max-length", "micro-batch-mean"]
+AGGREGATION_NAMES: dict[str, Aggregation] = {
+    "dapo": "token-mean",
+    "grpo": "sequence-mean",
+    "seq-mean-token-mean": "sequence-mean",
+    "seq-mean-token-sum": "sequence-sum",
+    "dr_grpo": "max-length",
+    "seq-mean-token-sum-norm": "max-length",
+    "bnpo": "micro-batch-mean",
+}
+"""What TRL (`loss_type`) and verl (`loss_agg_mode`) call them."""
 GROUP_SIGNALS: tuple[Signal, ...] = ("centered", "grpo", "rloo")
 BATCH_SIGNALS: tuple[Signal, ...] = ("batch-centered", "gpg", "reinforce-plus-plus")
 
@@ -28,6 +39,10 @@ class Frozen(BaseModel):
     """A value: immutable, unknown keys rejected, no silent conversion of text to numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _canonical_aggregation(name: object) -> object:
+    return AGGREGATION_NAMES.get(name, name) if isinstance(name, str) else name
 
 
 class Design(Frozen):
@@ -64,11 +79,20 @@ class Design(Frozen):
     grad_clip: Positive | None = Field(None, description="largest norm of the gradient")
     kl_coef: NonNegative = Field(0.0, description="weight of the KL to the initial policy")
     kl_estimator: Literal["k1", "k2", "k3"] = Field("k3", description="KL estimator per token")
+    kl_placement: Literal["loss", "reward"] = Field(
+        "loss", description="KL as a term of the loss, or taken off the reward, summed over a response"
+    )
     clip_low: Annotated[float, Field(gt=0, le=1)] = Field(0.2, description="lower clip of the policy ratio")
     clip_high: Positive = Field(0.2, description="upper clip of the policy ratio")
+    dual_clip: Annotated[float, Field(gt=1)] | None = Field(
+        None, description="largest loss of a negative signal, in units of the signal (c; TRL's delta)"
+    )
     updates_per_round: Count = Field(1, description="optimiser steps on one round's rollouts")
-    aggregation: Literal["token-mean", "sequence-mean", "sequence-sum"] = Field(
-        "token-mean", description="how token losses become one loss"
+    aggregation: Annotated[Aggregation, BeforeValidator(_canonical_aggregation)] = Field(
+        "token-mean", description="how token losses become one loss; the frameworks' names are understood"
+    )
+    skip_equal_groups: bool = Field(
+        False, description="leave groups of equal rewards out of the loss (dynamic sampling)"
     )
     rounds: Count = Field(description="number of rounds")
 

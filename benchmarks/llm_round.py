@@ -46,10 +46,10 @@ def ours(replicas: int, rounds: int, barrier, results) -> None:
     from banditrft.signals import signal
     from banditrft.streams import Purpose, uniforms
     from llm_runs.base_models import load_base_model
-    from llm_runs.engines.torch_engine import sample
+    from llm_runs.engines.stacked import sample
     from llm_runs.evaluation import grade_samples, prompt_tensors
-    from llm_runs.learner import Learner
-    from llm_runs.stacked import stack
+    from llm_runs.learners.stacked import Learner
+    from llm_runs.network.stacked import stack
     from llm_runs.tasks import Item, load_task
 
     torch.set_num_threads(1)

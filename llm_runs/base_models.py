@@ -1,8 +1,8 @@
 """The base models: three tiny transformers shipped with the package, or a folder in transformers' format.
 
 Shipped models stand in `llm_runs/models/<name>/` and load with transformers' own `from_pretrained`. How
-they were made is `llm_runs.pretrain`; `provenance.json` beside the weights says by which recipe, seed and
-versions. Nothing is fetched from anywhere.
+they were made is `llm_runs.pretraining.recipe`; `provenance.json` beside the weights says by
+which recipe, seed and versions. Nothing is fetched from anywhere.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from banditrft.errors import InputError
-from llm_runs.architecture import Architecture, pack, packed_shapes, unpack
+from llm_runs.network.architecture import Architecture, pack, packed_shapes, unpack
 from llm_runs.tasks import Task, load_task
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class BaseModel:
     @cached_property
     def weights_sha256(self) -> str:
         """sha256 of `model.safetensors`, hex."""
-        from llm_runs.pretrain import sha256
+        from llm_runs.pretraining.recipe import sha256
 
         return sha256(self.folder / "model.safetensors")
 
@@ -170,7 +170,7 @@ def measure(model: BaseModel, task: Task, seed: int) -> dict[str, Any]:
 
     from banditrft.streams import Purpose
     from llm_runs.evaluation import Address, count_correct
-    from llm_runs.stacked import stack
+    from llm_runs.network.stacked import stack
 
     weights = stack([model.weights()])
     found: dict[str, Any] = {"items": MEASURED_ITEMS, "samples": MEASURED_SAMPLES}
@@ -211,7 +211,7 @@ def train_base_model(
         InputError: unknown name, a seed or number of steps out of range, or `out` is no folder or holds a
             model already; found before anything is trained.
     """
-    from llm_runs.pretrain import Recipe, fit, sha256, versions
+    from llm_runs.pretraining.recipe import Recipe, fit, sha256, versions
     from llm_runs.tasks.arithmetic import Arithmetic
 
     if name not in ARCHITECTURES:

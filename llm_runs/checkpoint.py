@@ -14,7 +14,7 @@ import polars as pl
 
 from banditrft.records import EVALS, checkpoint_path
 from banditrft.runs import Run
-from llm_runs.architecture import Architecture, unpack
+from llm_runs.network.architecture import Architecture, unpack
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,8 +42,8 @@ def evaluate_checkpoint(run: Run, folder: Path) -> pl.DataFrame:
     from llm_runs.evaluation import single_thread
     from llm_runs.loop import shared_world
     from llm_runs.measure import Measure
+    from llm_runs.network.stacked import stack
     from llm_runs.recorder import frame
-    from llm_runs.stacked import stack
     from llm_runs.tasks import load_task
 
     world = shared_world([run])

@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from banditrft.streams import Purpose, uniforms
-from llm_runs.architecture import Architecture
-from llm_runs.engines.torch_engine import Samples, sample
+from llm_runs.engines.stacked import Samples, sample
 from llm_runs.graders.arithmetic import grade
 from llm_runs.graders.base import Grade
-from llm_runs.stacked import Weights
+from llm_runs.network.architecture import Architecture
+from llm_runs.network.stacked import Weights
 from llm_runs.tasks import Item, Task
 
 ROWS = 64

@@ -25,10 +25,10 @@ from banditrft.worlds import LLMWorld, check_supported
 from llm_runs.base_models import load_base_model
 from llm_runs.checkpoint import to_bytes
 from llm_runs.evaluation import Address, draw_samples, grade_samples, prompt_tensors, single_thread
-from llm_runs.learner import Learner
+from llm_runs.learners.stacked import Learner
 from llm_runs.measure import Measure
+from llm_runs.network.stacked import replica, stack
 from llm_runs.recorder import STAGES, Recorder
-from llm_runs.stacked import replica, stack
 from llm_runs.tasks import load_task
 
 Report = Callable[[float], None]

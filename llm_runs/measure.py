@@ -14,11 +14,11 @@ from banditrft.design import Evaluation
 from banditrft.runs import Run
 from banditrft.streams import Purpose, per_query
 from banditrft.worlds import LLMWorld
-from llm_runs.architecture import Architecture
 from llm_runs.evaluation import Address, Graded, count_correct, draw_samples, grade_samples
+from llm_runs.network.architecture import Architecture
+from llm_runs.network.stacked import Weights
 from llm_runs.queries import test_items
 from llm_runs.recorder import Row, eval_rows, query_of
-from llm_runs.stacked import Weights
 from llm_runs.tasks import Task
 
 TEXTS_KEPT = 16

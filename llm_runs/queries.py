@@ -68,7 +68,7 @@ def resolve_queries(world: LLMWorld, root_seed: int) -> WorldQueries:
         InputError: unknown model or task, or the pool does not hold enough such queries.
     """
     from llm_runs.evaluation import Address, count_correct, single_thread
-    from llm_runs.stacked import stack
+    from llm_runs.network.stacked import stack
 
     task = load_task(world.task)
     model = load_base_model(world.model, task)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from banditrft.records import EVALS, GROUPS, ROUNDS, TEXTS, RunTables, Schema
 from banditrft.runs import Query, Run
 from llm_runs.evaluation import Graded
-from llm_runs.learner import StepRecord
+from llm_runs.learners.stacked import StepRecord
 
 STAGES = ("sample", "grade", "learn", "evaluate")
 Row = dict[str, Any]

@@ -7,7 +7,7 @@ signal, changed by a clip and a penalty) the round's gradient is (1/(B G)) sum_i
 u_i.
 
 A round: the next B queries of the pool (`sims.draws.Order`), G answers and rewards of each from the policy as
-it stands, signals (`sims.feedback`), then one or more optimiser steps with torch's semantics.
+it stands, signals (`banditrft.feedback`), then one or more optimiser steps with torch's semantics.
 
 **Arms within the classes** (``arm_noise`` = tau > 0). Let "right" and "wrong" each hold n arms, arm a's
 features being its class's plus xi_a, independent N(0, tau^2 I), new ones for every query and round. As n
@@ -28,9 +28,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from banditrft import feedback
 from banditrft.design import Design
 from banditrft.errors import InputError
-from sims import feedback
 from sims.contexts import Contexts
 from sims.contextual_lockstep import Replicates
 from sims.contextual_rounds import Floats

@@ -1,6 +1,6 @@
 """The contextual world's general path: replicates in lockstep, round by round, for any design.
 
-`sims.contextual` says what a round is; signals come from `sims.feedback`, weights of rollouts from
+`sims.contextual` says what a round is; signals come from `banditrft.feedback`, weights of rollouts from
 `banditrft.objective`, everything else from compiled loops over the replicates.
 """
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from banditrft import objective
 from banditrft.design import Design
+from banditrft.feedback import Feedback, baseline_rollouts
 from banditrft.rewards import reward_values
 from banditrft.streams import Purpose
 from sims import contextual_rounds as kernels
@@ -16,7 +17,6 @@ from sims.contexts import Contexts
 from sims.contextual_rounds import Flags, Floats, Ints
 from sims.contextual_steps import Optimizer, fill_distance
 from sims.draws import Order
-from sims.feedback import Feedback, baseline_rollouts
 from sims.normals import fill_normals
 from sims.trace import Trace
 

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from banditrft import feedback
 from banditrft.design import BATCH_SIGNALS, Design
 from banditrft.errors import InputError
 from banditrft.records import RunTables
@@ -11,7 +12,7 @@ from banditrft.runs import Run
 from banditrft.streams import Purpose
 from banditrft.theory.matching import matching_factor
 from banditrft.worlds import ContextualWorld
-from sims import contexts, contextual, feedback, tables
+from sims import contexts, contextual, tables
 from sims.contextual_evaluation import information, pass_at_1
 from sims.contextual_lockstep import base_pass_at_1
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from banditrft import signals
 from banditrft.design import BATCH_SIGNALS, Design
+from banditrft.feedback import baseline_rollouts, depth
 from banditrft.rewards import reward_values
 from banditrft.streams import Purpose
 from sims import aligned
@@ -21,7 +22,6 @@ from sims.contexts import Contexts
 from sims.contextual_rounds import SAMPLE, Floats, Ints, dot, odds_of_some, sigmoid, sum_of_some
 from sims.contextual_steps import adam_row, adam_scales, clip_row
 from sims.draws import scratch, shuffle
-from sims.feedback import baseline_rollouts, depth
 from sims.jit import kernel
 from sims.philox import ROLLOUT_BITS, SHIFT, block
 from sims.trace import Trace

@@ -19,12 +19,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from banditrft import feedback
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.objective import weights
 from banditrft.rewards import reward_values
 from banditrft.theory.matching import matching_factor
-from sims import arm_pulls, arms, feedback, steps
+from sims import arm_pulls, arms, steps
 from sims.arms import Floats, Ints
 from sims.grids import check_rising
 from sims.learner import check_decay, heard_rates
@@ -61,8 +62,8 @@ def check(design: Design, bandit: Bandit) -> float:
     """Refuse what has no definition here; else the factor of the design's signals (`match_step_size`).
 
     Raises:
-        InputError: Names the field: see `sims.feedback.check` and `banditrft.theory.matching`; or AdamW takes
-            more than half of a logit in one step.
+        InputError: Names the field: see `banditrft.feedback.check` and `banditrft.theory.matching`; or AdamW
+            takes more than half of a logit in one step.
     """
     feedback.check(design)
     check_decay(design.learning_rate * design.weight_decay)

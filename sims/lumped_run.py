@@ -3,11 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from banditrft import feedback
 from banditrft.design import Design
 from banditrft.records import RunTables
 from banditrft.runs import Run
 from banditrft.worlds import LumpedWorld
-from sims import feedback, general, lumped, tables
+from sims import general, lumped, tables
 from sims.learner import Learner
 from sims.trace import Trace
 

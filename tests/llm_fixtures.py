@@ -6,9 +6,9 @@ from transformers import PreTrainedModel
 from banditrft.design import Design, Evaluation
 from banditrft.runs import Query, Run
 from banditrft.worlds import LLMWorld
-from llm_runs.architecture import Architecture, pack
 from llm_runs.base_models import ARCHITECTURES, load_base_model
-from llm_runs.pretrain import Recipe, new_model
+from llm_runs.network.architecture import Architecture, pack
+from llm_runs.pretraining.recipe import Recipe, new_model
 from llm_runs.tasks import load_task
 
 TASK = load_task("arithmetic")

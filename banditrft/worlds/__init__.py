@@ -24,23 +24,16 @@ __all__ = [
 
 WorldSettings = LumpedWorld | ContextualWorld | LLMWorld
 
-_LLM: dict[str, tuple[object, ...]] = {
-    "batch_size": (1,),
-    "baseline_rollouts": (0,),
-    "replay_window": (0,),
-    "reward": ("zero-one", "minus-one-zero", "minus-one-one", "random"),
-    "signal": ("raw", "centered", "grpo", "rloo"),
-    "match_step_size": (False,),
-    "optimizer": ("sgd", "adam"),
-    "grad_clip": (None,),
-    "kl_coef": (0.0,),
-    "updates_per_round": (1,),
+_TABULAR: dict[str, tuple[object, ...]] = {
     "aggregation": ("token-mean",),
+    "kl_placement": ("loss",),
+    "dual_clip": (None,),
+    "skip_equal_groups": (False,),
 }
 SUPPORTED: dict[str, dict[str, tuple[object, ...]]] = {
-    "llm": _LLM,
-    "lumped": {"aggregation": ("token-mean",)},
-    "contextual": {"aggregation": ("token-mean",)},
+    "llm": {},
+    "lumped": _TABULAR,
+    "contextual": _TABULAR,
 }
 """Values of Design fields that each kind of world runs; fields not named run with any value."""
 
@@ -57,7 +50,7 @@ def check_supported(design: Design, world: WorldSettings) -> None:
         for field, allowed in SUPPORTED[kind].items()
         if getattr(design, field) not in allowed
     ]
-    if isinstance(world, ContextualWorld):
+    if isinstance(world, ContextualWorld | LLMWorld):
         problems += world.problems(design)
     if problems:
         raise InputError("\n".join(problems))

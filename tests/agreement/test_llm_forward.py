@@ -10,11 +10,11 @@ import torch
 from llm_fixtures import SHIPPED, TASK, packed, perturbed, some_prompts
 from transformers import AutoModelForCausalLM
 
-from llm_runs.architecture import unpack
 from llm_runs.base_models import load_base_model, model_folder
-from llm_runs.engines.torch_engine import draw, sample
-from llm_runs.policy import response_logits
-from llm_runs.stacked import folded, stack
+from llm_runs.engines.stacked import draw, sample
+from llm_runs.network.architecture import unpack
+from llm_runs.network.policy import response_logits
+from llm_runs.network.stacked import folded, stack
 
 S, Q, G = 2, 3, 4
 P, T = TASK.prompt_max, TASK.max_new

@@ -5,10 +5,10 @@ import torch
 from llm_fixtures import SHIPPED, TASK, packed, perturbed, some_prompts
 
 from banditrft.design import Design
-from llm_runs.architecture import unpack
-from llm_runs.engines.torch_engine import sample
-from llm_runs.learner import Learner
-from llm_runs.stacked import replica, stack
+from llm_runs.engines.stacked import sample
+from llm_runs.learners.stacked import Learner
+from llm_runs.network.architecture import unpack
+from llm_runs.network.stacked import replica, stack
 
 S, G = 2, 4
 T = TASK.max_new

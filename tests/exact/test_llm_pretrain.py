@@ -9,9 +9,9 @@ from llm_fixtures import SHIPPED, TASK
 import llm_runs
 from banditrft.errors import InputError
 from llm_runs import base_models
-from llm_runs.corpus import Mixture, batch
 from llm_runs.graders.arithmetic import grade
-from llm_runs.pretrain import IGNORED, Recipe, tensors
+from llm_runs.pretraining.corpus import Mixture, batch
+from llm_runs.pretraining.recipe import IGNORED, Recipe, tensors
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +125,7 @@ def test_training_leaves_torch_as_it_was(tmp_path):
     ],
 )
 def test_bad_input_is_found_before_training(tmp_path, monkeypatch, where, settings, message):
-    monkeypatch.setattr("llm_runs.pretrain.fit", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("llm_runs.pretraining.recipe.fit", lambda *_: pytest.fail("trained"))
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=message):
         llm_runs.train_base_model("tiny-llama", tmp_path / where, **settings)

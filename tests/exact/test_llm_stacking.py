@@ -18,7 +18,7 @@ from banditrft.streams import Purpose
 from llm_runs.base_models import load_base_model
 from llm_runs.evaluation import ROWS, Address, draw_samples
 from llm_runs.measure import TEXTS_KEPT
-from llm_runs.stacked import stack
+from llm_runs.network.stacked import stack
 
 
 def same(a, b) -> bool:

@@ -11,8 +11,8 @@ import llm_runs
 from banditrft.streams import Purpose
 from llm_runs.base_models import ARCHITECTURES, MODELS, load_base_model
 from llm_runs.evaluation import Address, count_correct
-from llm_runs.pretrain import Recipe
-from llm_runs.stacked import stack
+from llm_runs.network.stacked import stack
+from llm_runs.pretraining.recipe import Recipe
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banditrft.design import Design
+from banditrft.feedback import Feedback
 from banditrft.signals import signal
-from sims.feedback import Feedback
 
 
 @settings(max_examples=60)

@@ -3,7 +3,7 @@
 The same logits as transformers' own forward to 1e-5 (rounding of large float32 logits aside), for Qwen2,
 Llama and OLMo2; a replica's results are bit-identical whatever is stacked beside it, provided the other
 shapes are equal. This file is the network only: what attends to what is given by the caller
-(`llm_runs.attention`), what is sampled or learned is decided elsewhere.
+(`llm_runs.network.attention`), what is sampled or learned is decided elsewhere.
 
 Axes: S replicas, N tokens of a replica in any arrangement, H heads, D channels of a head, W width, V
 vocabulary.
@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from llm_runs.architecture import Architecture
+from llm_runs.network.architecture import Architecture
 
 Weights = Mapping[str, Tensor]
-"""Stacked weights: the tensors of `llm_runs.architecture.pack` with a leading replica axis."""
+"""Stacked weights: the tensors of `llm_runs.network.architecture.pack` with a leading replica axis."""
 
 FOLDS = (("qkv", "norm1"), ("gate_up", "norm2"))
 """Products of a layer and the normalisation before each, where one stands before."""

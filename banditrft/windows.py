@@ -1,21 +1,21 @@
 """Windows of past scalar rewards, one per replicate and query (theory §8).
 
 Only numbers are kept, and only for means and standard deviations: which response earned one is forgotten.
-What a window is *for* is decided in `sims.feedback`.
+What a window is *for* is decided in `banditrft.feedback`. One loop is compiled; this module is loaded
+by those who run designs, never by `import banditrft`.
 """
 
 from typing import Self
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
-
-from sims.jit import kernel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@kernel
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def push_rewards(past_RNP: Floats, seen_RN: Ints, items_RB: Ints, rewards_RBM: Floats) -> None:
     """Write rewards over the oldest of their query's; the ring's head is (rewards ever seen) mod P."""
     depth = past_RNP.shape[2]

@@ -1,4 +1,4 @@
-"""From a round's rewards to its signals, in both simulated worlds: who counts in a mean, and how far back.
+"""From a round's rewards to its signals, in every world: who counts in a mean, and how far back.
 
 The population of a group's mean and standard deviation is, first, the group's own rewards; then those of its
 baseline rollouts; then, with a window of W, past rewards of the same query so that the W newest rewards are
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from banditrft.design import BATCH_SIGNALS, Design
 from banditrft.errors import InputError
 from banditrft.signals import signal
-from sims.windows import Ints, Windows
+from banditrft.windows import Ints, Windows
 
 Floats = NDArray[np.float64]
 LARGEST_ROUND = 2**25

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from banditrft.design import Design
 from banditrft.objective import policy_gradient, token_mean
-from llm_runs.architecture import Architecture
-from llm_runs.policy import response_logits
-from llm_runs.stacked import Weights
+from llm_runs.network.architecture import Architecture
+from llm_runs.network.policy import response_logits
+from llm_runs.network.stacked import Weights
 
 
 @dataclass(frozen=True)

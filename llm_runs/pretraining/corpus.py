@@ -2,7 +2,7 @@
 
 A batch is a pure function of (recipe seed, step). Only items of the task's "pretrain" set are used, so
 neither a training query nor a test item has been seen. This is text, not training: the optimiser lives in
-`llm_runs.pretrain`.
+`llm_runs.pretraining.recipe`.
 """
 
 from __future__ import annotations

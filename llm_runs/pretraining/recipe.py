@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llm_runs.corpus import Example, Mixture, batch
+from llm_runs.pretraining.corpus import Example, Mixture, batch
 from llm_runs.tasks.arithmetic import Arithmetic
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 One pass over the cache per row and head: a batch of thousands of 1 x D by D x L products is what batched
 matrix libraries are worst at. Rows are computed one after the other, each from its own numbers alone; rows
-that have ended are passed over. Prompts and the learner use torch's attention (`llm_runs.attention`).
+that have ended are passed over. Prompts and the learner use torch's attention (`llm_runs.network.attention`).
 
 Axes: N rows (replica, prompt, rollout), H heads, D channels, L cache length.
 """

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from llm_runs import attention as att
-from llm_runs.architecture import Architecture
-from llm_runs.engines.decode import attend_last
-from llm_runs.stacked import Weights, embed, folded, layers, logits, rotations
+from llm_runs.network import attention as att
+from llm_runs.network.architecture import Architecture
+from llm_runs.network.decode import attend_last
+from llm_runs.network.stacked import Weights, embed, folded, layers, logits, rotations
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The policy seen from the learner: logits of given responses, a prompt computed once for all its rollouts.
 
-Differentiable. Sampling, which extends responses token by token, is `llm_runs.engines.torch_engine`; both
-run the same layers (`llm_runs.stacked`).
+Differentiable. Sampling, which extends responses token by token, is `llm_runs.engines.stacked`; both
+run the same layers (`llm_runs.network.stacked`).
 
 Axes: S replicas, Q prompts of a replica, P prompt tokens, G rollouts of a prompt, T response tokens, V
 vocabulary.
@@ -12,9 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from llm_runs import attention as att
-from llm_runs.architecture import Architecture
-from llm_runs.stacked import Weights, embed, layers, logits, rotations
+from llm_runs.network import attention as att
+from llm_runs.network.architecture import Architecture
+from llm_runs.network.stacked import Weights, embed, layers, logits, rotations
 
 
 def response_logits(

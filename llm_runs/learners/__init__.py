@@ -1,0 +1,1 @@
+"""Learners: who takes the optimiser steps. Not sampling, not grading."""

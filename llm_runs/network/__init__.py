@@ -1,0 +1,1 @@
+"""The stacked tensor program: tiny transformers, several sets of weights at once."""
