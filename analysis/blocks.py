@@ -30,7 +30,7 @@ def start(world: WorldSettings, run: RunRecord, measured: Floats) -> Floats:
     """
     if isinstance(world, LLMWorld):
         query = run.info.get("query")
-        return np.full(measured.size, float(query["base_pass_at_1"]) if query else np.nan)
+        return np.full(measured.size, float(query["base_pass_at_1"])) if query else measured
     value = world.base_pass_at_1() if isinstance(world, LumpedWorld) else world.base_pass_at_1
     if isinstance(value, float):
         return np.full(measured.size, value)

@@ -17,8 +17,8 @@ from banditrft.catalog import STUDY
 from banditrft.design import Design, Evaluation, parse
 from banditrft.errors import RecordError
 from banditrft.files import read_json
-from banditrft.records import RunRecord, read_run
-from banditrft.worlds import WorldSettings
+from banditrft.records import SECONDS, RunRecord, read_run
+from banditrft.worlds import LLMWorld, WorldSettings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -81,6 +81,17 @@ class Cell:
     def keys(self) -> list[tuple[int, int]]:
         """(query, seed) of each run."""
         return [(int(q), int(s)) for q, s in zip(self.query, self.seed, strict=True)]
+
+    @property
+    def replicate(self) -> str:
+        """What tells one run from another: a language model's queries are several, a pool is one."""
+        world = self.world
+        return "query, seed" if isinstance(world, LLMWorld) and world.train_items is None else "seed"
+
+    @property
+    def unit(self) -> str:
+        """Runs that meet several conditions."""
+        return "seeds" if self.replicate == "seed" else f"pairs ({self.replicate})"
 
     @property
     def has_test(self) -> bool:
@@ -192,7 +203,7 @@ def _common(values: Floats) -> float:
 def _seconds(runs: list[RunRecord]) -> float | None:
     total, known = 0.0, False
     for run in runs:
-        for name in ("seconds_sample", "seconds_grade", "seconds_learn", "seconds_evaluate"):
+        for name in SECONDS:
             column = run.rounds[name]
             known = known or column.null_count() < column.len()
             total += float(column.sum() or 0.0)

@@ -7,8 +7,10 @@ the group it is the group. Positions of one batch that hold the same query are g
 in the window one round later. What a signal makes of a population is decided in `banditrft.signals`.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from banditrft.design import BATCH_SIGNALS, Design
 from banditrft.errors import InputError
@@ -62,16 +64,17 @@ class Feedback:
         design: Signal, group and population.
         replicates: R.
         items: Queries N in the training pool.
-        factor: What every signal is multiplied by (`banditrft.theory.matching.matching_factor`).
+        factor: What every signal is multiplied by (`banditrft.theory.matching.matching_factor`); one number,
+            or one per replicate.
 
     Raises:
         InputError: See :func:`check`.
     """
 
-    def __init__(self, design: Design, replicates: int, *, items: int = 1, factor: float = 1.0) -> None:
+    def __init__(self, design: Design, replicates: int, *, items: int = 1, factor: ArrayLike = 1.0) -> None:
         check(design)
         self.design = design
-        self.factor = factor
+        self.factor_R11 = np.asarray(factor, np.float64).reshape(-1, 1, 1)
         past = depth(design)
         self.windows = Windows.empty(replicates, items, past) if past else None
 
@@ -99,4 +102,22 @@ class Feedback:
         if self.design.signal == "raw":
             known = valid = None
         signals_RBG = signal(self.design, rewards_RBG, known, valid)
-        return np.asarray(signals_RBG if self.factor == 1.0 else signals_RBG * self.factor, np.float64)
+        return np.asarray(signals_RBG * self.factor_R11, np.float64)
+
+    def state(self, replicate: int) -> dict[str, NDArray[np.generic]]:
+        """What the next signals of one replicate depend on, beside their rewards; empty without windows."""
+        if self.windows is None:
+            return {}
+        return {"past": self.windows.past_RNP[replicate], "seen": self.windows.seen_RN[replicate]}
+
+    def load_state(self, replicate: int, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on from a state.
+
+        Raises:
+            InputError: It is of a feedback with other windows.
+        """
+        own = self.state(replicate)
+        if {name: x.shape for name, x in own.items()} != {name: x.shape for name, x in state.items()}:
+            raise InputError("the windows of past rewards are those of another design or pool")
+        for name, values in own.items():
+            values[...] = state[name]

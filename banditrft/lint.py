@@ -19,7 +19,7 @@ from banditrft.study import Cell, Study
 from banditrft.theory import cautions
 from banditrft.theory.generalisation import sign_overlap
 from banditrft.theory.laws import round_law
-from banditrft.worlds import ContextualWorld, LumpedWorld
+from banditrft.worlds import ContextualWorld, LLMWorld, LumpedWorld
 
 MIN_RUNS_A1 = 5
 """0.5**5 < .05: with fewer runs, not even unanimous ones put the fraction's lower bound above one half."""
@@ -32,6 +32,8 @@ def lint(study: Study) -> list[str]:
     found: list[str] = []
     for cell in study.cells:
         found += [f"{cell.world.name}, {cell.condition}: {text}" for text in _cell(cell)]
+    if study.worlds("llm") and all(c.design.updates_per_round == 1 for c in study.cells):
+        found.append("updates_per_round: one everywhere, so no clip of the policy ratio ever acts")
     for claim in study.claims:
         found += list(_claim(study, claim))
     if study.claims and not any(placebo_conditions(study.designs(w.name)) for w in study.worlds()):
@@ -44,7 +46,8 @@ def _cell(cell: Cell) -> Iterator[str]:
     yield from cautions.of_design(design)
     if evaluation.eval_every > design.rounds:
         yield f"eval_every: {evaluation.eval_every} exceeds rounds = {design.rounds}; only ends are seen"
-    if not isinstance(cell.world, LumpedWorld | ContextualWorld):
+    if isinstance(cell.world, LLMWorld):
+        yield from _llm(cell.world, design)
         return
     if design.batch_size > 1 and _pool(cell.world) == 1:
         yield (
@@ -62,6 +65,19 @@ def _cell(cell: Cell) -> Iterator[str]:
     step = cautions.largest_move(design, base, _gain(cell.world, design))
     if step is not None and step > UNSTABLE_STEP:
         yield f"learning_rate: one success can move a query's log-odds by {step:.3g}; luck decides"
+
+
+def _llm(world: LLMWorld, design: Design) -> Iterator[str]:
+    """What a language model adds; the queries' base Pass@1 is known as a range only."""
+    if world.train_items is None:
+        low = world.queries.base_pass_at_1[0]
+        warned = _silent(design, low) if 0.0 < low < 1.0 else None
+        if warned:
+            yield warned
+    elif isinstance(world.train_items, int) and design.batch_size > world.train_items:
+        yield f"batch_size: {design.batch_size} exceeds the pool of {world.train_items} queries"
+    if world.engine == "torch" and world.importance_cap is not None and world.dtype == "float32":
+        yield "importance_cap: inert, the torch engine samples from the learner's own weights in float32"
 
 
 def _pool(world: LumpedWorld | ContextualWorld) -> int:

@@ -7,10 +7,11 @@ The loss of one token (a bandit's arm is one token) with log-probability log pi 
 
     -min(r s, clip(r, 1 - low, 1 + high) s) + kl_coef k(d),   r = pi / pi_old,   d = log pi_ref - log pi,
 
-pi_old the policy that drew it, s its signal, k1 = -d, k2 = d^2/2, k3 = e^d - d - 1 (not clamped). A world
-that knows the gradient of log pi in closed form needs only the number that multiplies it, :func:`weights`. On
-the first update of a round r = 1: no clip acts, and the surrogate's gradient is the plain policy gradient
-(theory §1).
+pi_old the policy that drew it, s its signal, k1 = -d, k2 = d^2/2, k3 = e^d - d - 1. With `dual_clip` = c the
+first term is at most c |s| where s < 0. Nothing is clamped (verl holds both log-ratios within +-20 and k3
+within +-10). A world that knows the gradient of log pi in closed form needs only the number that multiplies
+it, :func:`weights`. On the first update of a round r = 1: no clip acts, and the surrogate's gradient is the
+plain policy gradient (theory §1). One loss comes of the tokens' by :func:`row_weights`.
 """
 
 from typing import Any, Literal
@@ -18,40 +19,46 @@ from typing import Any, Literal
 import array_api_compat
 
 from banditrft.design import Design
+from banditrft.errors import InputError
 
 Array = Any
 """An array of any library that follows the array-API standard (NumPy, torch)."""
 Estimator = Literal["k1", "k2", "k3"]
 
 
-def policy_gradient(logprobs_SGT: Array, signals_SG: Array) -> Array:
-    """Token losses whose gradient is the policy gradient: -signal x log-probability (theory §1).
-
-    Args:
-        logprobs_SGT: Log-probability of every token drawn, nats.
-        signals_SG: Learning signal of every rollout, a constant.
-
-    Returns:
-        (S, G, T) losses.
-    """
-    return -signals_SG[..., None] * logprobs_SGT
-
-
-def clipped_surrogate(
-    logprobs: Array, old_logprobs: Array, signals: Array, clip_low: float, clip_high: float
-) -> Array:
+def clipped_surrogate(design: Design, logprobs: Array, old_logprobs: Array, signals: Array) -> Array:
     """Token losses -min(r s, clip(r, 1 - low, 1 + high) s) (PPO, arXiv 1707.06347; asymmetric as in DAPO).
 
+    With `dual_clip` = c a loss whose signal is negative is at most c |s| (arXiv 1912.09729; verl's
+    `clip_ratio_c`). TRL's `delta` is the same for c >= 1 + high.
+
     Args:
+        design: Its clips.
         logprobs: Log-probability of every token, nats; all arrays have one shape.
         old_logprobs: The same under the policy that drew it, a constant.
         signals: Learning signal of every token, a constant.
-        clip_low: The ratio counts down to 1 - clip_low.
-        clip_high: The ratio counts up to 1 + clip_high.
     """
     xp = array_api_compat.array_namespace(logprobs)
     ratio = xp.exp(logprobs - old_logprobs)
-    return -xp.minimum(ratio * signals, xp.clip(ratio, 1.0 - clip_low, 1.0 + clip_high) * signals)
+    held = xp.clip(ratio, 1.0 - design.clip_low, 1.0 + design.clip_high)
+    losses = -xp.minimum(ratio * signals, held * signals)
+    if design.dual_clip is None:
+        return losses
+    return xp.where(signals < 0, xp.minimum(losses, -design.dual_clip * signals), losses)
+
+
+def clipped(design: Design, signals: Array, ratio: Array) -> Array:
+    """Where a clip acts: the signal pushes the ratio further out, and the surrogate's derivative is 0.
+
+    Args:
+        design: Its clips.
+        signals: Learning signal of every token.
+        ratio: r = pi / pi_old, of the same shape.
+    """
+    out = ((signals > 0) & (ratio > 1.0 + design.clip_high)) | (
+        (signals < 0) & (ratio < 1.0 - design.clip_low)
+    )
+    return out if design.dual_clip is None else out | ((signals < 0) & (ratio > design.dual_clip))
 
 
 def kl_penalty(logprobs: Array, ref_logprobs: Array, estimator: Estimator) -> Array:
@@ -79,8 +86,7 @@ def kl_penalty(logprobs: Array, ref_logprobs: Array, estimator: Estimator) -> Ar
 def weights(design: Design, signals: Array, lead: Array | None = None, gap: Array | None = None) -> Array:
     """Weight of every token's log-probability: minus the derivative of its loss.
 
-    r s where the clip does not act (r <= 1 + high for s > 0, r >= 1 - low for s < 0), else 0; plus kl_coef
-    times -1 (k1), d (k2) or e^d - 1 (k3).
+    r s where no clip acts, else 0 (:func:`clipped`); plus kl_coef times -1 (k1), d (k2) or e^d - 1 (k3).
 
     Args:
         design: Its clips, ``kl_coef`` and ``kl_estimator``.
@@ -92,10 +98,7 @@ def weights(design: Design, signals: Array, lead: Array | None = None, gap: Arra
     out = signals
     if lead is not None:
         ratio = xp.exp(lead)
-        clipped = ((signals > 0) & (ratio > 1.0 + design.clip_high)) | (
-            (signals < 0) & (ratio < 1.0 - design.clip_low)
-        )
-        out = xp.where(clipped, xp.zeros_like(signals), ratio * signals)
+        out = xp.where(clipped(design, signals, ratio), xp.zeros_like(signals), ratio * signals)
     if gap is None or design.kl_coef == 0.0:
         return out
     match design.kl_estimator:
@@ -107,17 +110,65 @@ def weights(design: Design, signals: Array, lead: Array | None = None, gap: Arra
             return out + design.kl_coef * (xp.exp(gap) - 1.0)
 
 
-def token_mean(losses_SGT: Array, mask_SGT: Array) -> Array:
-    """Mean over all tokens of a replica's round, its `<eos>` tokens included.
+def row_weights(
+    design: Design,
+    lengths_N: Array,
+    active_N: Array | None = None,
+    *,
+    max_new: int,
+    micro_batch: int | None = None,
+) -> Array:
+    """Weight of each token of a response: the loss is the sum over responses n and tokens t of w_n loss_nt.
 
-    The "global token mean" (`dapo` in TRL): independent of how a round is cut into micro-batches.
+    Weights are known before any loss is computed, so a round may be cut into pieces of any size.
+
+    ====================  =======================================  =======  ===========================
+    aggregation           w_n                                      TRL      verl
+    ====================  =======================================  =======  ===========================
+    ``token-mean``        1 / tokens of the round                  dapo     token-mean, globally
+    ``sequence-mean``     1 / (responses x length_n)               grpo     seq-mean-token-mean
+    ``sequence-sum``      1 / responses                                     seq-mean-token-sum
+    ``max-length``        1 / (responses x max_new)                dr_grpo  seq-mean-token-sum-norm
+    ``micro-batch-mean``  1 / (micro-batches x tokens of its own)  bnpo     token-mean, per micro-batch
+    ====================  =======================================  =======  ===========================
 
     Args:
-        losses_SGT: Token losses.
-        mask_SGT: 1 for a token of a response, 0 for what follows its end; at least one 1 per replica.
+        design: Names the aggregation.
+        lengths_N: Tokens of each response of a replica's round, query by query; leading axes are free.
+        active_N: Which responses count, by 1 and 0 or true and false; all by default. The others weigh 0, as
+            if they had not been drawn; where none counts, all weights are 0.
+        max_new: Longest response, of ``max-length``.
+        micro_batch: Consecutive responses of one micro-batch, of ``micro-batch-mean``.
 
     Returns:
-        (S,) losses.
+        float64, of the shape of `lengths_N`.
+
+    Raises:
+        InputError: ``micro-batch-mean`` without `micro_batch`.
     """
-    xp = array_api_compat.array_namespace(losses_SGT)
-    return xp.sum(losses_SGT * mask_SGT, axis=(-2, -1)) / xp.sum(mask_SGT, axis=(-2, -1))
+    xp = array_api_compat.array_namespace(lengths_N)
+    lengths_N = xp.astype(lengths_N, xp.float64)
+    active_N = xp.ones_like(lengths_N) if active_N is None else xp.astype(active_N, xp.float64)
+    responses = xp.clip(xp.sum(active_N, axis=-1, keepdims=True), 1.0, None)
+    tokens_N = lengths_N * active_N
+    match design.aggregation:
+        case "token-mean":
+            return active_N / xp.clip(xp.sum(tokens_N, axis=-1, keepdims=True), 1.0, None)
+        case "sequence-mean":
+            return active_N / (responses * lengths_N)
+        case "sequence-sum":
+            return active_N / responses
+        case "max-length":
+            return active_N / (responses * max_new)
+        case "micro-batch-mean":
+            if micro_batch is None:
+                raise InputError("micro_batch: aggregation 'micro-batch-mean' needs one, got none")
+            N = lengths_N.shape[-1]
+            where = array_api_compat.device(lengths_N)
+            of_N = xp.arange(N, device=where) // micro_batch
+            of_M = xp.arange(-(-N // micro_batch), device=where)
+            member_MN = xp.astype(of_N == of_M[:, None], xp.float64)
+            tokens_M = xp.matmul(tokens_N[..., None, :], member_MN.T)[..., 0, :]
+            counted = xp.sum(xp.astype(tokens_M > 0, xp.float64), axis=-1, keepdims=True)
+            inverse_M = 1.0 / (xp.clip(tokens_M, 1.0, None) * xp.clip(counted, 1.0, None))
+            return active_N * xp.matmul(inverse_M[..., None, :], member_MN)[..., 0, :]

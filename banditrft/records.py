@@ -2,92 +2,68 @@
 
 A run is a folder ``<run_id>/`` with ``run.json`` (what was run, by which versions), ``rounds.parquet``,
 ``groups.parquet``, ``evals.parquet``, one ``final-<evaluation id>.parquet`` per final evaluation, and, from
-the language-model world, ``checkpoints/`` and ``texts.parquet``. Tables hold counts and sums, never rates; a
-column the source lacks is null, never 0. A folder appears whole or not at all, and a reader trusts nothing: a
-file that is truncated, of another schema or inconsistent is an error that names it.
+the language-model world, ``checkpoints/``, ``texts.parquet`` and one ``items-<evaluation id>.parquet`` per
+final evaluation. Tables hold counts and sums, never rates; a column the source lacks is null, never 0. A
+folder appears whole or not at all, and a reader trusts nothing: a file that is truncated, of another schema
+or inconsistent is an error that names it. What an unfinished run needs to go on stands in the study's
+``training/<run_id>/`` and goes when its records come.
+
+Columns and their meaning: `banditrft.schemas`.
 """
 
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from banditrft.errors import RecordError
-from banditrft.files import commit, read_json, sync, write_bytes, write_json
+from banditrft.files import read_json, sync, write_bytes, write_json
 from banditrft.parts import part_of
 from banditrft.runs import Run
+from banditrft.schemas import (
+    EVALS,
+    GROUPS,
+    ITEMS,
+    ROUNDS,
+    SCHEMA,
+    SECONDS,
+    TABLES,
+    TEXTS,
+    Schema,
+    check_table,
+    read_table,
+    write_table,
+)
 
-SCHEMA = 1
-Schema = Mapping[str, type[pl.DataType]]
-ROUNDS: Schema = {
-    "seed": pl.Int64,
-    "round": pl.Int32,
-    "reward_mean": pl.Float64,
-    "signal_mean": pl.Float64,
-    "signal_var": pl.Float64,
-    "zero_signal_fraction": pl.Float64,
-    "update_norm": pl.Float64,
-    "kl": pl.Float64,
-    "entropy": pl.Float64,
-    "tokens": pl.Int64,
-    "seconds_sample": pl.Float64,
-    "seconds_grade": pl.Float64,
-    "seconds_learn": pl.Float64,
-    "seconds_evaluate": pl.Float64,
-}
-"""One row per seed and round (1..rounds); entropy and KL in nats per response, seconds of the run's share."""
-GROUPS: Schema = {
-    "seed": pl.Int64,
-    "round": pl.Int32,
-    "item": pl.Int64,
-    "n": pl.Int32,
-    "reward_sum": pl.Float64,
-    "correct_strict": pl.Int32,
-    "correct_lenient": pl.Int32,
-}
-"""One row per group of rollouts; `reward_sum` is the sum of the rewards the learner saw."""
-EVALS: Schema = {
-    "seed": pl.Int64,
-    "round": pl.Int32,
-    "split": pl.String,
-    "item": pl.Int64,
-    "n": pl.Int64,
-    "reward_sum": pl.Float64,
-    "correct_strict": pl.Int64,
-    "correct_lenient": pl.Int64,
-    "p_exact": pl.Float64,
-}
-"""One row per seed, evaluation and item; a null item is the whole split. Round r is after r updates, 0 the
-base. `reward_sum` sums the task's own reward, whatever the reward map."""
-TEXTS: Schema = {
-    "seed": pl.Int64,
-    "round": pl.Int32,
-    "item": pl.Int64,
-    "prompt": pl.String,
-    "response": pl.String,
-    "strict": pl.Boolean,
-    "lenient": pl.Boolean,
-    "log_prob": pl.Float64,
-}
-"""Some responses of the final evaluation, for reading; log-probabilities in nats."""
-NULLABLE = {
-    "update_norm",
-    "kl",
-    "entropy",
-    "tokens",
-    "seconds_sample",
-    "seconds_grade",
-    "seconds_learn",
-    "seconds_evaluate",
-    "correct_lenient",
-    "item",
-    "p_exact",
-    "log_prob",
-}
-TABLES: Mapping[str, Schema] = {"rounds": ROUNDS, "groups": GROUPS, "evals": EVALS}
+__all__ = [
+    "EVALS",
+    "GROUPS",
+    "ITEMS",
+    "ROUNDS",
+    "SCHEMA",
+    "SECONDS",
+    "TABLES",
+    "TEXTS",
+    "Final",
+    "RunRecord",
+    "RunTables",
+    "Schema",
+    "check_table",
+    "checkpoint_path",
+    "describe",
+    "final_name",
+    "items_name",
+    "read_items",
+    "read_run",
+    "read_table",
+    "training_path",
+    "write_final",
+    "write_run",
+    "write_table",
+]
 
 
 @dataclass(frozen=True)
@@ -98,8 +74,16 @@ class RunTables:
     groups: pl.DataFrame
     evals: pl.DataFrame
     final: pl.DataFrame
+    items: pl.DataFrame | None = None
     texts: pl.DataFrame | None = None
     checkpoint: bytes | None = field(default=None, repr=False)
+
+
+class Final(NamedTuple):
+    """A final evaluation: its table, and its counts by item where there are any."""
+
+    table: pl.DataFrame
+    items: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +103,16 @@ def final_name(run: Run) -> str:
     return f"final-{run.evaluation_id}.parquet"
 
 
+def items_name(run: Run) -> str:
+    """File of the final evaluation's counts by item."""
+    return f"items-{run.evaluation_id}.parquet"
+
+
+def training_path(root: Path, run: Run) -> Path:
+    """Where an unfinished run of the study in `root` keeps what it needs to go on."""
+    return root / "training" / run.run_id
+
+
 def checkpoint_path(folder: Path) -> Path:
     """Where a run keeps its final weights."""
     return folder / "checkpoints" / "final.safetensors"
@@ -126,6 +120,8 @@ def checkpoint_path(folder: Path) -> Path:
 
 def write_run(root: Path, run: Run, tables: RunTables, provenance: Mapping[str, Any]) -> Path:
     """Write a run's folder under `root`, whole or not at all; a run that is there keeps what it has.
+
+    What the run kept in order to go on is removed then.
 
     Args:
         root: The study's folder.
@@ -142,10 +138,10 @@ def write_run(root: Path, run: Run, tables: RunTables, provenance: Mapping[str, 
     part.mkdir(parents=True)
     try:
         for name, schema in TABLES.items():
-            _write_table(getattr(tables, name), schema, part / f"{name}.parquet")
-        _write_table(tables.final, EVALS, part / final_name(run))
+            write_table(getattr(tables, name), schema, part / f"{name}.parquet")
+        write_final(part, run, Final(tables.final, tables.items))
         if tables.texts is not None:
-            _write_table(tables.texts, TEXTS, part / "texts.parquet")
+            write_table(tables.texts, TEXTS, part / "texts.parquet")
         if tables.checkpoint is not None:
             checkpoint_path(part).parent.mkdir()
             write_bytes(checkpoint_path(part), tables.checkpoint)
@@ -156,6 +152,7 @@ def write_run(root: Path, run: Run, tables: RunTables, provenance: Mapping[str, 
         sync(root)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(training_path(root, run), ignore_errors=True)
     return folder
 
 
@@ -169,7 +166,7 @@ def _place(part: Path, folder: Path, run: Run, tables: RunTables) -> None:
             raise RecordError(f"{folder}: holds no run.json, so no run; delete the folder") from None
         # The name is a hash of the content: another process or a condition that shares the run was first.
         if not (folder / final_name(run)).exists():
-            write_final(folder, run, tables.final)
+            write_final(folder, run, Final(tables.final, tables.items))
 
 
 def describe(run: Run) -> dict[str, Any]:
@@ -185,9 +182,20 @@ def describe(run: Run) -> dict[str, Any]:
     }
 
 
-def write_final(folder: Path, run: Run, final: pl.DataFrame) -> None:
-    """Add another final evaluation to a run that exists."""
-    _write_table(final, EVALS, folder / final_name(run))
+def write_final(folder: Path, run: Run, final: Final) -> None:
+    """Write a final evaluation into a run's folder; its table comes last, since by it the rest is found."""
+    if final.items is not None:
+        write_table(final.items, ITEMS, folder / items_name(run), {"item"})
+    write_table(final.table, EVALS, folder / final_name(run))
+
+
+def read_items(folder: Path, run: Run) -> pl.DataFrame:
+    """Counts by item of a run's final evaluation.
+
+    Raises:
+        RecordError: Missing, unreadable, of another schema or inconsistent; names the file.
+    """
+    return read_table(folder / items_name(run), ITEMS, {"item"})
 
 
 def read_run(folder: Path, evaluation_id: str) -> RunRecord:
@@ -202,7 +210,11 @@ def read_run(folder: Path, evaluation_id: str) -> RunRecord:
     """
     info = read_json(folder / "run.json")
     if info.get("schema") != SCHEMA:
-        raise RecordError(f"{folder / 'run.json'}: schema must be {SCHEMA}, got {info.get('schema')!r}")
+        old = "; an earlier version wrote it: delete the folder and run the study again"
+        raise RecordError(
+            f"{folder / 'run.json'}: schema must be {SCHEMA}, got {info.get('schema')!r}"
+            f"{old if info.get('schema') == 1 else ''}"
+        )
     if info.get("status") != "complete" or info.get("run_id") != folder.name:
         raise RecordError(
             f"{folder / 'run.json'}: must be the complete run {folder.name}, got {info.get('run_id')!r}"
@@ -218,52 +230,3 @@ def read_run(folder: Path, evaluation_id: str) -> RunRecord:
         if table.height and set(table["seed"].unique()) != seeds:
             raise RecordError(f"{folder / name}.parquet: seeds must be {info['seeds']} as run.json says")
     return RunRecord(folder, info, final=final, **read)
-
-
-def read_table(path: Path, schema: Schema) -> pl.DataFrame:
-    """Read one Parquet file and check it against its schema.
-
-    Raises:
-        RecordError: Unreadable, other columns, nulls or NaN where none may be, counts that contradict.
-    """
-    try:
-        table = pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise RecordError(f"{path}: cannot be read as Parquet ({type(error).__name__}: {error})") from None
-    check_table(table, schema, str(path))
-    return table
-
-
-def check_table(table: pl.DataFrame, schema: Schema, where: str) -> None:
-    """Check a table against its schema; `where` names it in errors.
-
-    Raises:
-        RecordError: As :func:`read_table`.
-    """
-    if dict(table.schema) != {name: dtype() for name, dtype in schema.items()}:
-        raise RecordError(
-            f"{where}: columns must be {', '.join(schema)} of their types, got {dict(table.schema)}"
-        )
-    for name in schema:
-        column = table[name]
-        if name not in NULLABLE and column.null_count():
-            raise RecordError(f"{where}: column '{name}' must have no nulls, got {column.null_count()}")
-        if column.dtype == pl.Float64 and not (column.is_finite() | column.is_null()).all():
-            raise RecordError(f"{where}: column '{name}' must be finite, got {_first_bad(table, name)}")
-    if "n" in schema:
-        for name in ("correct_strict", "correct_lenient"):
-            bad = table.filter((pl.col(name) < 0) | (pl.col(name) > pl.col("n")))
-            if bad.height:
-                raise RecordError(f"{where}: '{name}' must lie in 0..n, got {bad.row(0, named=True)}")
-
-
-def _first_bad(table: pl.DataFrame, name: str) -> str:
-    bad = table.with_row_index("row").filter(~pl.col(name).is_finite())
-    return f"{bad[name][0]} in row {bad['row'][0]}"
-
-
-def _write_table(table: pl.DataFrame, schema: Schema, path: Path) -> None:
-    check_table(table, schema, path.name)
-    temporary = part_of(path)
-    table.write_parquet(temporary, compression="zstd", statistics=True)
-    commit(temporary, path)

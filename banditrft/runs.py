@@ -10,16 +10,25 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from banditrft.design import CURVE_FIELDS, FINAL_FIELDS, Design, Evaluation
+from banditrft.errors import InputError
 from banditrft.study import Cell, Kind, Study, iterate
 from banditrft.worlds import ArmClass, ContextualWorld, LLMWorld, LumpedWorld, WorldSettings
+from banditrft.worlds.llm import RUNNING
 
 SEMANTICS = 2
 """Version of what the numbers in a record mean. Raise it when the same design gives other records."""
 CHUNK = 256
 """Simulated seeds lie on a fixed grid of chunks of this size, one folder per chunk."""
+FILES = ("train_file", "test_file")
+"""Settings that name a file, of which the content counts."""
+BY_CONTENT = frozenset({"model", "revision", *FILES, "queries", "train_items"})
+"""Settings of a language-model world that name what enters a run's id by its content."""
+SAMPLING = ("engine", "dtype", "grader", "prompt_max", "max_new", "chat", "revision", "train_items")
+"""Settings that decide base samples, beside those that were there from the beginning."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +52,25 @@ class Query:
 
 @dataclass(frozen=True)
 class WorldQueries:
-    """What a language-model world resolves once, before any run: queries, test set, base weights.
+    """What a language-model world resolves once, before any run: queries or pool, test set, base weights.
 
     Attributes:
         key: Hash of the settings they were resolved from.
         weights_hash: sha256 of the base weights.
         test_hash: sha256 of the test items' content.
-        queries: Training queries, by rising base Pass@1.
+        queries: Training queries, by rising base Pass@1; none where runs train on a pool.
+        pool_hash: sha256 of the pool items' content; None where runs train on one query.
+        pool_left_out: Items of the pool (or candidates) whose prompts are too long, and which are not used.
+        test_left_out: Test items likewise.
     """
 
     key: str
     weights_hash: str
     test_hash: str
     queries: tuple[Query, ...]
+    pool_hash: str | None = None
+    pool_left_out: int = 0
+    test_left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,13 +129,16 @@ def _sim_runs(study: Study, cell: Cell) -> list[Run]:
 
 
 def _llm_runs(study: Study, cell: Cell, resolved: WorldQueries) -> list[Run]:
+    seeds = [range(seed, seed + 1) for seed in range(cell.world.seeds)]
+    extra = {"weights": resolved.weights_hash, "test": resolved.test_hash}
+    if resolved.pool_hash is not None:
+        return [_run(study, cell, seed, {**extra, "pool": resolved.pool_hash}, None) for seed in seeds]
     runs = []
     for query in resolved.queries:
         content = {"prompt": query.prompt, "answer": query.answer, "item": query.item}
         if cell.design.reward == "random" and cell.design.rate == "base":
             content["base_pass_at_1"] = query.base_pass_at_1
-        extra = {"weights": resolved.weights_hash, "test": resolved.test_hash, "query": digest(content)}
-        runs += [_run(study, cell, range(s, s + 1), extra, query) for s in range(cell.world.seeds)]
+        runs += [_run(study, cell, seed, {**extra, "query": digest(content)}, query) for seed in seeds]
     return runs
 
 
@@ -129,7 +147,7 @@ def _run(study: Study, cell: Cell, seeds: range, extra: dict[str, str], query: Q
         "semantics": SEMANTICS,
         "learning": cell.design.model_dump(mode="json", exclude_defaults=True),
         "curve": cell.evaluation.model_dump(include=set(CURVE_FIELDS), exclude_defaults=True),
-        "world": world_key(cell.world),
+        "world": world_key(cell.world, cell.design),
         "root_seed": study.root_seed,
         "seeds": [seeds.start, seeds.stop],
         **extra,
@@ -146,10 +164,12 @@ def _run(study: Study, cell: Cell, seeds: range, extra: dict[str, str], query: Q
     )
 
 
-def world_key(world: WorldSettings) -> dict[str, Any]:
-    """The part of a world's settings that its records depend on: no names, no number of seeds."""
+def world_key(world: WorldSettings, design: Design | None = None) -> dict[str, Any]:
+    """The part of a world's settings that records (of a design) depend on: no names, no number of seeds."""
     if isinstance(world, LLMWorld):
-        drop = {"name", "seeds", "model", "queries"}
+        drop = {"name", "seeds"} | BY_CONTENT | RUNNING
+        if design is not None and design.aggregation == "micro-batch-mean":
+            drop -= {"micro_batch"}
     elif isinstance(world, LumpedWorld):
         drop = {"name", "seeds", "classes"}
     else:
@@ -172,6 +192,27 @@ def _class_key(arms: ArmClass) -> dict[str, Any]:
 
 
 def queries_key(world: LLMWorld, root_seed: int) -> str:
-    """Hash of all that the choice of queries depends on, beside the base weights."""
+    """Hash of all that the choice of queries, pool and test set depends on, beside the base weights.
+
+    Raises:
+        InputError: A file that the world names cannot be read.
+    """
     chosen = world.model_dump(mode="json", include={"model", "task", "queries", "test_items", "temperature"})
+    late = world.queries.model_dump(mode="json", include={"items", "file"}, exclude_defaults=True)
+    for name in ("items", "file"):
+        chosen["queries"].pop(name)
+    if world.queries.file is not None:
+        late["file"] = _content("queries.file", world.queries.file)
+    chosen["queries"] |= late
+    chosen |= world.model_dump(mode="json", include=set(SAMPLING), exclude_defaults=True)
+    chosen |= {name: _content(name, path) for name in FILES if (path := getattr(world, name)) is not None}
     return digest({**chosen, "root_seed": root_seed})[:16]
+
+
+def _content(field: str, path: str) -> str:
+    """sha256 of a file, hex."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{field}: {path}: cannot be read ({error.strerror})") from None

@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def push_rewards(past_RNP: Floats, seen_RN: Ints, items_RB: Ints, rewards_RBM: Floats) -> None:
     """Write rewards over the oldest of their query's; the ring's head is (rewards ever seen) mod P."""
     depth = past_RNP.shape[2]

@@ -69,7 +69,7 @@ def ours(replicas: int, rounds: int, barrier, results) -> None:
             pads,
             torch.from_numpy(u)[:, None],
             temperature=1.0,
-            eos=-1,
+            ends=(),
             pad=task.vocabulary.pad,
         )
         graded = grade_samples(task, items, drawn)

@@ -11,33 +11,39 @@ from typing import TYPE_CHECKING
 from banditrft.lazy import lazy
 
 if TYPE_CHECKING:
-    from llm_runs.base_models import shipped_models, train_base_model, weights_hash
+    from llm_runs.base_models import shipped_models, weights_hash
     from llm_runs.checkpoint import evaluate_checkpoint
     from llm_runs.checks import check
-    from llm_runs.loop import execute
+    from llm_runs.execution import execute
+    from llm_runs.planning import plan, with_engine
+    from llm_runs.pretraining.shipped import train_base_model
     from llm_runs.queries import resolve_queries
     from llm_runs.study import expand_study, run
 
 _HOMES = {
     "check": "llm_runs.checks",
     "evaluate_checkpoint": "llm_runs.checkpoint",
-    "execute": "llm_runs.loop",
+    "execute": "llm_runs.execution",
     "expand_study": "llm_runs.study",
+    "plan": "llm_runs.planning",
     "resolve_queries": "llm_runs.queries",
     "run": "llm_runs.study",
     "shipped_models": "llm_runs.base_models",
-    "train_base_model": "llm_runs.base_models",
+    "train_base_model": "llm_runs.pretraining.shipped",
     "weights_hash": "llm_runs.base_models",
+    "with_engine": "llm_runs.planning",
 }
 __all__ = [
     "check",
     "evaluate_checkpoint",
     "execute",
     "expand_study",
+    "plan",
     "resolve_queries",
     "run",
     "shipped_models",
     "train_base_model",
     "weights_hash",
+    "with_engine",
 ]
 __getattr__ = lazy(__name__, _HOMES)

@@ -1,60 +1,169 @@
-"""The base models: three tiny transformers shipped with the package, or a folder in transformers' format.
+"""A base model: one of the tiny ones shipped with the package, a folder of transformers, or a hub name.
 
-Shipped models stand in `llm_runs/models/<name>/` and load with transformers' own `from_pretrained`. How
-they were made is `llm_runs.pretraining.recipe`; `provenance.json` beside the weights says by
-which recipe, seed and versions. Nothing is fetched from anywhere.
+`find_model` reads the configuration and nothing else; weights are read when asked for, and only from
+safetensors files. Shipped models stand in `llm_runs/models/<name>/` with `provenance.json` beside the weights
+(`llm_runs.pretraining` says how they were made). No torch here until tensors are asked for.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from banditrft.errors import InputError
 from llm_runs.network.architecture import Architecture, pack, packed_shapes, unpack
-from llm_runs.tasks import Task, load_task
+from llm_runs.weight_files import WEIGHTS, complete, files_of, sha256_of, shapes_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MODELS = Path(__file__).parent / "models"
-ARCHITECTURES = {"tiny-qwen2": "qwen2", "tiny-llama": "llama", "tiny-olmo2": "olmo2"}
-TASK = "arithmetic"
-MEASURED_ITEMS, MEASURED_SAMPLES = 240, 64
+SHIPPED = tuple(sorted(path.parent.name for path in MODELS.glob("*/provenance.json")))
+CAUSAL = ("ForCausalLM", "LMHeadModel")
 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A base model read from its folder.
+    """A causal language model, known by its configuration.
 
     Attributes:
-        name: Shipped name, or the folder as given.
-        folder: Where it stands.
-        arch: Its architecture.
+        name: Shipped name, folder or hub name, as given.
+        folder: Where its files stand; of a hub model the weights arrive with the first `weight_files`.
+        config: Contents of `config.json`.
+        arch: What the stacked program needs to know; None where it does not compute this model.
+        reason: Why `arch` is None; empty where it is not.
+        revision: Commit of a hub model, else None.
     """
 
     name: str
     folder: Path
-    arch: Architecture
+    config: Mapping[str, Any]
+    arch: Architecture | None
+    reason: str = ""
+    revision: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """The `model_type` of transformers."""
+        return str(self.config["model_type"])
+
+    @property
+    def positions(self) -> int | None:
+        """Longest sequence in tokens; None where the configuration sets no limit."""
+        found = self.config.get("max_position_embeddings", self.config.get("n_positions"))
+        return None if found is None else int(found)
+
+    @property
+    def tied(self) -> bool:
+        """Whether the output layer is the embedding table."""
+        return bool(self.config.get("tie_word_embeddings", self.kind == "gpt2"))
+
+    @cached_property
+    def weight_files(self) -> tuple[Path, ...]:
+        """The safetensors files, in order of name; fetched first where a hub model lacks them.
+
+        Raises:
+            InputError: none, pickled weights only, an index that names files that are not there, or no hub.
+        """
+        if self.revision is not None and not complete(self.folder):
+            from llm_runs.hub import download
+
+            download(self.name, self.revision)
+        return files_of(self.folder)
 
     @cached_property
     def weights_sha256(self) -> str:
-        """sha256 of `model.safetensors`, hex."""
-        from llm_runs.pretraining.recipe import sha256
+        """sha256 of the weights, hex: of the one file, or of the lines "name sha256" of several."""
+        if len(self.weight_files) == 1:
+            return sha256_of(self.weight_files[0])
+        lines = "".join(f"{path.name} {sha256_of(path)}\n" for path in self.weight_files)
+        return hashlib.sha256(lines.encode()).hexdigest()
 
-        return sha256(self.folder / "model.safetensors")
+    @cached_property
+    def parameters(self) -> int:
+        """Number of parameters that the weights' files hold, a tied table once.
+
+        Of a hub model whose weights are not here yet the hub is asked for the headers alone.
+
+        Raises:
+            InputError: the files are missing or damaged, or the hub cannot be reached.
+        """
+        if self.revision is not None and not complete(self.folder):
+            from llm_runs.hub import remote_parameters
+
+            return remote_parameters(self.name, self.revision)
+        shapes = {name: shape for path in self.weight_files for name, shape in shapes_of(path).items()}
+        if self.tied and len(shapes) > 1:
+            shapes.pop("lm_head.weight", None)
+        return sum(math.prod(shape) for shape in shapes.values())
 
     def weights(self) -> dict[str, Tensor]:
         """The weights in the stacked program's layout, without a replica axis, float32.
 
         Raises:
-            InputError: the file is damaged or does not fit config.json.
+            InputError: the stacked program does not compute this model, or its files do not fit config.json.
         """
-        return read_weights(self.arch, self.folder / "model.safetensors")
+        if self.arch is None:
+            raise InputError(f"model {self.name}: the stacked program does not compute it ({self.reason})")
+        if len(self.weight_files) > 1:
+            raise InputError(f"model {self.name}: the stacked program reads one {WEIGHTS}, got an index")
+        return read_weights(self.arch, self.weight_files[0])
+
+
+def find_model(name: str, revision: str | None = None) -> BaseModel:
+    """Find a model by shipped name, folder or name on the Hugging Face hub, and read its configuration.
+
+    Args:
+        name: A shipped name; else a folder with config.json and safetensors files; else ORG/NAME on the hub,
+            of which only the small files are fetched here (or taken from the hub's cache when offline).
+        revision: Commit, branch or tag on the hub.
+
+    Raises:
+        InputError: there is no such model, it is no causal language model, its weights are pickled only, or
+            the hub cannot be reached and its cache does not hold it.
+    """
+    folder, commit = MODELS / name, None
+    if name not in SHIPPED:
+        folder = Path(name)
+        if not folder.is_dir():
+            folder = _from_hub(name, revision)
+            commit = folder.name
+    if revision is not None and commit is None:
+        raise InputError(f"revision: only a model on the hub has one, got {revision!r} for {name}")
+    config = _configuration(folder / "config.json")
+    if commit is None:
+        files_of(folder)
+    try:
+        arch, reason = Architecture.of(config, str(folder / "config.json")), ""
+    except InputError as error:
+        arch, reason = None, str(error)
+    return BaseModel(name, folder, config, arch, reason, commit)
+
+
+def check_fits(model: BaseModel, *, prompt_max: int, max_new: int, tokens: int) -> None:
+    """Check that a model can read a task's longest prompt and write its longest response.
+
+    Args:
+        model: The model.
+        prompt_max: Longest prompt, tokens.
+        max_new: Longest response, tokens.
+        tokens: Size of the tokenizer's vocabulary.
+
+    Raises:
+        InputError: too few positions, or tokens without an embedding.
+    """
+    where, needed = f"{model.name}/config.json", prompt_max + max_new
+    if model.positions is not None and model.positions < needed:
+        raise InputError(f"{where}: max_position_embeddings must be at least {needed}, got {model.positions}")
+    rows = int(model.config.get("vocab_size", tokens))
+    if rows < tokens:
+        raise InputError(f"{where}: vocab_size must be at least {tokens}, the tokenizer's size, got {rows}")
 
 
 def read_weights(arch: Architecture, path: Path) -> dict[str, Tensor]:
@@ -81,180 +190,43 @@ def read_weights(arch: Architecture, path: Path) -> dict[str, Tensor]:
     return packed
 
 
-def model_folder(name: str) -> Path:
-    """Folder of a model, by shipped name or path.
+def shipped_models() -> list[dict[str, Any]]:
+    """Name, parameters, base Pass@1 and weights hash of each shipped model, from its provenance."""
+    return [json.loads((MODELS / name / "provenance.json").read_text(encoding="utf-8")) for name in SHIPPED]
 
-    Raises:
-        InputError: neither a shipped name nor a folder with config.json and model.safetensors.
-    """
-    if name in ARCHITECTURES:
-        return MODELS / name
-    folder = Path(name)
-    missing = [file for file in ("config.json", "model.safetensors") if not (folder / file).is_file()]
-    if missing:
-        shipped = ", ".join(ARCHITECTURES)
+
+def _from_hub(name: str, revision: str | None) -> Path:
+    parts = name.split("/")
+    if len(parts) != 2 or not all(parts) or parts[0] in (".", "..", "~"):
         raise InputError(
-            f"model: must be a shipped model ({shipped}) or a folder with config.json and model.safetensors, "
-            f"got {name!r}"
+            f"model: must be a shipped model ({', '.join(SHIPPED)}), a folder with config.json and "
+            f"{WEIGHTS}, or ORG/NAME on the Hugging Face hub, got {name!r}"
         )
-    return folder
+    from llm_runs.hub import download
+
+    return download(name, revision, weights=False)
 
 
-def load_base_model(name: str, task: Task | None = None) -> BaseModel:
-    """Read a model's configuration; its weights are read when asked for.
-
-    Args:
-        name: A shipped name or a folder.
-        task: Its vocabulary must be the model's (the arithmetic task by default).
-
-    Raises:
-        InputError: unknown model, an architecture that is not computed, or another vocabulary.
-    """
-    folder = model_folder(name)
-    where = folder / "config.json"
+def _configuration(path: Path) -> dict[str, Any]:
+    """Read config.json of a causal language model."""
     try:
-        config = json.loads(where.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{where}: cannot be read as JSON ({error})") from None
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from None
     if not isinstance(config, dict):
-        raise InputError(f"{where}: must hold a JSON object")
-    arch = Architecture.of(config, str(where))
-    task = task or load_task(TASK)
-    if arch.vocabulary != len(task.vocabulary):
-        raise InputError(
-            f"{where}: vocab_size must be {len(task.vocabulary)} for task {task.name}, got {arch.vocabulary}"
-        )
-    if arch.positions < task.prompt_max + task.max_new:
-        needed = task.prompt_max + task.max_new
-        raise InputError(f"{where}: max_position_embeddings must be at least {needed}, got {arch.positions}")
-    return BaseModel(name, folder, arch)
+        raise InputError(f"{path}: must hold a JSON object")
+    if not isinstance(config.get("model_type"), str):
+        raise InputError(f"{path}: model_type is required")
+    classes = config.get("architectures") or []
+    if config.get("is_encoder_decoder") or (classes and not any(str(c).endswith(CAUSAL) for c in classes)):
+        raise InputError(f"{path}: must be a causal language model, got {', '.join(map(str, classes))}")
+    return config
 
 
 def weights_hash(name: str) -> str:
-    """sha256 of a model's weights file, hex.
+    """sha256 of a model's weights, hex (`BaseModel.weights_sha256`).
 
     Raises:
         InputError: unknown model.
     """
-    return load_base_model(name).weights_sha256
-
-
-def shipped_models() -> list[dict[str, Any]]:
-    """Name, parameters, base Pass@1 and weights hash of each shipped model, from its provenance."""
-    return [
-        json.loads((MODELS / name / "provenance.json").read_text(encoding="utf-8")) for name in ARCHITECTURES
-    ]
-
-
-def write_tokenizer(task: Task, folder: Path) -> None:
-    """Write the task's vocabulary as a character-level tokenizer that transformers' AutoTokenizer reads."""
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    index = {token: i for i, token in enumerate(task.vocabulary.tokens)}
-    tokenizer = Tokenizer(models.WordLevel(index, unk_token=task.vocabulary.tokens[0]))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    tokenizer.decoder = decoders.Fuse()
-    wrapped = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=tokenizer,
-        pad_token=task.vocabulary.tokens[0],
-        eos_token=task.vocabulary.tokens[1],
-        padding_side="left",
-    )
-    wrapped.save_pretrained(folder)
-
-
-def measure(model: BaseModel, task: Task, seed: int) -> dict[str, Any]:
-    """Base Pass@1 on the first items of the pool and of the test set: means, and deciles over items."""
-    import numpy as np
-
-    from banditrft.streams import Purpose
-    from llm_runs.evaluation import Address, count_correct
-    from llm_runs.network.stacked import stack
-
-    weights = stack([model.weights()])
-    found: dict[str, Any] = {"items": MEASURED_ITEMS, "samples": MEASURED_SAMPLES}
-    for split in ("pool", "test"):
-        items = [task.items(split, MEASURED_ITEMS)]
-        address = Address(seed, [0], Purpose.PRETRAIN, round=2**31 - 1)
-        strict, lenient = count_correct(model.arch, weights, task, items, MEASURED_SAMPLES, address, 1.0)
-        rates = strict[0] / MEASURED_SAMPLES
-        found[split] = {
-            "strict": round(float(rates.mean()), 4),
-            "lenient": round(float(lenient[0].mean() / MEASURED_SAMPLES), 4),
-            "strict_deciles": [round(float(q), 4) for q in np.quantile(rates, np.linspace(0, 1, 11))],
-        }
-    return found
-
-
-def train_base_model(
-    name: str,
-    out: Path,
-    *,
-    seed: int | None = None,
-    steps: int | None = None,
-    progress: Callable[[int, int, float], None] | None = None,
-) -> Path:
-    """Pretrain a base model by its recipe and write it with tokenizer and provenance.
-
-    Args:
-        name: One of the shipped models.
-        out: Folder to write; must not hold a model yet.
-        seed: Seed, the recipe's by default.
-        steps: Training steps, the recipe's by default.
-        progress: Called as progress(step, steps, loss in nats).
-
-    Returns:
-        `out`, with config.json, model.safetensors, tokenizer and provenance.json.
-
-    Raises:
-        InputError: unknown name, a seed or number of steps out of range, or `out` is no folder or holds a
-            model already; found before anything is trained.
-    """
-    from llm_runs.pretraining.recipe import Recipe, fit, sha256, versions
-    from llm_runs.tasks.arithmetic import Arithmetic
-
-    if name not in ARCHITECTURES:
-        raise InputError(f"base model {name!r}: unknown; available: {', '.join(ARCHITECTURES)}")
-    if (out / "model.safetensors").exists():
-        raise InputError(f"--out {out}: holds a model already")
-    standing = next(path for path in (out, *out.parents) if path.exists())
-    if not standing.is_dir():
-        raise InputError(f"--out {out}: {standing} is not a folder")
-    recipe = Recipe()
-    recipe = replace(
-        recipe,
-        seed=recipe.seed if seed is None else seed,
-        steps=recipe.steps if steps is None else steps,
-    )
-    if not 0 <= recipe.seed < 2**63:
-        raise InputError(f"--seed: must lie in [0, 2**63), got {seed}")
-    if recipe.steps < 1:
-        raise InputError(f"--steps: must be at least 1, got {steps}")
-    task = Arithmetic()
-    model = fit(ARCHITECTURES[name], recipe, task, progress)
-    out.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(out)
-    (out / "model.safetensors").chmod(0o644)
-    write_tokenizer(task, out)
-    measured = measure(load_base_model(str(out), task), task, recipe.seed)
-    changed = [
-        f" --seed {seed}" if seed is not None else "",
-        f" --steps {steps}" if steps is not None else "",
-    ]
-    provenance = {
-        "name": name,
-        "task": task.name,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "base_pass_at_1": measured["pool"]["strict"],
-        "measured": measured,
-        "weights_sha256": sha256(out / "model.safetensors"),
-        "command": f"banditrft base-model train {name} --out DIR{''.join(changed)}",
-        "seed": recipe.seed,
-        "steps": recipe.steps,
-        "recipe": asdict(recipe),
-        "recipe_hash": recipe.hash(ARCHITECTURES[name]),
-        "versions": versions(),
-    }
-    (out / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
-    return out
+    return find_model(name).weights_sha256

@@ -1,147 +1,119 @@
-"""The algorithm, for a stack of runs of one design: sample, grade, reward, signal, step, evaluate, record.
+"""The algorithm, for a stack of runs of one design: sample, grade, reward, signal, step, push, evaluate.
 
-Every replica has its own query, seed, weights and optimiser state; none of its numbers depends on the
-others. No reward model, no critic, no reference policy, one step per round: what is not in this file is not
-done.
+Every replica has its own queries, seed, weights and optimiser state; none of its numbers depends on the
+others. No reward model, no critic, no second policy but the frozen initial one under a KL: what is not done
+here or in the learner's step is not done. Stopping and going on is `llm_runs.execution`'s matter.
+
+Axes: S replicas, Q queries of a round (batch_size), G rollouts, M baseline rollouts, N queries of a pool.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from banditrft.design import Design
-from banditrft.errors import InputError
+from banditrft.feedback import Feedback, baseline_rollouts
 from banditrft.records import RunTables
-from banditrft.rewards import placebo_rate, reward_values
 from banditrft.runs import Run
-from banditrft.signals import signal
-from banditrft.streams import Purpose, uniforms
-from banditrft.worlds import LLMWorld, check_supported
-from llm_runs.base_models import load_base_model
-from llm_runs.checkpoint import to_bytes
-from llm_runs.evaluation import Address, draw_samples, grade_samples, prompt_tensors, single_thread
-from llm_runs.learners.stacked import Learner
-from llm_runs.measure import Measure
-from llm_runs.network.stacked import replica, stack
-from llm_runs.recorder import STAGES, Recorder
-from llm_runs.tasks import load_task
+from banditrft.streams import Purpose
+from banditrft.worlds import LLMWorld
+from llm_runs import training_state
+from llm_runs.backends import open_backend
+from llm_runs.batches import Batches
+from llm_runs.engines.base import Address, draws
+from llm_runs.grading import grade_samples
+from llm_runs.learners.base import Batch
+from llm_runs.measure import Measure, train_items
+from llm_runs.recorder import Clock, Recorder
+from llm_runs.rewarding import DRAWN, differing, factors, penalised, rewards
+from llm_runs.trackers import open_tracker
 
 Report = Callable[[float], None]
 
 
-class Clock:
-    """Seconds by stage, since the last reading."""
-
-    def __init__(self) -> None:
-        self._seconds = dict.fromkeys(STAGES, 0.0)
-        self._since = time.perf_counter()
-
-    def charge(self, stage: str) -> None:
-        """Charge the time since the last charge to a stage."""
-        now = time.perf_counter()
-        self._seconds[stage] += now - self._since
-        self._since = now
-
-    def read(self) -> dict[str, float]:
-        """The seconds of each stage; starts anew."""
-        seconds, self._seconds = self._seconds, dict.fromkeys(STAGES, 0.0)
-        return seconds
-
-
-def rewards(
-    design: Design,
-    correct_SG: NDArray[np.bool_],
-    address: Address,
-    items: Sequence[int],
-    base: Sequence[float],
-) -> NDArray[np.float64]:
-    """Rewards of one round, float64 (S, G).
+def train(
+    world: LLMWorld,
+    runs: Sequence[Run],
+    report: Report | None = None,
+    root: Path | None = None,
+    done: int = 0,
+) -> list[RunTables]:
+    """Train and evaluate a stack of runs.
 
     Args:
-        design: Names the reward map; "random" (the placebo) draws a success at `rate`, whatever was answered.
-        correct_SG: Right under strict grading.
-        address: Of the placebo's random numbers.
-        items: Item of each replica's query.
-        base: Base Pass@1 of each replica's query, the placebo's rate by default.
-    """
-    low, high = reward_values(design)
-    if design.reward == "random":
-        G = correct_SG.shape[1]
-        u = uniforms(address.root_seed, address.seeds, items, address.purpose, address.round, G, 1)[..., 0]
-        correct_SG = u < np.array([placebo_rate(design, p) for p in base])[:, None]
-    return np.where(correct_SG, high, low)
-
-
-def shared_world(runs: Sequence[Run]) -> LLMWorld:
-    """The world of a stack, once it is known that its runs may be stacked.
+        world: Their world.
+        runs: Runs of one design, evaluation and root seed.
+        report: Called with the fraction of rounds done.
+        root: The study's folder, where states to go on from are kept; None keeps none.
+        done: Rounds after which the runs go on from the state that each has kept.
 
     Raises:
-        InputError: the runs differ in world, design, evaluation or root seed, or the design cannot be run.
+        InputError: An unknown model or task, a design that has no meaning at a query's base Pass@1, a state
+            that is damaged or cannot be kept.
     """
-    if len({(run.world, run.design, run.evaluation, run.root_seed) for run in runs}) != 1:
-        raise InputError("runs of a stack must share world, design, evaluation and root_seed")
-    world = runs[0].world
-    if not isinstance(world, LLMWorld):
-        raise InputError(f"world {world.name!r}: not a language-model world")
-    check_supported(runs[0].design, world)
-    return world
+    design, root_seed, seeds = runs[0].design, runs[0].root_seed, [run.seeds[0] for run in runs]
+    S, Q, G, M = len(runs), design.batch_size, design.rollouts, baseline_rollouts(design)
+    base_S = np.array([0.0 if run.query is None else run.query.base_pass_at_1 for run in runs])
+    with open_backend(world, design, S) as backend, ExitStack() as closes:
+        engine, learner, clock = backend.engine, backend.learner, Clock()
+        pool_SN = train_items(runs, backend)
+        batches = Batches(root_seed, seeds, len(pool_SN[0]), Q)
+        feedback = Feedback(design, S, items=len(pool_SN[0]), factor=factors(design, base_S))
+        record = Recorder(runs, backend.task.work_share)
+        measure = Measure(runs, backend, pool_SN, record)
+        opened = [open_tracker(world, run, root, done) for run in runs] if root is not None else []
+        trackers = [closes.enter_context(closing(tracker)) for tracker in opened if tracker is not None]
 
-
-def execute(runs: Sequence[Run], report: Report | None = None) -> list[RunTables]:
-    """Train and evaluate a stack of runs; `report` is called with the fraction done.
-
-    Raises:
-        InputError: see `shared_world`; or an unknown model or task.
-    """
-    world, design, root_seed = shared_world(runs), runs[0].design, runs[0].root_seed
-    task = load_task(world.task)
-    model = load_base_model(world.model, task)
-    with single_thread():
-        base = stack([model.weights()] * len(runs))
-        learner = Learner(model.arch, base, design, world.temperature)
-        measure, record, clock = Measure(runs, world, task, model.arch), Recorder(runs), Clock()
-        queries = [[task.item(query.item)] for query in record.queries]
-        items = [query.item for query in record.queries]
-        base_rates = [query.base_pass_at_1 for query in record.queries]
-        prompts, pads = prompt_tensors(task, [[item.prompt for item in row] for row in queries])
-
-        record.evaluation("final", measure.base(base))
-        for rows in measure.curve(base, 0):
-            record.evaluation("evals", rows)
-        clock.charge("evaluate")
-        for round_ in range(1, design.rounds + 1):
-            address = Address(root_seed, record.seeds, Purpose.SAMPLE, round_)
-            drawn = draw_samples(
-                model.arch, learner.weights, task, queries, range(design.rollouts), address, world.temperature
-            )
-            clock.charge("sample")
-            graded = grade_samples(task, queries, drawn)
-            chance = Address(root_seed, record.seeds, Purpose.REWARD, round_)
-            rewards_SG = rewards(design, graded.strict_SQG[:, 0], chance, items, base_rates)
-            signals_SG = signal(design, rewards_SG)
-            clock.charge("grade")
-            step = learner.step(
-                prompts[:, 0],
-                pads[:, 0],
-                drawn.tokens_SQGT[:, 0],
-                drawn.lengths_SQG[:, 0],
-                torch.from_numpy(signals_SG),
-            )
-            clock.charge("learn")
-            for rows in measure.curve(learner.weights, round_):
-                record.evaluation("evals", rows)
+        if root is not None and done:
+            training_state.restore(root, runs, done, backend, feedback, record)
+        backend.push(done)
+        clock.charge("push")
+        if not done:
+            measure.base()
+            measure.curve(0)
             clock.charge("evaluate")
-            record.round(round_, graded, rewards_SG, signals_SG, step, clock.read())
+        for round_ in range(done + 1, design.rounds + 1):
+            places = batches.at(round_)
+            items_SQ = [[pool[n] for n in row] for pool, row in zip(pool_SN, places.pool_SB, strict=True)]
+            prompts = backend.prompts(items_SQ, places.first_SB.tolist())
+            rollouts = batches.rollouts(G + M)
+            samples = engine.sample(prompts, rollouts, Address(root_seed, seeds, Purpose.SAMPLE, round_))
+            clock.charge("sample")
+
+            graded = grade_samples(backend.grader, backend.tokenizer, items_SQ, samples)
+            chance = Address(root_seed, seeds, Purpose.REWARD, round_)
+            u_SQG = draws(prompts, rollouts, chance, 1)[..., 0] if design.reward in DRAWN else None
+            earned = rewards(design, graded.strict_SQG, graded.score_SQG, u_SQG, base_S)
+            active = differing(earned, G) if design.skip_equal_groups else None
+            clock.charge("grade")
+
+            if design.kl_coef > 0.0 and design.kl_placement == "reward":
+                earned = penalised(design, earned, learner.divergence(prompts, samples))
+            signals = feedback.signals(earned[..., :G], earned[..., G:] if M else None, places.pool_SB)
+            fresh = graded.first(G)
+            step = learner.step(Batch(prompts, fresh.samples, torch.from_numpy(signals), active))
+            clock.charge("learn")
+
+            backend.push(round_)
+            clock.charge("push")
+            measure.curve(round_)
+            clock.charge("evaluate")
+
+            rows = record.round(round_, items_SQ, fresh, earned[..., :G], signals, step, clock.read())
+            if world.keep_texts and round_ % world.keep_texts == 0:
+                record.texts(round_, "training", items_SQ, fresh)
+            for tracker, row in zip(trackers, rows, strict=False):
+                tracker.round(round_, row)
+            if root is not None and round_ % world.checkpoint_every == 0:
+                training_state.keep(root, runs, round_, backend, feedback, record)
+                clock.charge("save")
             if report is not None:
                 report(round_ / design.rounds)
 
-        for rows in measure.final(learner.weights):
-            record.evaluation("final", rows)
-        record.texts(design.rounds, measure.texts(learner.weights))
-        checkpoints = [to_bytes(model.arch, replica(learner.weights, s)) for s in range(len(runs))]
-    return record.tables(checkpoints)
+        measure.final()
+        measure.texts()
+        return record.tables([learner.checkpoint(s) for s in range(S)])

@@ -3,19 +3,40 @@
 The first `pool` items of the task's pool are sampled `samples` times each from the base model. Items whose
 observed base Pass@1 lies in the asked-for range are eligible. The range is cut into `count` equal parts on
 the log-odds scale; for the middle of each part, from the lowest up, the eligible item with the nearest
-observed log-odds that is not yet taken is chosen (ties: the lower item index).
+observed log-odds that is not yet taken is chosen (ties: the lower item index). Where `items` names queries
+nothing is chosen; where `file` names a table of difficulties (`llm_runs.difficulty`) its items are the
+candidates and nothing is sampled; where runs train on a pool of `train_items` neither is.
+
+Items whose prompts are longer than the task's `prompt_max` are passed over in pool, candidates and test set
+(`llm_runs.tasks.fitting`), and counted.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from banditrft.errors import InputError
 from banditrft.runs import Query, WorldQueries, digest, queries_key
 from banditrft.streams import Purpose
 from banditrft.worlds import LLMWorld
-from llm_runs.base_models import load_base_model
-from llm_runs.tasks import Item, Task, load_task
+from llm_runs.base_models import find_model
+from llm_runs.difficulty import read
+from llm_runs.tasks import Item, Task, task_of
+from llm_runs.tasks.fitting import fitting, prompt_ids
+from llm_runs.tokenizers import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from llm_runs.evaluation import Counts
+
+
+class Chosen(NamedTuple):
+    """Items whose prompts fit, and how many were left out since theirs do not."""
+
+    items: list[Item]
+    left_out: int
 
 
 def log_odds(correct: float, samples: int) -> float:
@@ -52,51 +73,137 @@ def choose(correct: list[int], samples: int, count: int, low: float, high: float
     return chosen
 
 
-def test_items(task: Task, world: LLMWorld) -> list[Item]:
-    """The held-out items of a world.
+def first_items(
+    task: Task, tokenizer: Tokenizer, split: str, count: int | Literal["all"], field: str
+) -> Chosen:
+    """The first items of a set that fit, or all of them.
 
     Raises:
-        InputError: the task's test set is smaller.
+        InputError: Fewer fit; names the field that asked.
     """
-    return task.items("test", world.test_items)
+    try:
+        found = fitting(task, tokenizer, split, count)
+    except InputError as error:
+        raise InputError(f"{field}: {error}") from None
+    return Chosen([task.item(index) for index in found.indices], found.left_out)
+
+
+def test_items(task: Task, tokenizer: Tokenizer, world: LLMWorld) -> Chosen:
+    """The held-out items of a world; raises InputError as `first_items`."""
+    return first_items(task, tokenizer, "test", world.test_items, "test_items")
+
+
+def pool_items(task: Task, tokenizer: Tokenizer, world: LLMWorld) -> Chosen:
+    """The queries that a run trains on where it trains on a pool; raises InputError as `first_items`."""
+    if world.train_items is None:
+        raise TypeError(f"world {world.name!r} trains on one query")
+    return first_items(task, tokenizer, "pool", world.train_items, "train_items")
 
 
 def resolve_queries(world: LLMWorld, root_seed: int) -> WorldQueries:
-    """Choose a world's training queries and fix its test set (some 20 s of one core at the default size).
+    """Fix what a world's runs train on and its test set (some 20 s of one core for the tiny models).
 
     Raises:
-        InputError: unknown model or task, or the pool does not hold enough such queries.
+        InputError: unknown model or task, no such items, or the pool does not hold enough such queries.
     """
-    from llm_runs.evaluation import Address, count_correct, single_thread
-    from llm_runs.network.stacked import stack
+    task, model = task_of(world), find_model(world.model, world.revision)
+    tokenizer = load_tokenizer(model.folder, world.chat)
+    test = test_items(task, tokenizer, world)
+    queries: tuple[Query, ...] = ()
+    pool_hash = None
+    if world.train_items is not None:
+        pool = pool_items(task, tokenizer, world)
+        pool_hash = content_hash(pool.items)
+    else:
+        pool = _candidates(task, tokenizer, world)
+        correct, samples = _base(world, root_seed, pool.items, model.weights_sha256)
+        queries = _select(world, pool.items, correct, samples)
+    return WorldQueries(
+        key=queries_key(world, root_seed),
+        weights_hash=model.weights_sha256,
+        test_hash=content_hash(test.items),
+        queries=queries,
+        pool_hash=pool_hash,
+        pool_left_out=pool.left_out,
+        test_left_out=test.left_out,
+    )
 
-    task = load_task(world.task)
-    model = load_base_model(world.model, task)
+
+def content_hash(items: Sequence[Item]) -> str:
+    """sha256 of what items ask and how they are answered, hex."""
+    return digest(
+        [[i.index, i.prompt, i.answer, *([list(map(list, i.messages))] if i.messages else [])] for i in items]
+    )
+
+
+def _candidates(task: Task, tokenizer: Tokenizer, world: LLMWorld) -> Chosen:
     wanted = world.queries
-    candidates = task.items("pool", wanted.pool)
-    held_out = test_items(task, world)
-    address = Address(root_seed, [0], Purpose.SELECT)
-    with single_thread():
-        weights = stack([model.weights()])
-        strict, _ = count_correct(
-            model.arch, weights, task, [candidates], wanted.samples, address, world.temperature
+    if wanted.file is not None:
+        items = [named_item(task, row.item) for row in read(Path(wanted.file)).rows]
+        return Chosen(items, 0)
+    if not wanted.items:
+        return first_items(task, tokenizer, "pool", wanted.pool, "queries.pool")
+    items = [named_item(task, index) for index in wanted.items]
+    for item in items:
+        prompt_ids(task, tokenizer, item)
+    return Chosen(items, 0)
+
+
+def named_item(task: Task, index: int) -> Item:
+    """A training query by its index.
+
+    Raises:
+        InputError: There is no such item, or it is held out for testing.
+    """
+    item = task.item(index)
+    if task.split_of(index) == "test":
+        raise InputError(f"queries: must not be held-out items of task {task.name!r}, got {index}")
+    return item
+
+
+def base_counts(world: LLMWorld, root_seed: int, items: Sequence[Item], samples: int) -> Counts:
+    """How often the base model answers items rightly, (1, Q): the samples by which queries are chosen."""
+    from llm_runs.backends import open_backend
+    from llm_runs.engines.base import Address
+    from llm_runs.evaluation import count_correct
+
+    with open_backend(world) as backend:
+        backend.push()
+        return count_correct(backend, [items], samples, Address(root_seed, [0], Purpose.SELECT))
+
+
+def _base(
+    world: LLMWorld, root_seed: int, candidates: Sequence[Item], weights_hash: str
+) -> tuple[list[int], int]:
+    """Right answers of the base model to each candidate, and among how many samples."""
+    if world.queries.file is None:
+        counts = base_counts(world, root_seed, candidates, world.queries.samples)
+        return [int(c) for c in counts.strict_SQ[0]], world.queries.samples
+    table = read(Path(world.queries.file))
+    told = table.header
+    if (told.weights_hash, told.task, told.temperature) != (weights_hash, world.task, world.temperature):
+        raise InputError(
+            f"queries.file: {world.queries.file} was measured with another model, task or temperature: "
+            f"{told.model}, {told.task}, {told.temperature}"
         )
-    correct = [int(c) for c in strict[0]]
-    low, high = wanted.base_pass_at_1
-    chosen = choose(correct, wanted.samples, wanted.count, low, high)
+    return [row.correct_strict for row in table.rows], told.samples
+
+
+def _select(
+    world: LLMWorld, candidates: Sequence[Item], correct: list[int], samples: int
+) -> tuple[Query, ...]:
+    wanted = world.queries
+    chosen = list(range(len(candidates)))
+    if not wanted.items:
+        chosen = choose(correct, samples, wanted.count, *wanted.base_pass_at_1)
     queries = [
         Query(
             item=candidates[i].index,
             prompt=candidates[i].prompt,
             answer=candidates[i].answer,
-            base_pass_at_1=correct[i] / wanted.samples,
-            base_samples=wanted.samples,
+            base_pass_at_1=correct[i] / samples,
+            base_samples=samples,
         )
         for i in chosen
     ]
-    return WorldQueries(
-        key=queries_key(world, root_seed),
-        weights_hash=model.weights_sha256,
-        test_hash=digest([[item.index, item.prompt, item.answer] for item in held_out]),
-        queries=tuple(sorted(queries, key=lambda query: (query.base_pass_at_1, query.item))),
-    )
+    return tuple(sorted(queries, key=lambda query: (query.base_pass_at_1, query.item)))

@@ -1,5 +1,6 @@
 """The language-model worlds of a study, resolved, run and recorded: `llm_runs.run`."""
 
+from functools import partial
 from pathlib import Path
 
 from banditrft.catalog import read_queries, write_queries
@@ -7,14 +8,12 @@ from banditrft.launch import Executor, Outcome, launch
 from banditrft.runs import Run, WorldQueries, expand, queries_key
 from banditrft.study import Study
 from banditrft.worlds import LLMWorld
-from llm_runs.base_models import weights_hash
+from llm_runs.base_models import find_model
 from llm_runs.checkpoint import evaluate_checkpoint
 from llm_runs.checks import check
-from llm_runs.loop import execute
+from llm_runs.estimates import need, stack_size
+from llm_runs.execution import execute
 from llm_runs.queries import resolve_queries
-
-STACK = 8
-"""Replicas trained as one tensor program; it changes no number."""
 
 
 def resolve(study: Study, root: Path, *, write: bool) -> dict[str, WorldQueries]:
@@ -34,7 +33,8 @@ def resolve(study: Study, root: Path, *, write: bool) -> dict[str, WorldQueries]
     resolved = dict(known)
     for world in worlds:
         kept = known.get(world.name)
-        wanted = (queries_key(world, study.root_seed), weights_hash(world.model))
+        model = find_model(world.model, world.revision)
+        wanted = (queries_key(world, study.root_seed), model.weights_sha256)
         if kept is None or (kept.key, kept.weights_hash) != wanted:
             resolved[world.name] = resolve_queries(world, study.root_seed)
     if write and resolved != known:
@@ -73,9 +73,10 @@ def run(
         study,
         expand_study(study, root, write=True),
         root,
-        execute,
+        partial(execute, training=root),
         reevaluate=evaluate_checkpoint,
-        size=STACK,
+        size=stack_size,
+        need=need,
         workers=workers,
         executor=executor,
         shard=shard,

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import polars as pl
-
 from banditrft.errors import InputError
 from banditrft.launch import Executor, Outcome, Report, launch
-from banditrft.records import RunTables
+from banditrft.records import Final, RunTables
 from banditrft.runs import Run, expand
 from banditrft.study import Study, iterate
 from banditrft.worlds import ContextualWorld, LumpedWorld
@@ -24,9 +22,9 @@ def execute_all(runs: Sequence[Run], report: Report) -> list[RunTables]:
     return made
 
 
-def evaluate_again(run: Run, folder: Path) -> pl.DataFrame:
+def evaluate_again(run: Run, folder: Path) -> Final:
     """Another final evaluation of a run, by simulating it again, which gives the same path bit by bit."""
-    return execute(run).final
+    return Final(execute(run).final)
 
 
 def check(study: Study) -> None:

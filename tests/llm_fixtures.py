@@ -1,18 +1,26 @@
 """Small models, stacks and runs of the language-model world for tests."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import polars as pl
 import torch
 from transformers import PreTrainedModel
 
 from banditrft.design import Design, Evaluation
+from banditrft.records import RunTables
 from banditrft.runs import Query, Run
 from banditrft.worlds import LLMWorld
-from llm_runs.base_models import ARCHITECTURES, load_base_model
+from llm_runs.base_models import find_model
+from llm_runs.engines.base import Prompts
 from llm_runs.network.architecture import Architecture, pack
 from llm_runs.pretraining.recipe import Recipe, new_model
 from llm_runs.tasks import load_task
+from llm_runs.tokenizers import load_tokenizer
 
 TASK = load_task("arithmetic")
-SHIPPED = tuple(ARCHITECTURES)
+SHIPPED = ("tiny-qwen2", "tiny-llama", "tiny-olmo2")
+TOKENIZER = load_tokenizer(find_model("tiny-qwen2").folder)
 EVALUATION = Evaluation(eval_every=2, eval_samples=8, final_eval_samples=12, final_test_samples=2)
 
 
@@ -20,13 +28,15 @@ def perturbed(name: str, count: int) -> tuple[Architecture, list[PreTrainedModel
     """`count` models of a shipped architecture, freshly initialised, with noise on every weight (gains too)."""
     models = []
     for index in range(count):
-        model = new_model(ARCHITECTURES[name], Recipe(seed=index), len(TASK.vocabulary))
+        model = new_model(name.removeprefix("tiny-"), Recipe(seed=index), TOKENIZER.size)
         noise = torch.Generator().manual_seed(index)
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter += 0.05 * torch.randn(parameter.shape, generator=noise)
         models.append(model)
-    return load_base_model(name).arch, models
+    arch = find_model(name).arch
+    assert arch is not None
+    return arch, models
 
 
 def packed(arch: Architecture, models: list[PreTrainedModel]) -> list[dict[str, torch.Tensor]]:
@@ -35,9 +45,9 @@ def packed(arch: Architecture, models: list[PreTrainedModel]) -> list[dict[str, 
 
 def some_prompts(S: int, Q: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Prompts of all lengths, (S, Q, P) and pads (S, Q), from the pretraining set."""
-    items = TASK.items("pretrain", S * Q)
-    rows, pads = TASK.vocabulary.left_padded([item.prompt for item in items], TASK.prompt_max)
-    return torch.tensor(rows).reshape(S, Q, -1), torch.tensor(pads).reshape(S, Q)
+    ids = [TOKENIZER.encode(item) for item in TASK.items("pretrain", S * Q)]
+    rows = [ids[s * Q : (s + 1) * Q] for s in range(S)]
+    return Prompts(rows, [list(range(Q))] * S).padded(TASK.prompt_max, TOKENIZER.pad)
 
 
 def world(name: str = "tiny-qwen2", **settings: object) -> LLMWorld:
@@ -56,17 +66,29 @@ def run(
     model: str = "tiny-qwen2",
     evaluation: Evaluation = EVALUATION,
     root_seed: int = 7,
+    settings: Mapping[str, object] = MappingProxyType({}),
     **design: object,
 ) -> Run:
-    """A run of three rounds, unless the design says otherwise."""
-    settings = {"rollouts": 2, "learning_rate": 1e-3, "rounds": 3, **design}
+    """A run of three rounds on one query (or the pool that the world's settings ask for)."""
+    place = world(model, **settings)
+    design = {"rollouts": 2, "learning_rate": 1e-3, "rounds": 3, **design}
     return Run(
         f"run-{seed}-{position}",
-        world(model),
+        place,
         "condition",
-        Design.model_validate(settings),
+        Design.model_validate(design),
         evaluation,
         root_seed,
         range(seed, seed + 1),
-        query(position),
+        query(position) if place.train_items is None else None,
     )
+
+
+def same(a: RunTables, b: RunTables) -> bool:
+    """Whether two runs left the same records, every column but the times, and the same weights."""
+    times = pl.selectors.starts_with("seconds")
+    tables = all(
+        getattr(a, name).drop(times).equals(getattr(b, name).drop(times))
+        for name in ("rounds", "groups", "evals", "final", "items", "texts")
+    )
+    return tables and a.checkpoint == b.checkpoint

@@ -89,7 +89,7 @@ def _part(cell: Cell, others: list[Cell], fraction: Fraction, claim: ReachesOne,
         p_support=p_support,
         p_refute=p_refute,
         n=fraction.n,
-        unit=_unit(cell),
+        unit=f"runs ({cell.replicate})",
         detail=detail,
         sentence=(
             f"Each run is decided by one final evaluation: at least {least} of {samples} samples right "
@@ -174,10 +174,6 @@ def _reached(cell: Cell, claim: ReachesOne) -> npt.NDArray[np.bool_]:
 def _least_correct(samples: int, claim: ReachesOne) -> int:
     bounds = lower_bound(np.arange(samples + 1), samples, 1 - claim.confidence)
     return int(np.argmax(bounds > claim.pass_at_1)) if bounds[-1] > claim.pass_at_1 else samples + 1
-
-
-def _unit(cell: Cell) -> str:
-    return "runs (query, seed)" if cell.world.kind == "llm" else "runs (seed)"
 
 
 def _absent(group: Group, claim: ReachesOne, why: str, level: float, family: int) -> Verdict:

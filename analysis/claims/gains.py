@@ -95,7 +95,7 @@ def between(
         test=difference,
         band=band,
         n=difference.n,
-        unit="pairs (query, seed)" if cells[0].world.kind == "llm" else "pairs (seed)",
+        unit=f"pairs ({cells[0].replicate})",
         sentence=f"{how}: both conditions met the same random streams, and items are not replicates.",
         detail=detectable(difference, band),
         counts={"first": float(values_N2[:, 0].mean()), "second": float(values_N2[:, 1].mean())},

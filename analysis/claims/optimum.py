@@ -98,7 +98,7 @@ def _location(cells: list[Cell], keys: Ints, values: Floats, claim: Optimum) -> 
         test=_Powers(test),
         band=Band(2 ** band[0], 2 ** band[1]),
         n=test.n,
-        unit="pairs (query, seed)" if cells[0].world.kind == "llm" else "seeds",
+        unit=cells[0].unit,
         sentence=(
             f"A quadratic in log2 B through {len(cells)} splits, seed by seed; the interval holds the places "
             "where the mean slope over seeds is not told from 0 (Fieller)."

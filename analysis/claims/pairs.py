@@ -45,7 +45,7 @@ class Pairs:
     @property
     def unit(self) -> str:
         """What one pair is."""
-        return "pairs (query, seed)" if self.few.world.kind == "llm" else "pairs (seed)"
+        return f"pairs ({self.few.replicate})"
 
 
 def match(few: Cell, many: Cell) -> Pairs:

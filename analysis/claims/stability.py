@@ -109,7 +109,7 @@ def _spread(
         test=test,
         band=Band(low=claim.ratio),
         n=test.n,
-        unit="pairs (query, seed)" if cells[0].world.kind == "llm" else "pairs (seed)",
+        unit=f"pairs ({cells[0].replicate})",
         sentence=(
             "Brown-Forsythe for pairs: absolute deviations from the query's median, subtracted pair by pair "
             f"and tested by {how}, inverted for the ratio. Evaluation noise is in both spreads and pulls the "

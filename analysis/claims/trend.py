@@ -48,7 +48,7 @@ def _case(records: Records, kind: Kind, world: str, claim: Trend) -> Case:
         test=slope,
         band=band,
         n=slope.n,
-        unit="pairs (query, seed)" if kind == "llm" else "seeds",
+        unit=cells[0].unit,
         sentence=(
             f"Every seed meets all {len(cells)} conditions and has its own least-squares slope; two "
             f"one-sided t tests over seeds, with a margin of {100 * claim.margin:.2g} points per doubling."

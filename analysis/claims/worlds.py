@@ -28,12 +28,12 @@ def tested(records: Records, kind: Kind, *, single_query: bool) -> list[str]:
     Args:
         records: Records of a study.
         kind: "sim" or "llm".
-        single_query: Contextual worlds of one training query, or else those of a pool of them.
+        single_query: Worlds of one training query, or else those of a pool of them.
     """
     return [
         w.name
         for w in _present(records, kind)
-        if isinstance(w, LLMWorld) or (isinstance(w, ContextualWorld) and one_query(w) == single_query)
+        if isinstance(w, LLMWorld | ContextualWorld) and one_query(w) == single_query
     ]
 
 
@@ -67,6 +67,8 @@ def tested_cells(records: Records, kind: Kind, where: Fields) -> list[Cell]:
 
 def one_query(world: WorldSettings) -> bool:
     """Whether a run has a single training query."""
+    if isinstance(world, LLMWorld):
+        return world.train_items is None
     return not isinstance(world, ContextualWorld) or (world.train_items == 1 and world.features is None)
 
 
@@ -81,7 +83,7 @@ def final_train(cell: Cell) -> Floats:
 
 def unit(cell: Cell) -> str:
     """What one run is."""
-    return "runs (query, seed)" if isinstance(cell.world, LLMWorld) else "runs (seed)"
+    return f"runs ({cell.replicate})"
 
 
 def few_queries(cells: Sequence[Cell]) -> tuple[str, ...]:

@@ -137,7 +137,7 @@ def _limits(records: Records, verdicts: list[Verdict]) -> list[str]:
             "such a model "
             f"learns from one query is the answer's format."
         )
-    if models:
+    if any(w.train_items is None for w in models):
         found.append(
             "Statements are for these queries: seeds are replicates, queries were chosen by base "
             "Pass@1 and are few."

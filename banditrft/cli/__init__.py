@@ -11,6 +11,7 @@ COMMANDS = {
     "predict": "Closed forms for a planned run: rounds to converge, signal, noise.",
     "sim": "Run a study's simulated worlds; only what is missing.",
     "llm": "Run a study's language-model worlds; only what is missing.",
+    "difficulty": "Base Pass@1 of every item of a task, to pick training queries by.",
     "grade": "Grade responses strictly and leniently: GSM8K, MATH, arithmetic.",
     "diagram": "Phase diagrams of the simulated world: figures with their data.",
     "report": "Verdicts and report.html from a study's records.",

@@ -29,6 +29,11 @@ def preset_names() -> list[str]:
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
 
 
+def preset_text(name: str) -> str:
+    """The study file of a shipped preset."""
+    return (files("banditrft") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+
+
 def find_study(name: str) -> Study:
     """A study from a file, or a shipped preset by name.
 
@@ -36,8 +41,7 @@ def find_study(name: str) -> Study:
         InputError: It is neither, or the file describes no runnable study.
     """
     if name in preset_names():
-        text = (files("banditrft") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
-        return parse_study(text, f"preset {name}")
+        return parse_study(preset_text(name), f"preset {name}")
     if not Path(name).exists():
         raise InputError(f"STUDY: must be a file or a preset ({', '.join(preset_names())}), got {name}")
     return load_study(Path(name))

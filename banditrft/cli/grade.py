@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from llm_runs.graders import Grade
 
 TASKS = ("gsm8k", "math", "arithmetic")
+VERDICTS = ("strict", "lenient", "timed_out")
 
 
 @click.command(name="grade")
@@ -33,7 +34,10 @@ def command(file: Path, task: str, timeout_s: float | None, as_json: bool) -> in
         grades = grader.grade_many([row.response for row in rows], [row.answer for row in rows])
     totals = _totals(grades)
     if as_json:
-        lines = [{"line": i, **grade._asdict()} for i, grade in enumerate(grades, 1)]
+        lines = [
+            {"line": i, **{name: getattr(grade, name) for name in VERDICTS}}
+            for i, grade in enumerate(grades, 1)
+        ]
         print_json({"lines": lines, "totals": totals})
     else:
         click.echo(_table(grades, totals))

@@ -1,8 +1,9 @@
 """Jobs as tasks of a Ray cluster: an existing one, or one that is started on this machine.
 
-Each job is a task of one CPU and records its own runs, so the study's folder and the folder the launch was
-typed in must lie on a file system that all nodes share under the same path. A task whose worker or node is
-lost is tried again. Ray is imported here only.
+Each job is a task that reserves what it needs, a fraction of a GPU included, and records its own runs; so the
+study's folder and the folder the launch was typed in must lie on a file system that all nodes share under the
+same path. A task whose worker or node is lost is tried again and goes on from the run's last checkpoint. Ray
+is imported here only.
 """
 
 import os
@@ -16,17 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from banditrft.errors import InputError
-from banditrft.launch.executors import POLL_S, Advance, Results, environment, single_threaded
+from banditrft.launch import machine
+from banditrft.launch.executors import POLL_S, RETRIES, Advance, Results, environment, single_threaded
 from banditrft.launch.jobs import Job, Work
+from banditrft.launch.reservations import Node, reservation
+from banditrft.launch.workers import attempt
 from banditrft.parts import HOST, sweep_parts
 
 INSTALL = "pip install 'banditrft[ray]'"
-RETRIES = 3
-"""How often a task whose worker was lost is tried again."""
 STORE_BYTES = 2**27
 """Shared memory of a cluster started here, which carries jobs and no records."""
 CONNECT_S = 10.0
 """Seconds to wait for a cluster's head to answer."""
+PROBE_S = 60.0
+"""Seconds to wait for what a node says of its GPUs."""
 GRACE_S = 10.0
 """Seconds that the tasks of an interrupted launch get to die."""
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -56,7 +60,7 @@ class Ray:
         """Run every job and yield each as it ends.
 
         Raises:
-            InputError: There is no cluster at the address.
+            InputError: There is no cluster at the address, or it lacks the GPUs that a job must have.
         """
         if not jobs:
             return
@@ -120,7 +124,10 @@ def _refuse_silent(address: str) -> None:
 
 def _tasks(ray: Any, work: Work, jobs: Sequence[Job], most: int, advance: Advance) -> Results:
     """Keep at most so many tasks submitted, and yield their jobs as they end."""
-    task = ray.remote(num_cpus=1, max_retries=RETRIES)(_in_task)
+    nodes = _nodes(ray, gpus=any(job.need.gpus for job in jobs))
+    reserved = {job: reservation(job.need, nodes) for job in jobs}
+    on_cpus = ray.remote(max_retries=RETRIES)(_in_task)
+    on_gpus = ray.remote(num_gpus=1, max_calls=1, max_retries=RETRIES)(_in_task)  # its process frees the GPU
     reports = ray.remote(num_cpus=0)(_Reports).remote()
     shared, folder = ray.put(work), str(Path.cwd())
     waiting = list(reversed(jobs))
@@ -128,12 +135,36 @@ def _tasks(ray: Any, work: Work, jobs: Sequence[Job], most: int, advance: Advanc
     while waiting or pending:
         while waiting and len(pending) < most:
             job = waiting.pop()
-            pending[task.remote(shared, job, reports, folder)] = job
+            task = on_gpus if "num_gpus" in reserved[job] else on_cpus
+            pending[task.options(**reserved[job]).remote(shared, job, reports, folder)] = job
         done, _ = ray.wait(list(pending), timeout=POLL_S)
         for label, fraction in ray.get(reports.take.remote()):
             advance(label, fraction)
         for ref in done:
             yield pending.pop(ref), _outcome(ray, ref)
+
+
+def _nodes(ray: Any, *, gpus: bool) -> list[Node]:
+    """The cluster's nodes; what their GPUs hold is asked of them only when GPUs are wanted."""
+    found = []
+    for node in ray.nodes():
+        has = node["Resources"]
+        if not node["Alive"] or not has.get("CPU"):
+            continue
+        count = int(has.get("GPU", 0)) if gpus else 0
+        held = _gpu_memory(ray, node["NodeID"]) if count else 0
+        found.append(Node(has["CPU"], int(has.get("memory", 0)), count, held))
+    return found
+
+
+def _gpu_memory(ray: Any, node: str) -> int:
+    """Memory of a node's smallest GPU, bytes; 0 where it does not say."""
+    there = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+    asked = ray.remote(num_cpus=0, scheduling_strategy=there)(machine.gpus).remote(visible=None)
+    try:
+        return min((gpu.memory for gpu in ray.get(asked, timeout=PROBE_S)), default=0)
+    except ray.exceptions.RayError:
+        return 0
 
 
 def _outcome(ray: Any, ref: Any) -> str | None:
@@ -161,4 +192,4 @@ class _Reports:
 def _in_task(work: Work, job: Job, reports: Any, folder: str) -> str | None:
     os.chdir(folder)  # paths in a study file are relative to where the launch was typed
     label = job.label()
-    return work.attempt(job, lambda fraction: reports.put.remote(label, fraction) and None)
+    return attempt(work, job, lambda fraction: reports.put.remote(label, fraction) and None)

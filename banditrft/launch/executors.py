@@ -15,6 +15,8 @@ Result = tuple[Job, str | None]
 Results = Generator[Result, None, None]
 """Closing it stops what still runs."""
 EXECUTORS = ("local", "ray")
+RETRIES = 3
+"""How often a job whose worker was lost is given to another."""
 POLL_S = 0.2
 """Seconds between two looks at the workers' progress."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")

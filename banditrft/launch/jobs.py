@@ -1,13 +1,15 @@
 """A job: a stack of runs that one worker executes together and records, wherever it happens to be."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from banditrft.errors import InputError, RecordError
+from banditrft.launch.resources import Need
 from banditrft.provenance import now, provenance
 from banditrft.records import RunTables, write_final, write_run
 from banditrft.runs import Run
@@ -18,14 +20,23 @@ Execute = Callable[[Sequence[Run], Report], list[RunTables]]
 """A world: a stack of runs of one design -> their tables, reporting the fraction done."""
 Reevaluate = Callable[[Run, Path], Any]
 """A run and its folder -> the table of another final evaluation."""
+RANK = "RANK"
+"""Variable that tells a process which of a job's ranks it is; the first records."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A stack of runs that one worker executes together; `redo` re-evaluates one from its checkpoint."""
+    """A stack of runs that one worker executes together.
+
+    Attributes:
+        runs: Runs of one world, design and evaluation.
+        redo: Whether its one run is only evaluated again, from its checkpoint.
+        need: What it holds while it runs.
+    """
 
     runs: tuple[Run, ...]
     redo: bool = False
+    need: Need = field(default_factory=Need)
 
     def label(self) -> str:
         """One line for people."""
@@ -34,16 +45,16 @@ class Job:
         return first.label() + more
 
 
-def stack(runs: Sequence[Run], size: int) -> list[Job]:
+def stack(runs: Sequence[Run], size: int | Callable[[Run], int]) -> list[Job]:
     """Group runs that share a world, a design and an evaluation into jobs of at most `size` runs."""
     groups: dict[Any, list[Run]] = {}
     for run in runs:
         groups.setdefault((run.world, run.design, run.evaluation), []).append(run)
-    return [
-        Job(tuple(group[start : start + size]))
-        for group in groups.values()
-        for start in range(0, len(group), size)
-    ]
+    jobs = []
+    for group in groups.values():
+        most = size(group[0]) if callable(size) else size
+        jobs += [Job(tuple(group[start : start + most])) for start in range(0, len(group), most)]
+    return jobs
 
 
 def in_shard(runs: Sequence[Run], shard: tuple[int, int]) -> list[Run]:
@@ -70,7 +81,7 @@ class Work:
     reevaluate: Reevaluate | None
 
     def __call__(self, job: Job, report: Report) -> None:
-        """Execute and record a job.
+        """Execute a job, and record it unless another rank does.
 
         Raises:
             InputError: Some of its tables were refused; those of the other runs are recorded.
@@ -79,9 +90,13 @@ class Work:
         if job.redo and self.reevaluate:
             (run,) = job.runs
             folder = self.root / run.run_id
-            write_final(folder, run, self.reevaluate(run, folder))
+            table = self.reevaluate(run, folder)
+            if _records():
+                write_final(folder, run, table)
             return
         tables = self.execute(job.runs, report)
+        if not _records():
+            return
         origin = provenance(self.claims, started)
         refused = []
         for run, table in zip(job.runs, tables, strict=True):
@@ -102,3 +117,7 @@ class Work:
             print(traceback.format_exc(), file=sys.stderr)  # noqa: T201
             return f"{type(error).__name__}: {error}"
         return None
+
+
+def _records() -> bool:
+    return os.environ.get(RANK, "0") == "0"

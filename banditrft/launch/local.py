@@ -1,19 +1,31 @@
-"""The default executor: this process, or worker processes of this machine."""
+"""The default executor: this process, or worker processes of this machine.
 
-import multiprocessing
-import os
-import signal
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+Each worker has cores of its own. A run that needs a GPU shares one with as many others as its memory holds
+and gets it by CUDA_VISIBLE_DEVICES, in a process of its own that frees it at the end; runs that need several
+GPUs get them whole. A worker that is killed loses no run: another goes on from the run's last checkpoint.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from multiprocessing.connection import wait
 
-from banditrft.launch.executors import POLL_S, Advance, Results, environment, single_threaded
+from banditrft.launch import machine
+from banditrft.launch.executors import POLL_S, RETRIES, Advance, Result, Results
 from banditrft.launch.jobs import Job, Work
+from banditrft.launch.resources import (
+    Need,
+    Place,
+    Room,
+    fitted,
+    give_back,
+    largest_first,
+    place,
+    shared_cores,
+    take,
+)
+from banditrft.launch.workers import Ended, Worker, attempt
 from banditrft.parts import sweep_parts
-
-_reports: Any = None
 
 
 @dataclass(frozen=True)
@@ -21,56 +33,95 @@ class Local:
     """Worker processes of this machine.
 
     Attributes:
-        workers: How many; all cores by default. One means this process.
+        workers: Most at a time; all cores by default. One means this process.
     """
 
     workers: int | None = None
 
     def run(self, work: Work, jobs: Sequence[Job], advance: Advance) -> Results:
-        """Run every job and yield each as it ends."""
-        workers = min(self.workers or len(os.sched_getaffinity(0)), len(jobs))
+        """Run every job and yield each as it ends.
+
+        Raises:
+            InputError: A job needs more GPUs than this machine offers.
+        """
+        workers = min(self.workers or len(machine.cores()), len(jobs))
         if workers > 1:
-            yield from _pooled(work, jobs, workers, advance)
+            yield from _Crew(work, jobs, workers, advance).run()
         else:
             for job in jobs:
-                yield job, work.attempt(job, partial(advance, job.label()))
+                yield job, attempt(work, job, partial(advance, job.label()))
 
 
-def _pooled(work: Work, jobs: Sequence[Job], workers: int, advance: Advance) -> Results:
-    context = multiprocessing.get_context("spawn")
-    reports = context.SimpleQueue()
-    with environment(single_threaded()):
-        pool = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_start_worker, initargs=(reports,)
-        )
-        pending: dict[Future[str | None], Job] = {pool.submit(_in_worker, work, job): job for job in jobs}
+@dataclass
+class _Task:
+    """A job on its way: what it needs here, and how often its worker was lost."""
+
+    job: Job
+    need: Need
+    lost: int = 0
+
+
+class _Crew:
+    """Workers by slot, the tasks they are at, and those that wait."""
+
+    def __init__(self, work: Work, jobs: Sequence[Job], workers: int, advance: Advance) -> None:
+        self._work, self._advance = work, advance
+        needs_gpus = any(job.need.gpus for job in jobs)
+        memory = machine.free_memory()
+        gpus = machine.own_gpus() if needs_gpus else ()
+        self._room = Room(tuple(range(workers)), memory, memory, gpus)
+        self._cores = shared_cores(machine.cores(), workers)
+        tasks = [_Task(job, fitted(job.need, self._room)) for job in jobs]
+        self._waiting = sorted(tasks, key=lambda task: largest_first(task.need))
+        self._running: dict[int, tuple[_Task, Place]] = {}
+        self._workers: dict[int, Worker] = {}
+
+    def run(self) -> Results:
         try:
-            while pending:
-                done, _ = wait(pending, timeout=POLL_S, return_when=FIRST_COMPLETED)
-                while not reports.empty():
-                    advance(*reports.get())
-                for future in done:
-                    job = pending.pop(future)
-                    error = future.exception()
-                    yield job, f"{type(error).__name__}: {error}" if error else future.result()
-        except BaseException:
-            processes = list(getattr(pool, "_processes", {}).values())
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.terminate()
-            for process in processes:
-                process.join()
-            sweep_parts(work.root)
-            raise
-        pool.shutdown()
+            while self._waiting or self._running:
+                self._start()
+                wait([self._workers[slot].connection for slot in self._running], timeout=POLL_S)
+                for slot in list(self._running):
+                    yield from self._hear(slot)
+        finally:
+            for slot in list(self._workers):
+                self._workers.pop(slot).stop()
+            sweep_parts(self._work.root)
 
+    def _start(self) -> None:
+        """Start every task that has a place, the first in line first."""
+        for task in list(self._waiting):
+            where = place(task.need, self._room)
+            if where is None:
+                continue
+            self._waiting.remove(task)
+            self._room = take(task.need, where, self._room)
+            self._running[where.slot] = (task, where)
+            if where.slot not in self._workers:
+                self._workers[where.slot] = Worker(
+                    self._work, self._cores[where.slot], self._variables(where)
+                )
+            self._workers[where.slot].submit(task.job)
 
-def _start_worker(reports: Any) -> None:
-    global _reports  # noqa: PLW0603 - the only way to hand a queue to a pool's workers
-    _reports = reports
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    def _variables(self, where: Place) -> dict[str, str]:
+        return machine.showing([self._room.gpus[g].name for g in where.gpus])
 
+    def _hear(self, slot: int) -> Iterator[Result]:
+        """What a worker says: a fraction done, or the end of its task."""
+        task, _ = self._running[slot]
+        for said in self._workers[slot].hear():
+            if not isinstance(said, Ended):
+                self._advance(task.job.label(), said)
+                continue
+            self._leave(slot, gone=said.code is not None)
+            task.lost += said.killed
+            if said.killed and task.lost <= RETRIES:
+                self._waiting.insert(0, task)
+            else:
+                yield task.job, said.error
 
-def _in_worker(work: Work, job: Job) -> str | None:
-    label = job.label()
-    return work.attempt(job, lambda done: _reports.put((label, done)))
+    def _leave(self, slot: int, *, gone: bool) -> None:
+        task, where = self._running.pop(slot)
+        self._room = give_back(task.need, where, self._room)
+        if gone or where.gpus:  # a process keeps what it took of a GPU until it ends
+            self._workers.pop(slot).stop()

@@ -1,8 +1,8 @@
 """What is missing of a study, run by an executor and counted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from banditrft.catalog import Status, can_reevaluate, status, write_study
@@ -10,6 +10,7 @@ from banditrft.errors import InputError
 from banditrft.launch.executors import Executor
 from banditrft.launch.jobs import Execute, Job, Reevaluate, Work, in_shard, stack
 from banditrft.launch.local import Local
+from banditrft.launch.resources import Need
 from banditrft.parts import sweep_parts
 from banditrft.progress import Board
 from banditrft.runs import Run
@@ -40,7 +41,8 @@ def launch(
     execute: Execute,
     *,
     reevaluate: Reevaluate | None = None,
-    size: int = 1,
+    size: int | Callable[[Run], int] = 1,
+    need: Callable[[Sequence[Run]], Need] | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
     shard: tuple[int, int] = (1, 1),
@@ -54,7 +56,8 @@ def launch(
         root: The study's folder.
         execute: The world; a module-level function, since workers import it by name.
         reevaluate: Likewise, for runs that lack only the final evaluation.
-        size: Most runs in a stack.
+        size: Most runs in a stack, or a function of the first of its runs.
+        need: What a stack of runs holds while it runs; one CPU and little memory by default.
         workers: Local worker processes; the cores of this machine by default. One means this process.
         executor: Where jobs run; by default in that many local workers.
         shard: This shard's index from 1, and the number of shards.
@@ -68,6 +71,8 @@ def launch(
     _refuse_unusable(root, state, reevaluate)
     write_study(root, study, runs, command)
     jobs = [Job((run,), redo=True) for run in state.stale] + stack(state.missing, size)
+    if need is not None:
+        jobs = [replace(job, need=need(job.runs)) for job in jobs]
     outcome = Outcome(found=len(state.found), left=len(status(root, runs).missing) - len(state.missing))
     sweep_parts(root)
     work = Work(root, study.claims, execute, reevaluate)

@@ -11,16 +11,19 @@ from banditrft.theory.matching import matching_factor
 MOSTLY = 0.9
 LARGE_STEP = 3.0
 """Log-odds per first success above which a run is a few jumps and a smooth curve a poor guide."""
-CLIP = ("clip_low", "clip_high")
+CLIP = ("clip_low", "clip_high", "dual_clip")
 
 
 def of_design(design: Design) -> Iterator[str]:
     """Warnings that need no world."""
     if set(CLIP) & design.model_fields_set and design.updates_per_round == 1:
-        yield "clip_low, clip_high: inert, one update per round keeps the policy ratio at 1"
+        yield "clip_low, clip_high, dual_clip: inert, one update per round keeps the policy ratio at 1"
     if design.kl_coef == 0 and "kl_estimator" in design.model_fields_set:
         yield "kl_estimator: inert, kl_coef is 0"
-    if design.kl_coef > 0 and design.kl_estimator == "k1" and design.updates_per_round == 1:
+    if design.kl_coef == 0 and design.kl_placement == "reward":
+        yield "kl_placement: inert, kl_coef is 0"
+    in_loss = design.kl_coef > 0 and design.kl_placement == "loss"
+    if in_loss and design.kl_estimator == "k1" and design.updates_per_round == 1:
         yield "kl_estimator: 'k1' as a loss has no mean gradient, it adds noise and no pull to the base"
     group = design.rollouts + design.baseline_rollouts
     if 0 < design.replay_window <= group and design.signal in GROUP_SIGNALS:
@@ -32,6 +35,8 @@ def of_design(design: Design) -> Iterator[str]:
         yield f"baseline_rollouts, replay_window: inert, '{design.signal}' has no statistic per group"
     if group == 1 and not design.replay_window and design.signal == "gpg" and design.batch_size > 1:
         yield "signal: 'gpg' with one rollout a group takes the group's mean as 0"
+    if design.skip_equal_groups and group == 1:
+        yield "skip_equal_groups: every group of one is a group of equal rewards, so nothing is ever learned"
     if design.reward == "noisy" and design.false_positive >= 1.0 - design.false_negative:
         yield "false_positive, false_negative: right answers are rewarded no more often than wrong ones"
 

@@ -195,4 +195,4 @@ def _period(design: Design, pool: int) -> float:
 def _layers(design: Design, entries: int) -> NDArray[np.int64]:
     """Sizes of the layers that make up the newest ``entries`` rewards, newest first."""
     starts_L = np.arange(0, entries, design.rollouts)
-    return np.minimum(design.rollouts, entries - starts_L)
+    return np.asarray(np.minimum(design.rollouts, entries - starts_L), np.int64)

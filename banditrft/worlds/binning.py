@@ -76,7 +76,7 @@ def first_below(law: ArmLaw, level: float) -> int:
 def weight_sum(law: ArmLaw, first: int, last: int) -> float:
     """Sum of e^(log-weight) over the ranks first..last; 0 if there are none."""
     if last - first + 1 <= 2 * ENDS:
-        return float(np.exp(log_weight(law, np.arange(first, last + 1.0))).sum())
+        return float(np.exp(log_weight(law, np.arange(first, last + 1.0, dtype=np.float64))).sum())
     ends = np.concatenate([np.arange(first, first + ENDS), np.arange(last - ENDS + 1, last + 1)])
     low, high = first + ENDS - 0.5, last - ENDS + 0.5
     slope_low, slope_high = (_slope(law, x) for x in (low, high))

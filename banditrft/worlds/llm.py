@@ -33,11 +33,17 @@ class QuerySelection(Frozen):
         (), description="these items of the task instead of a choice; their base Pass@1 is still measured"
     )
 
+    file: str | None = Field(
+        None, description="table of `banditrft difficulty` to choose from, in place of sampling anew"
+    )
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         low, high = self.base_pass_at_1
         if low >= high:
             raise ValueError(f"base_pass_at_1: the range must rise, got [{low}, {high}]")
+        if self.file is not None and self.model_fields_set & {"items", "pool", "samples"}:
+            raise ValueError("file: decides items, pool and samples, which must not be given beside it")
         if self.items:
             if self.model_fields_set & {"count", "base_pass_at_1", "pool"}:
                 raise ValueError("items: leave nothing to choose by count, base_pass_at_1 or pool")

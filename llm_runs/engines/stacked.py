@@ -1,4 +1,4 @@
-"""The torch sampler: draws responses of S stacked replicas, with a static cache of keys and values.
+"""The torch engine of tiny models: draws responses of S stacked replicas, with a static key-value cache.
 
 A token is a function of its replica's weights, its prompt and its own uniform numbers; nothing else that is
 sampled in a call of the same Q and G changes a bit of it, and no number of replicas does. Shapes follow from
@@ -11,31 +11,75 @@ G rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from torch import Tensor
 
+from llm_runs.engines.base import Address, Limits, Prompts, Samples, draws
+from llm_runs.engines.inverse_cdf import draw
 from llm_runs.network import attention as att
 from llm_runs.network.architecture import Architecture
 from llm_runs.network.decode import attend_last
 from llm_runs.network.stacked import Weights, embed, folded, layers, logits, rotations
 
+if TYPE_CHECKING:
+    from llm_runs.learners.base import Learner
 
-@dataclass(frozen=True)
-class Samples:
-    """What was drawn.
+
+class HoldsStack(Protocol):
+    """A learner whose weights are one stack (`llm_runs.learners.stacked`).
 
     Attributes:
-        tokens_SQGT: int64; `<eos>` closes a response, `<pad>` fills the rest.
-        lengths_SQG: int64, tokens of each response with its `<eos>`; T if it never ended.
-        logprobs_SQGT: Log-probability (nats) of each token at the sampling temperature, 0 after the
-            end.
+        weights: The live tensors, each with a leading replica axis.
     """
 
-    tokens_SQGT: Tensor
-    lengths_SQG: Tensor
-    logprobs_SQGT: Tensor
+    weights: Weights
+
+
+class StackedEngine:
+    """Draws for all replicas of a stack at once.
+
+    It keeps a reference to the learner's tensors, which the optimiser changes in place: after a push it
+    samples from the weights of the moment of sampling.
+    """
+
+    rows = 64
+
+    def __init__(self, arch: Architecture, limits: Limits) -> None:
+        self.arch = arch
+        self.limits = limits
+        self._weights: Weights | None = None
+
+    def push(self, learner: Learner) -> None:
+        """Sample from this learner's stack from now on."""
+        self._weights = cast(HoldsStack, learner).weights
+
+    def sample(self, prompts: Prompts, rollouts: Sequence[int], address: Address) -> Samples:
+        """Draw one response per replica, prompt and rollout.
+
+        Raises:
+            RuntimeError: nothing was pushed yet.
+        """
+        if self._weights is None:
+            raise RuntimeError("no weights to sample from: push a learner first")
+        limits = self.limits
+        prompts_SQP, pads_SQ = prompts.padded(limits.prompt_max, limits.pad)
+        uniforms_SQGT = torch.from_numpy(draws(prompts, rollouts, address, limits.max_new))
+        return sample(
+            self.arch,
+            self._weights,
+            prompts_SQP,
+            pads_SQ,
+            uniforms_SQGT,
+            temperature=limits.temperature,
+            ends=limits.ends,
+            pad=limits.pad,
+        )
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        self._weights = None
 
 
 class _Cache:
@@ -58,29 +102,11 @@ class _Cache:
 
     def attend(self, layer: int, at: int, first_N: Tensor, alive_N: Tensor, qkv: Sequence[Tensor]) -> Tensor:
         """Store one token of every row and attend to the row so far; (N, H, D)."""
-        q, k, v = (x.reshape(-1, *x.shape[2:]).numpy() for x in qkv)
+        q, k, v = (x.reshape(-1, *x.shape[2:]).contiguous().numpy() for x in qkv)
         out = torch.zeros(q.shape, dtype=self.keys[layer].dtype)
         keys, values = self.keys[layer].numpy(), self.values[layer].numpy()
         attend_last(q, k, v, keys, values, first_N.numpy(), at, alive_N.numpy(), out.numpy())
         return out
-
-
-def draw(logits_SRV: Tensor, uniforms_SR: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """One token per row by inverse CDF, and its log-probability.
-
-    Args:
-        logits_SRV: Logits.
-        uniforms_SR: float64 in [0, 1).
-        temperature: Positive.
-
-    Returns:
-        Tokens int64 (S, R): the smallest index whose cumulative probability exceeds the uniform number; and
-        their log-probabilities (S, R), nats.
-    """
-    logp = torch.log_softmax(logits_SRV / temperature, dim=-1)
-    cdf = logp.double().exp().cumsum_(-1)
-    tokens = (cdf[..., :-1] <= uniforms_SR[..., None] * cdf[..., -1:]).sum(-1)
-    return tokens, logp.gather(-1, tokens[..., None])[..., 0]
 
 
 @torch.no_grad()
@@ -92,7 +118,7 @@ def sample(
     uniforms_SQGT: Tensor,
     *,
     temperature: float,
-    eos: int,
+    ends: Sequence[int],
     pad: int,
 ) -> Samples:
     """Draw G responses of at most T tokens to each prompt of each replica.
@@ -104,7 +130,7 @@ def sample(
         pads_SQ: Pads of each prompt.
         uniforms_SQGT: One uniform number (float64) per possible token; its shape fixes G and T.
         temperature: Positive.
-        eos: Token that ends a response; -1 for none.
+        ends: Tokens that end a response; empty for none.
         pad: Token that fills up after the end.
     """
     weights = folded(arch, weights)
@@ -143,7 +169,8 @@ def sample(
         tokens[..., t] = drawn.where(alive, pad)
         logprobs[..., t] = logp.where(alive, 0.0)
         lengths += alive
-        alive = alive & (drawn != eos)
+        for end in ends:
+            alive = alive & (drawn != end)
         if t == T - 1 or not alive.any():
             break
         at = P + t

@@ -40,6 +40,8 @@ def grade(response: str, answer: str) -> Grade:
 class Arithmetic(Grader):
     """`grade` as a grader."""
 
+    mark = "#"
+
     def grade(self, response: str, answer: str) -> Grade:
         """See the module's `grade`."""
         return grade(response, answer)

@@ -8,26 +8,41 @@ maps live in `banditrft.rewards`.
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from dataclasses import dataclass
+from typing import Self
 
 TAIL = 20_000
 """No grader reads more than the last so many characters of a response (1,024 tokens are about 4,000)."""
 
 
-class Grade(NamedTuple):
-    """The verdicts on one response; strict implies lenient.
+@dataclass(frozen=True)
+class Grade:
+    """The verdicts on one response.
 
-    `timed_out`: the lenient verdict could not be reached within its limits of time and memory and is the
-    strict one instead.
+    Attributes:
+        strict: Right by the task's own rule.
+        lenient: Right whatever its form; strict implies lenient.
+        timed_out: The lenient verdict could not be reached within its limits of time and memory and is the
+            strict one instead.
+        score: The task's own reward, in [0, 1] [default: 1 if strict, else 0]. Only tasks that define
+            "partially correct" give anything between.
     """
 
     strict: bool
     lenient: bool
     timed_out: bool = False
+    score: float = math.nan
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.score):
+            object.__setattr__(self, "score", float(self.strict))
+        elif not 0 <= self.score <= 1:
+            raise ValueError(f"score: must lie in [0, 1], got {self.score}")
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
@@ -36,7 +51,13 @@ def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 class Grader(ABC):
-    """Judges responses. A custom grader defines `grade`; one that gains by it, `grade_many`, too."""
+    """Judges responses. A custom grader defines `grade`; one that gains by it, `grade_many`, too.
+
+    Attributes:
+        mark: Text that stands before the answer in a response; None where there is none.
+    """
+
+    mark: str | None = None
 
     @abstractmethod
     def grade(self, response: str, answer: str) -> Grade:

@@ -55,6 +55,8 @@ def _last_value(text: str) -> str | None:
 class Gsm8k(Grader):
     """Grades by the rules above."""
 
+    mark = "####"
+
     def grade(self, response: str, answer: str) -> Grade:
         """Grade one response; the answer as in the data (`72`, or a worked solution ending `#### 72`)."""
         try:

@@ -10,7 +10,9 @@ expression (`latex.last_expression`), mathematically equal to the answer. It dec
 so.
 
 Only the last `TAIL` characters of a response are read, and expressions of more than `LONGEST` characters
-are not given to math-verify. The answer is a bare expression or a worked solution with `\boxed{...}`.
+are not given to math-verify. The answer is a bare expression or a worked solution with `\boxed{...}`. What
+math-verify said of a pair is remembered, for a policy repeats itself from round to round; a pair that ran out
+of time is asked again.
 """
 
 from __future__ import annotations
@@ -22,9 +24,12 @@ from llm_runs.graders.equivalence import LIMIT_S, Equivalence
 from llm_runs.graders.latex import LONGEST, last_box, last_expression
 from llm_runs.graders.normal_form import same
 
+REMEMBERED = 50_000
+"""Verdicts of math-verify that a grader keeps; when there are more, it forgets all."""
+
 
 class Mathematics(Grader):
-    """Grades by the rules above. Keeps worker processes between calls; `close` ends them.
+    """Grades by the rules above. Keeps worker processes and verdicts between calls; `close` ends both.
 
     Args:
         timeout_s: Seconds that math-verify may take for one response.
@@ -34,8 +39,11 @@ class Mathematics(Grader):
         InputError: A setting is out of range, or math-verify is not installed.
     """
 
+    mark = r"\boxed"
+
     def __init__(self, timeout_s: float = LIMIT_S, workers: int | None = None) -> None:
         self._equivalence = Equivalence(timeout_s, workers)
+        self._known: dict[tuple[str, str], bool] = {}
 
     def grade(self, response: str, answer: str) -> Grade:
         """Grade one response; many at once are faster."""
@@ -47,20 +55,32 @@ class Mathematics(Grader):
             _stated(response[-TAIL:], self.reference(answer))
             for response, answer in zip(responses, answers, strict=True)
         ]
-        questions = [question for _, question in stated if question is not None]
-        distinct = list(dict.fromkeys(questions))
-        verdicts = dict(zip(distinct, self._equivalence.equal(distinct), strict=True))
+        questions = dict.fromkeys(question for _, question in stated if question is not None)
+        verdicts = self._verdicts(list(questions))
         return [
             _grade(strict, False if question is None else verdicts[question]) for strict, question in stated
         ]
+
+    def _verdicts(self, questions: list[tuple[str, str]]) -> dict[tuple[str, str], bool | None]:
+        """Verdicts on distinct questions; only new ones are asked."""
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        verdicts: dict[tuple[str, str], bool | None] = {
+            q: self._known[q] for q in questions if q in self._known
+        }
+        asked = [question for question in questions if question not in verdicts]
+        verdicts.update(zip(asked, self._equivalence.equal(asked), strict=True))
+        self._known.update((q, verdict) for q, verdict in verdicts.items() if verdict is not None)
+        return verdicts
 
     def reference(self, answer: str) -> str:
         r"""The content of the last closed box in an answer field, or all of it."""
         return (last_box(answer)[0] or answer).strip()
 
     def close(self) -> None:
-        """End the worker processes."""
+        """End the worker processes and forget the verdicts."""
         self._equivalence.close()
+        self._known.clear()
 
 
 def _stated(text: str, answer: str) -> tuple[bool, tuple[str, str] | None]:

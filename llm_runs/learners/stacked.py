@@ -1,98 +1,223 @@
-"""One optimiser step for S replicas at once: signals to loss to gradients to new weights.
+"""The learner of tiny models: S runs of one design as one tensor program.
 
-The loss of a replica is the mean over its round's response tokens of -signal x log-probability. Replicas
-never meet: their losses are summed only so that one backward pass serves them all, and torch.optim's SGD
-and Adam act on coordinates. Adam also steps on a zero gradient, as torch does. Shapes are the task's and
-the design's: responses are not trimmed, so what is stacked changes no bit.
+Replicas never meet: the losses of those computed together are summed only so that one backward pass serves
+them all, torch's optimisers act on coordinates, and gradients are clipped replica by replica. So what is
+stacked changes no bit of a replica. Adam also steps on a zero gradient, as torch does.
 
-Axes: S replicas, G rollouts, P prompt tokens, T response tokens.
+Two programs compute log-probabilities. One query: replicas side by side, padded to the task's shapes
+(`llm_runs.network.policy`). Batches of queries: one replica after the other, without padding
+(`llm_runs.network.packed`), some prompts at a time; gradients add up.
+
+Axes: S replicas, Q prompts of a replica, G rollouts of a prompt, T response tokens.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from banditrft.design import Design
-from banditrft.objective import policy_gradient, token_mean
+from banditrft.objective import kl_penalty
+from banditrft.worlds.llm import LLMWorld
+from llm_runs.engines.base import Limits, Prompts, Samples
+from llm_runs.learners.base import Batch, StepRecord
+from llm_runs.learners.loss import clipped, importance_weights, row_weights, token_losses
+from llm_runs.learners.stack_state import StackState, replica_norms
+from llm_runs.network import packed
 from llm_runs.network.architecture import Architecture
 from llm_runs.network.policy import response_logits
 from llm_runs.network.stacked import Weights
 
+ROWS = 64
+"""Responses of one forward and backward pass, or the rollouts of one prompt where they are more."""
+Piece = tuple[slice, slice]
+"""Which replicas and which of their prompts are computed at once."""
 
-@dataclass(frozen=True)
-class StepRecord:
-    """What one step did, per replica.
 
-    Attributes:
-        loss_S: Loss before the step.
-        update_norm_S: Euclidean norm of the change of the weights.
-        entropy_S: Mean over rollouts of a response's summed full-softmax entropy, nats.
-        tokens_S: Response tokens of the round, `<eos>` included.
-    """
+@dataclass
+class _Round:
+    """What a round's steps share; `old` is written by the first."""
+
+    batch: Batch
+    mask_SQGT: Tensor
+    trained_SQGT: Tensor
+    weights_SQGT: Tensor
+    ref_SQGT: Tensor | None
+    old_SQGT: Tensor
+
+
+@dataclass
+class _Sums:
+    """What one gradient is measured by, summed over responses or tokens, per replica."""
 
     loss_S: Tensor
-    update_norm_S: Tensor
     entropy_S: Tensor
-    tokens_S: Tensor
+    kl_S: Tensor
+    clipped_S: Tensor
 
 
-def make_optimizer(design: Design, parameters: list[Tensor]) -> torch.optim.Optimizer:
-    """The design's optimiser over stacked parameters; `design` must have passed `check_supported`."""
-    if design.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=design.learning_rate, fused=True)
-    return torch.optim.Adam(
-        parameters, lr=design.learning_rate, betas=design.betas, eps=design.adam_eps, fused=True
-    )
+class StackedLearner(StackState):
+    """Holds and trains the weights of S replicas; a `llm_runs.learners.base.Learner`.
 
+    Args:
+        arch: The architecture.
+        weights: Stacked base weights; copied. They are the initial policy of the KL.
+        design: What a step does.
+        world: Its `micro_batch` (of the aggregation of that name) and `importance_cap` are read.
+        limits: Shapes and temperature of sampling.
+    """
 
-class Learner:
-    """S replicas' weights and optimiser state."""
+    def __init__(
+        self, arch: Architecture, weights: Weights, design: Design, world: LLMWorld, limits: Limits
+    ) -> None:
+        super().__init__(arch, weights, design)
+        self.world, self.limits = world, limits
 
-    def __init__(self, arch: Architecture, weights: Weights, design: Design, temperature: float) -> None:
-        self.arch = arch
-        self.weights = {name: tensor.clone().requires_grad_() for name, tensor in weights.items()}
-        self.temperature = temperature
-        self.optimizer = make_optimizer(design, list(self.weights.values()))
+    def step(self, batch: Batch) -> StepRecord:
+        """Take the design's `updates_per_round` optimiser steps on one round.
 
-    def loss(
-        self, prompts_SP: Tensor, pads_S: Tensor, tokens_SGT: Tensor, lengths_SG: Tensor, signals_SG: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss and entropy of each replica (S,), and its tokens (S,); the loss is differentiable."""
-        logits = response_logits(
-            self.arch, self.weights, prompts_SP[:, None], pads_S[:, None], tokens_SGT[:, None]
-        )[:, 0]
-        logp = torch.log_softmax(logits / self.temperature, dim=-1)
-        drawn = logp.gather(-1, tokens_SGT[..., None])[..., 0]
-        mask = (torch.arange(tokens_SGT.shape[-1]) < lengths_SG[..., None]).to(drawn.dtype)
-        loss: Tensor = token_mean(policy_gradient(drawn, signals_SG.to(drawn.dtype)), mask)
-        with torch.no_grad():
-            entropy = ((-logp.exp() * logp).sum(-1) * mask).sum(-1).mean(-1)
-        return loss, entropy, lengths_SG.sum(-1)
-
-    def step(
-        self, prompts_SP: Tensor, pads_S: Tensor, tokens_SGT: Tensor, lengths_SG: Tensor, signals_SG: Tensor
-    ) -> StepRecord:
-        """Take one step on one round's rollouts.
-
-        Args:
-            prompts_SP: Each replica's prompt, padded on the left.
-            pads_S: Pads of each prompt.
-            tokens_SGT: Response tokens.
-            lengths_SG: Tokens of each response, with its `<eos>`.
-            signals_SG: Learning signals.
+        Raises:
+            InputError: the replicas' states are from different rounds.
         """
+        self.check_in_step()
         parameters = list(self.weights.values())
-        loss, entropy, tokens = self.loss(prompts_SP, pads_S, tokens_SGT, lengths_SG, signals_SG)
-        for parameter, grad in zip(parameters, torch.autograd.grad(loss.sum(), parameters), strict=True):
-            parameter.grad = grad
-        before = torch._foreach_clone(parameters)
-        self.optimizer.step()
+        before = torch._foreach_clone([p.detach() for p in parameters])
+        round_ = self._round(batch)
+        updates = self.design.updates_per_round
+        sums, norms = [], []
+        for update in range(updates):
+            sums.append(self._gradient(round_, first=update == 0))
+            norms.append(self.descend())
         with torch.no_grad():
             torch._foreach_sub_(before, parameters)
-            square = torch.zeros(len(tokens), dtype=torch.float64)
-            for change in before:  # one after the other: a sum over tensors would depend on the stack's size
-                square += torch.linalg.vector_norm(change.flatten(1), dim=1).double().square()
-        return StepRecord(loss.detach(), square.sqrt(), entropy, tokens)
+        responses = batch.samples.lengths_SQG[0].numel()
+        tokens_S = round_.trained_SQGT.flatten(1).sum(-1)
+        gap = (batch.samples.logprobs_SQGT - round_.old_SQGT) * round_.mask_SQGT
+        return StepRecord(
+            loss_S=sums[0].loss_S,
+            grad_norm_S=_mean(norms),
+            update_norm_S=replica_norms(before),
+            entropy_S=_mean([s.entropy_S for s in sums]) / responses,
+            kl_S=None if round_.ref_SQGT is None else _mean([s.kl_S for s in sums]) / responses,
+            clip_fraction_S=_mean([s.clipped_S for s in sums]) / tokens_S.clamp(min=1),
+            mismatch_S=gap.abs().flatten(1).amax(-1),
+            tokens_S=tokens_S,
+        )
+
+    @torch.no_grad()
+    def logprobs(self, prompts: Prompts, samples: Samples) -> Tensor:
+        """Log-probabilities (S, Q, G, T) of responses under the weights of now, 0 after the end."""
+        return self._logprobs(self.weights, prompts, samples)
+
+    @torch.no_grad()
+    def divergence(self, prompts: Prompts, samples: Samples) -> Tensor:
+        """The design's KL estimate from the initial policy, summed over each response: (S, Q, G) nats.
+
+        Raises:
+            InputError: the design has no KL, so that no initial policy was kept.
+        """
+        now = self._logprobs(self.weights, prompts, samples)
+        initial = self._logprobs(self.initial(), prompts, samples)
+        divergence: Tensor = kl_penalty(now, initial, self.design.kl_estimator).sum(-1)
+        return divergence
+
+    def _round(self, batch: Batch) -> _Round:
+        samples, limits = batch.samples, self.limits
+        active_SQG = (
+            torch.ones_like(samples.lengths_SQG, dtype=torch.bool)
+            if batch.active_SQG is None
+            else batch.active_SQG
+        )
+        weights_SN = row_weights(
+            self.design,
+            samples.lengths_SQG.flatten(1),
+            active_SQG.flatten(1),
+            max_new=limits.max_new,
+            micro_batch=self.world.micro_batch,
+        )
+        mask = _mask(samples)
+        dtype = self.weights["embed"].dtype
+        weights = weights_SN.view(active_SQG.shape)[..., None].to(dtype) * mask
+        with torch.no_grad():
+            ref = self._logprobs(self.initial(), batch.prompts, samples) if self.keeps_initial else None
+        return _Round(
+            batch, mask, mask & active_SQG[..., None], weights, ref, torch.zeros(mask.shape, dtype=dtype)
+        )
+
+    def _gradient(self, round_: _Round, *, first: bool) -> _Sums:
+        """Leave the gradient of the round's loss in the weights' `.grad`."""
+        design, batch, cap = self.design, round_.batch, self.world.importance_cap
+        S = self.replicas
+        sums = _Sums(*(torch.zeros(S, dtype=round_.old_SQGT.dtype) for _ in range(4)))
+        for tensor in self.weights.values():
+            tensor.grad = None
+        for s, q in _pieces(batch.samples):
+            live = {name: tensor.detach()[s].requires_grad_() for name, tensor in self.weights.items()}
+            logp, entropy = self._score(live, batch.prompts, batch.samples, s, q)
+            mask, old = round_.mask_SQGT[s, q], round_.old_SQGT[s, q]
+            logp = logp * mask
+            if first:
+                old.copy_(logp.detach())
+            ref = None if round_.ref_SQGT is None else round_.ref_SQGT[s, q]
+            sampled = batch.samples.logprobs_SQGT[s, q].to(old.dtype)
+            signals = batch.signals_SQG[s, q][..., None].to(old.dtype)
+            trust = None if cap is None else importance_weights(old, sampled, cap)
+            losses = token_losses(design, logp, old, ref, signals, trust) * round_.weights_SQGT[s, q]
+            loss = losses.flatten(1).sum(-1)
+            self.add_gradients(s, torch.autograd.grad(loss.sum(), list(live.values())))
+            with torch.no_grad():
+                sums.loss_S[s] += loss
+                sums.entropy_S[s] += (entropy * mask).sum(-1).flatten(1).sum(-1)
+                if ref is not None:
+                    sums.kl_S[s] += kl_penalty(logp, ref, "k3").flatten(1).sum(-1)
+                if not first:
+                    acts = clipped(design, signals, (logp - old).exp()) & round_.trained_SQGT[s, q]
+                    sums.clipped_S[s] += acts.flatten(1).sum(-1)
+        return sums
+
+    def _logprobs(self, weights: Weights, prompts: Prompts, samples: Samples) -> Tensor:
+        out = torch.zeros(samples.tokens_SQGT.shape, dtype=weights["embed"].dtype)
+        for s, q in _pieces(samples):
+            some = {name: tensor[s] for name, tensor in weights.items()}
+            out[s, q] = self._score(some, prompts, samples, s, q)[0]
+        return out * _mask(samples)
+
+    def _score(
+        self, weights: Weights, prompts: Prompts, samples: Samples, s: slice, q: slice
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies of a piece's tokens; what stands after an end means nothing."""
+        tokens, temperature = samples.tokens_SQGT[s, q], self.limits.temperature
+        if samples.tokens_SQGT.shape[1] > 1:
+            one = (prompts.ids[s.start][q], tokens[0], samples.lengths_SQG[s, q][0])
+            logp, entropy = packed.token_logprobs(self.arch, weights, *one, temperature)
+            return logp[None], entropy[None]
+        rows = Prompts(prompts.ids[s], prompts.items[s])
+        prompts_SQP, pads_SQ = rows.padded(self.limits.prompt_max, self.limits.pad)
+        logits = response_logits(self.arch, weights, prompts_SQP, pads_SQ, tokens)
+        table = torch.log_softmax(logits / temperature, dim=-1)
+        with torch.no_grad():
+            entropy = (-table.exp() * table).sum(-1)
+        return table.gather(-1, tokens[..., None])[..., 0], entropy
+
+
+def _pieces(samples: Samples) -> Iterator[Piece]:
+    """Cut a round up; the shapes of a replica's pieces depend on the design alone."""
+    S, Q, G = samples.lengths_SQG.shape
+    many = max(1, ROWS // G)
+    if Q == 1:
+        yield from ((slice(s, min(s + many, S)), slice(0, 1)) for s in range(0, S, many))
+        return
+    for s in range(S):
+        yield from ((slice(s, s + 1), slice(q, min(q + many, Q))) for q in range(0, Q, many))
+
+
+def _mask(samples: Samples) -> Tensor:
+    """True for a response's tokens, its end token included; bool (S, Q, G, T)."""
+    return torch.arange(samples.tokens_SQGT.shape[-1]) < samples.lengths_SQG[..., None]
+
+
+def _mean(values_S: list[Tensor]) -> Tensor:
+    return values_S[0] if len(values_S) == 1 else torch.stack(values_S).mean(0)

@@ -10,16 +10,22 @@ Axes: N rows (replica, prompt, rollout), H heads, D channels, L cache length.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+F = TypeVar("F", bound=Callable[..., Any])
 Floats = NDArray[np.floating[Any]]
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _compiled(function: F) -> F:
+    return cast(F, cast(Any, numba.njit)(cache=True, fastmath={"reassoc", "contract", "nsz"})(function))
+
+
+@_compiled
 def attend_last(
     q_NHD: Floats,
     k_NHD: Floats,

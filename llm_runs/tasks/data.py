@@ -1,37 +1,48 @@
 """Data files: questions and responses, from JSON lines or Parquet. Strict: what does not fit is an error.
 
-Two layouts are known. JSON lines (`.jsonl`): one object a line with string fields, `question` and `answer`,
-or `response` and `answer`. verl's Parquet (`.parquet`): columns `prompt` (a list of messages with `role` and
-`content`) and `reward_model.ground_truth`. Other fields and columns (`level`, `type`, `extra_info`, ...) are
-kept as they are. Every error names file, row (counted from 1) and field. Nothing is downloaded, and nothing
-is ever skipped.
+A file of questions (`.jsonl`, one object a line, or `.parquet`) has one of three layouts, told by its fields:
+
+- verl's: `prompt` (a list of messages with `role` and `content`) and `reward_model.ground_truth`;
+- `question` and `answer`, as in GSM8K: bare questions, to which a task may add its instruction;
+- `problem` and `solution`, as in MATH: likewise.
+
+A file of responses is JSON lines with `response` and `answer`. Other fields (`level`, `type`, `extra_info`,
+...) are kept as they are. Every error names file, row (counted from 1) and field. Nothing is downloaded, and
+nothing is ever skipped.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from banditrft.errors import InputError
-
-
-class Message(NamedTuple):
-    """One turn of a chat: its role ("system", "user", "assistant") and text."""
-
-    role: str
-    content: str
+from llm_runs.tasks.base import Message
 
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt as chat messages, the bare answer, and whatever else the file says of it."""
+    """A prompt and its answer.
+
+    Attributes:
+        messages: The prompt as a chat, at least one message.
+        answer: The bare answer.
+        extra: Whatever else the file says of it.
+        bare: Only the question stands in the prompt: a task may add how to answer.
+    """
 
     messages: tuple[Message, ...]
     answer: str
-    extra: Mapping[str, Any]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    bare: bool = False
+
+    @classmethod
+    def of(cls, text: str, answer: str) -> Question:
+        """A question asked in one message as it stands."""
+        return cls((Message("user", text),), answer)
 
 
 class Response(NamedTuple):
@@ -49,17 +60,19 @@ def read_questions(path: Path, reference: Reference = str.strip) -> list[Questio
     """The questions of a file, `.jsonl` or `.parquet`.
 
     Args:
-        path: The file; a JSON line's question becomes one user message.
+        path: The file; a bare question becomes one user message.
         reference: What is kept of an answer field, e.g. the number of a GSM8K answer that ends `#### 72`.
 
     Raises:
         InputError: Missing or unreadable, another suffix, no rows, or a row that does not fit.
     """
     if path.suffix == ".jsonl":
-        return [_question(row, reference) for row in _json_rows(path)]
-    if path.suffix == ".parquet":
-        return [_verl_question(row, reference) for row in _parquet_rows(path)]
-    raise InputError(f"{path}: must be a .jsonl or .parquet file")
+        rows = _json_rows(path)
+    elif path.suffix == ".parquet":
+        rows = _parquet_rows(path)
+    else:
+        raise InputError(f"{path}: must be a .jsonl or .parquet file")
+    return [_question(row, reference) for row in rows]
 
 
 def read_responses(path: Path, reference: Reference = str.strip) -> list[Response]:
@@ -113,8 +126,14 @@ def _kind(value: Any) -> str:
 
 
 def _question(row: _Row, reference: Reference) -> Question:
-    messages = (Message("user", row.text("question")),)
-    return Question(messages, row.answer(reference, "answer"), row.others("question", "answer"))
+    if "prompt" in row.fields:
+        return _verl_question(row, reference)
+    for asked, answered in (("question", "answer"), ("problem", "solution")):
+        if asked in row.fields:
+            message = Message("user", row.text(asked))
+            answer = row.answer(reference, answered)
+            return Question((message,), answer, row.others(asked, answered), bare=True)
+    raise row.error("question", "is missing, and so are prompt and problem")
 
 
 def _verl_question(row: _Row, reference: Reference) -> Question:

@@ -79,7 +79,7 @@ def heat(
     axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], z_YX: NDArray[np.float64], **more: Any
 ) -> Any:
     """A map over two logarithmic or linear axes, one cell per grid point, edges halfway between them."""
-    mesh = axes.pcolormesh(_edges(x), _edges(y), np.ma.masked_invalid(z_YX), **more)
+    mesh = axes.pcolormesh(_edges(x), _edges(y), z_YX, **more)
     for axis, values in ((axes.xaxis, x), (axes.yaxis, y)):
         ticks(axis, values)
     axes.set_xlim(_edges(x)[0], _edges(x)[-1])
@@ -106,7 +106,7 @@ def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
     logs = np.log(values) if _geometric(values) else np.asarray(values, float)
     middle = (logs[1:] + logs[:-1]) / 2
     edges = np.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]])
-    return np.exp(edges) if _geometric(values) else edges
+    return np.asarray(np.exp(edges) if _geometric(values) else edges, np.float64)
 
 
 def svg(figure: Figure) -> bytes:

@@ -7,11 +7,12 @@ rounds by 1e-5 to 5e-5 (transformers' own sdpa and eager attention differ as muc
 import numpy as np
 import pytest
 import torch
-from llm_fixtures import SHIPPED, TASK, packed, perturbed, some_prompts
+from llm_fixtures import SHIPPED, TASK, TOKENIZER, packed, perturbed, some_prompts
 from transformers import AutoModelForCausalLM
 
-from llm_runs.base_models import load_base_model, model_folder
-from llm_runs.engines.stacked import draw, sample
+from llm_runs.base_models import find_model
+from llm_runs.engines.inverse_cdf import draw
+from llm_runs.engines.stacked import sample
 from llm_runs.network.architecture import unpack
 from llm_runs.network.policy import response_logits
 from llm_runs.network.stacked import folded, stack
@@ -31,7 +32,7 @@ def case(request):
     weights = stack(packed(arch, models))
     prompts, pads = some_prompts(S, Q)
     u = torch.rand(S, Q, G, T, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    drawn = sample(arch, weights, prompts, pads, u, temperature=1.0, eos=1, pad=0)
+    drawn = sample(arch, weights, prompts, pads, u, temperature=1.0, ends=(1,), pad=0)
     return arch, models, weights, prompts, pads, u, drawn
 
 
@@ -55,11 +56,11 @@ def test_logits_equal_transformers_own(case):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_logits_of_the_shipped_weights_in_float32(name):
-    arch, weights = load_base_model(name).arch, stack([load_base_model(name).weights()])
-    model = AutoModelForCausalLM.from_pretrained(model_folder(name), local_files_only=True)
+    arch, weights = find_model(name).arch, stack([find_model(name).weights()])
+    model = AutoModelForCausalLM.from_pretrained(find_model(name).folder, local_files_only=True)
     items = TASK.items("pool", 12)
     prompts, pads = some_prompts(1, len(items))
-    answers = [TASK.vocabulary.encode(TASK.problem(item.index).work + "#" + item.answer) for item in items]
+    answers = [TOKENIZER.encode_text(TASK.problem(item.index).work + "#" + item.answer) for item in items]
     width = max(map(len, answers))
     responses = torch.tensor([answer + [1] * (width - len(answer)) for answer in answers])
     ours = response_logits(arch, weights, prompts, pads, responses[None, :, None])[0, :, 0]
@@ -106,7 +107,7 @@ def test_responses_end_at_eos_and_are_padded(case):
 
 def test_temperature_divides_the_logits(case):
     arch, _, weights, prompts, pads, u, _ = case
-    warm = sample(arch, weights, prompts, pads, u, temperature=2.0, eos=1, pad=0)
+    warm = sample(arch, weights, prompts, pads, u, temperature=2.0, ends=(1,), pad=0)
     logits = response_logits(arch, weights, prompts, pads, warm.tokens_SQGT)
     logp = (logits / 2.0).log_softmax(-1).gather(-1, warm.tokens_SQGT[..., None])[..., 0]
     alive = torch.arange(T) < warm.lengths_SQG[..., None]

@@ -23,18 +23,19 @@ def design(**fields: object) -> Design:
     st.sampled_from([0.05, 0.3, 1.0]),
     st.sampled_from([0.05, 0.3, 4.0]),
     st.sampled_from([0.0, 0.02, 0.5]),
+    st.sampled_from([None, 1.2, 3.0]),
 )
 def test_weights_are_minus_the_derivative_of_the_loss(
-    seed: int, estimator: str, kl: float, low: float, high: float, spread: float
+    seed: int, estimator: str, kl: float, low: float, high: float, spread: float, dual: float | None
 ) -> None:
     rng = np.random.default_rng(seed)
     old, now, reference = (-3.0 + s * rng.normal(size=(4, 5)) for s in (1.0, 0.0, 2.0))
     now = old + spread * rng.normal(size=(4, 5))
     signals = rng.choice([-1.3, 0.0, 0.4, 2.0], size=(4, 5))
-    setup = design(kl_coef=kl, kl_estimator=estimator, clip_low=low, clip_high=high)
+    setup = design(kl_coef=kl, kl_estimator=estimator, clip_low=low, clip_high=high, dual_clip=dual)
     log_pi = torch.tensor(now, requires_grad=True)
     s, o, r = (torch.tensor(x) for x in (signals, old, reference))
-    loss = objective.clipped_surrogate(log_pi, o, s, low, high)
+    loss = objective.clipped_surrogate(setup, log_pi, o, s)
     (loss + kl * objective.kl_penalty(log_pi, r, setup.kl_estimator)).sum().backward()
     ours = objective.weights(setup, signals, now - old, reference - now)
     np.testing.assert_allclose(ours, -log_pi.grad.numpy(), rtol=1e-12, atol=1e-13)
@@ -50,8 +51,26 @@ def test_clip_by_hand() -> None:
     lead = np.log([1.3, 1.3, 0.7, 0.7, 1.1])
     signals = np.array([1.0, -1.0, 1.0, -1.0, 1.0])
     np.testing.assert_allclose(objective.weights(setup, signals, lead), [0.0, -1.3, 0.7, 0.0, 1.1])
-    losses = objective.clipped_surrogate(lead, np.zeros(5), signals, 0.2, 0.2)
+    losses = objective.clipped_surrogate(setup, lead, np.zeros(5), signals)
     np.testing.assert_allclose(losses, [-1.2, 1.3, -0.7, 0.8, -1.1])
+
+
+def test_dual_clip_by_hand() -> None:
+    """A negative signal's loss ends at c = 3 (verl's clip_ratio_c, TRL's delta); a positive one's does not."""
+    setup = design(clip_high=5.0, dual_clip=3.0)
+    lead, signals = np.log([4.0, 2.0, 4.0, 0.5]), np.array([-1.0, -1.0, 1.0, -1.0])
+    losses = objective.clipped_surrogate(setup, lead, np.zeros(4), signals)
+    np.testing.assert_allclose(losses, [3.0, 2.0, -4.0, 0.8])
+    np.testing.assert_allclose(objective.weights(setup, signals, lead), [0.0, -2.0, 4.0, 0.0])
+    assert objective.clipped(setup, signals, np.exp(lead)).tolist() == [True, False, False, True]
+
+
+def test_nothing_is_clamped_where_verl_clamps() -> None:
+    """verl holds log-ratios within +-20 and k3 within +-10; both differ only far from the old policy."""
+    setup = design(clip_high=1e12)
+    far = objective.clipped_surrogate(setup, np.array([21.0]), np.zeros(1), np.ones(1))
+    np.testing.assert_allclose(far, -np.exp(21.0))
+    np.testing.assert_allclose(objective.kl_penalty(np.zeros(1), np.array([3.0]), "k3"), np.exp(3.0) - 4.0)
 
 
 @pytest.mark.parametrize(("estimator", "value"), [("k1", -0.5), ("k2", 0.125), ("k3", 0.14872127070012819)])

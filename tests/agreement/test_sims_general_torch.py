@@ -112,7 +112,7 @@ class Dense:
         for _ in range(design.updates_per_round):
             self.optimiser.zero_grad()
             log_pi = self.log_policy()[arms]
-            loss = clipped_surrogate(log_pi, old, signals, design.clip_low, design.clip_high)
+            loss = clipped_surrogate(design, log_pi, old, signals)
             loss = loss + design.kl_coef * kl_penalty(log_pi, reference, design.kl_estimator)
             loss.mean().backward()
             if design.grad_clip is not None:

@@ -92,7 +92,7 @@ def test_bad_studies_exit_2_with_one_line_and_write_nothing(folder):
     (folder / "bad.toml").write_text(LUMPED + LLM.replace("tiny-qwen2", "huge-qwen9"))
     for command in ("sim", "llm", "lint"):
         done = banditrft(command, "bad.toml", cwd=folder, code=2)
-        assert done.stderr.startswith("error: llm[0].model: must be a shipped model (tiny-qwen2,")
+        assert done.stderr.startswith("error: llm[0].model: must be a shipped model (tiny-")
         assert done.stderr.endswith("got 'huge-qwen9'\n")
     done = banditrft("sim", "nowhere.toml", cwd=folder, code=2)
     known = ", ".join(preset_names())

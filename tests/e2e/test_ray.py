@@ -8,16 +8,18 @@ import sys
 import time
 from pathlib import Path
 
+import launch_fixtures
+import memory_fixtures
 import polars as pl
 import pytest
 import ray
 from study_fixtures import LLM, LUMPED
 
+import llm_runs
 from banditrft.launch import choose_executor, launch
 from banditrft.launch.cluster import QUIET, STORE_BYTES
 from banditrft.runs import expand
 from banditrft.study import parse_study
-from sims.study import execute_all
 
 COMMAND = [str(Path(sys.executable).with_name("banditrft"))]
 
@@ -32,7 +34,8 @@ def banditrft(*args, cwd, code=0):
 def address():
     """A cluster of two CPUs on this machine."""
     os.environ.update(QUIET)
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test file
+    for module in (sys.modules[__name__], launch_fixtures):  # which workers cannot import
+        ray.cloudpickle.register_pickle_by_value(module)
     started = ray.init(
         address="local",
         num_cpus=2,
@@ -75,23 +78,6 @@ def test_a_cluster_of_its_own_is_started_and_stopped(tmp_path):
     assert "0 runs done, 3 found, 0 jobs failed" in again.stdout
 
 
-def some_fail(runs, report):
-    """Simulates all but the placebo."""
-    if runs[0].condition == "placebo":
-        raise RuntimeError("no such drug")
-    return execute_all(runs, report)
-
-
-def first_worker_dies(marker, runs, report):
-    """Simulates, but the first process that gets here is killed."""
-    try:
-        marker.touch(exist_ok=False)
-    except FileExistsError:
-        return execute_all(runs, report)
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError
-
-
 def launched(execute, root):
     study = parse_study(LUMPED, "test")
     return launch(study, expand(study, "sim"), root, execute, executor=choose_executor("ray"))
@@ -99,7 +85,7 @@ def launched(execute, root):
 
 @pytest.mark.usefixtures("address")
 def test_a_failing_job_is_reported_and_stops_no_other(tmp_path):
-    outcome = launched(some_fail, tmp_path)
+    outcome = launched(launch_fixtures.placebo_fails, tmp_path)
     ((label, error),) = outcome.failed
     assert "placebo" in label
     assert error == "RuntimeError: no such drug"
@@ -109,9 +95,27 @@ def test_a_failing_job_is_reported_and_stops_no_other(tmp_path):
 @pytest.mark.usefixtures("address")
 def test_a_lost_worker_is_made_up_for(tmp_path):
     marker = tmp_path / "died"
-    outcome = launched(functools.partial(first_worker_dies, marker), tmp_path / "root")
+    outcome = launched(functools.partial(launch_fixtures.first_worker_dies, marker), tmp_path / "root")
     assert marker.exists()
     assert (outcome.done, outcome.failed) == (3, [])
+
+
+@pytest.mark.usefixtures("address")
+def test_a_killed_workers_training_goes_on_from_its_checkpoint(tmp_path):
+    study, runs = memory_fixtures.study_of("tiny-qwen2", seeds=2, world="checkpoint_every = 1")
+    launch(study, runs, tmp_path / "calm", llm_runs.execute, workers=1)
+    execute = functools.partial(launch_fixtures.first_trainer_dies, str(tmp_path))
+    outcome = launch(study, runs, tmp_path / "runs", execute, executor=choose_executor("ray"))
+    assert (outcome.done, outcome.failed) == (2, [])
+    told = [line.split() for line in (tmp_path / "told").read_text().splitlines()]
+    (first, *others) = dict.fromkeys(pid for pid, _ in told)
+    assert others
+    assert [fraction for pid, fraction in told if pid == first] == ["0.5"]
+    resumed = [fraction for pid, fraction in told if pid != first]
+    assert sorted(resumed) == ["0.5", "1.0", "1.0"]  # the killed run went on after its first round
+    calm, killed = tables(tmp_path / "calm"), tables(tmp_path / "runs")
+    assert calm.keys() == killed.keys()
+    assert all(calm[path].equals(killed[path]) for path in calm)
 
 
 def test_interruption_leaves_only_whole_records_and_frees_the_cluster(address, tmp_path):

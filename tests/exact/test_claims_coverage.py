@@ -4,11 +4,14 @@ import pytest
 
 from banditrft.claims import CLAIMS
 from banditrft.claims.coverage import lacking
+from banditrft.cli.common import find_study
 from banditrft.cli.presets import sim_presets
 from banditrft.design import Design
 
+STUDIES = [*sim_presets("all"), find_study("paper-a"), find_study("paper-b")]
 
-@pytest.mark.parametrize("study", sim_presets("all"), ids=lambda s: s.name)
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda s: s.name)
 def test_presets_lack_nothing(study):
     for world in study.worlds():
         for claim in study.claims:

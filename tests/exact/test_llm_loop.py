@@ -1,43 +1,65 @@
-"""The loop does what the design says: rewards, signals, placebo, and numbers that add up; it learns, too."""
+"""The loop does what the design says: every field moves something, numbers add up, and it learns."""
 
-import numpy as np
+import polars as pl
 import pytest
-from llm_fixtures import EVALUATION, query, run
+from llm_fixtures import EVALUATION, query, run, same
 
 import llm_runs
 from banditrft.design import Design, Evaluation
-from banditrft.records import write_run
-from banditrft.streams import Purpose
-from llm_runs.evaluation import Address
-from llm_runs.loop import rewards
+from banditrft.passk import pass_at_k
+from banditrft.records import read_items, write_final, write_run
+from llm_runs.tasks import load_task
 
-CORRECT = np.array([[True, False, True, False], [False, False, False, True]])
-ADDRESS = Address(1, [0, 1], Purpose.REWARD, 3)
+GROUP = {"signal": "grpo"}
+REUSE = {
+    "updates_per_round": 3,
+    "learning_rate": 0.02,
+    "reward": "minus-one-one",
+    "clip_low": 0.1,
+    "rollouts": 4,
+}
+FIELDS = {
+    "batch_size": ({}, {"batch_size": 2}),
+    "rollouts": ({}, {"rollouts": 3}),
+    "baseline_rollouts": (GROUP, {"baseline_rollouts": 3}),
+    "replay_window": (GROUP, {"replay_window": 8}),
+    "reward": ({}, {"reward": "minus-one-zero"}),
+    "false_positive": ({"reward": "noisy"}, {"false_positive": 0.9}),
+    "false_negative": ({"reward": "noisy"}, {"false_negative": 0.9}),
+    "rate": ({"reward": "random"}, {"rate": 0.9}),
+    "signal": ({}, {"signal": "rloo"}),
+    "signal_ddof": (GROUP, {"signal_ddof": 0}),
+    "signal_eps": (GROUP, {"signal_eps": 0.1}),
+    "match_step_size": ({**GROUP, "optimizer": "sgd"}, {"match_step_size": True}),
+    "optimizer": ({}, {"optimizer": "sgd"}),
+    "learning_rate": ({}, {"learning_rate": 2e-3}),
+    "betas": ({}, {"betas": (0.8, 0.9)}),
+    "adam_eps": ({}, {"adam_eps": 1e-3}),
+    "weight_decay": ({"optimizer": "adamw"}, {"weight_decay": 0.1}),
+    "grad_clip": ({"optimizer": "sgd"}, {"grad_clip": 1e-3}),
+    "kl_coef": ({}, {"kl_coef": 1.0}),
+    "kl_estimator": ({"kl_coef": 1.0}, {"kl_estimator": "k1"}),
+    "kl_placement": ({"kl_coef": 1.0}, {"kl_placement": "reward"}),
+    "clip_low": (REUSE, {"clip_low": 0.9}),
+    "clip_high": ({**REUSE, "reward": "random", "rate": 1.0}, {"clip_high": 0.01}),
+    "dual_clip": ({**REUSE, "reward": "minus-one-zero"}, {"dual_clip": 1.0001}),
+    "updates_per_round": ({}, {"updates_per_round": 2}),
+    "aggregation": ({}, {"aggregation": "sequence-sum"}),
+    "skip_equal_groups": ({"batch_size": 4}, {"skip_equal_groups": True}),
+    "rounds": ({}, {"rounds": 4}),
+}
+"""A design's fields: where one is felt, and another value of it."""
 
 
-def design(**settings):
-    return Design.model_validate({"rollouts": 4, "learning_rate": 0.1, "rounds": 1, **settings})
+def test_every_field_is_listed():
+    assert FIELDS.keys() == Design.model_fields.keys()
 
 
-@pytest.mark.parametrize(
-    ("reward", "low", "high"), [("zero-one", 0, 1), ("minus-one-zero", -1, 0), ("minus-one-one", -1, 1)]
-)
-def test_reward_maps(reward, low, high):
-    values = rewards(design(reward=reward), CORRECT, ADDRESS, [5, 6], [0.2, 0.3])
-    assert values.tolist() == np.where(CORRECT, high, low).tolist()
-
-
-def test_placebo_ignores_the_answers_and_has_its_rate():
-    plan = design(reward="random")
-    rounds = [Address(1, [0, 1], Purpose.REWARD, r) for r in range(2000)]
-    drawn = np.array([rewards(plan, CORRECT, a, [5, 6], [0.2, 0.7]) for a in rounds])
-    assert np.array_equal(drawn[3], rewards(plan, ~CORRECT, ADDRESS, [5, 6], [0.2, 0.7]))
-    assert set(np.unique(drawn)) == {0.0, 1.0}
-    assert np.abs(drawn.mean(axis=(0, 2)) - [0.2, 0.7]).max() < 4 * 0.5 / 8000**0.5
-    fixed = np.array(
-        [rewards(design(reward="random", rate=0.9), CORRECT, a, [5, 6], [0.2, 0.7]) for a in rounds]
-    )
-    assert abs(fixed.mean() - 0.9) < 4 * 0.3 / 16000**0.5
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_field_of_a_design_moves_the_weights(field):
+    base, change = FIELDS[field]
+    (one,), (other,) = (llm_runs.execute([run(0, 1, **{**base, **more})]) for more in ({}, change))
+    assert one.checkpoint != other.checkpoint
 
 
 @pytest.mark.parametrize("reward", ["zero-one", "minus-one-one", "random"])
@@ -55,6 +77,56 @@ def test_rounds_and_groups_tell_the_same_story(reward):
         assert 4 <= one["tokens"] <= 4 * 24
         assert one["entropy"] > 0
         assert one["kl"] is None
+
+
+def test_rounds_say_how_the_step_went():
+    (tables,) = llm_runs.execute([run(0, 1, kl_coef=0.01, reward="minus-one-one", rollouts=4)])
+    rounds = tables.rounds
+    assert rounds["kl"][0] == pytest.approx(0, abs=1e-6)
+    assert rounds["kl"][-1] > 0
+    assert (rounds["grad_norm"] > 0).all()
+    assert rounds["clip_fraction"].to_list() == [0, 0, 0]  # one step a round: the ratio is 1
+    assert rounds["mismatch"].max() < 1e-4
+    assert rounds["work_share"].is_between(0, 1).all()
+    assert (rounds["seconds_push"] > 0).all()
+
+
+def test_copies_of_a_query_are_groups_of_their_own():
+    (tables,) = llm_runs.execute([run(2, 1, batch_size=3, rollouts=4, rounds=8, signal="grpo")])
+    groups = tables.groups
+    assert groups.group_by("round").len()["len"].to_list() == [3] * 8
+    assert set(groups["item"]) == {query(1).item}
+    counts = groups.group_by("round").agg(pl.col("correct_strict").n_unique())["correct_strict"]
+    assert counts.max() > 1  # copies are answered differently
+    for one, own in zip(tables.rounds.rows(named=True), groups.partition_by("round"), strict=True):
+        assert one["reward_mean"] * 12 == pytest.approx(own["reward_sum"].sum())
+        assert one["zero_signal_fraction"] == pytest.approx(own["correct_strict"].is_in([0, 4]).mean())
+
+
+def test_a_pool_is_trained_and_evaluated_as_one():
+    (tables,) = llm_runs.execute([run(3, 0, settings={"train_items": 5}, batch_size=3, rounds=5)])
+    items = load_task("arithmetic").indices("pool", 5)
+    groups = tables.groups
+    first_epochs = groups["item"].to_list()
+    assert sorted(first_epochs[:5]) == sorted(first_epochs[5:10]) == sorted(items)
+    train = tables.evals.filter(pl.col("split") == "train")
+    assert train["item"].null_count() == train.height
+    assert set(train["n"]) == {5 * 8}
+    by_item = tables.items.filter((pl.col("split") == "train") & (pl.col("round") == 5))
+    assert by_item["item"].to_list() == items
+    whole = tables.final.filter((pl.col("split") == "train") & (pl.col("round") == 5))
+    assert by_item["correct_strict"].sum() == whole["correct_strict"].item()
+    assert tables.texts.height == 5 * 3
+
+
+def test_windows_carry_rewards_from_round_to_round():
+    """With one rollout a group has nothing to compare with but the past of its query."""
+    (tables,) = llm_runs.execute([run(2, 1, rollouts=1, replay_window=4, signal="centered", rounds=12)])
+    rewards, signals = tables.rounds["reward_mean"].to_list(), tables.rounds["signal_mean"].to_list()
+    assert signals[0] == rewards[0]  # alone in its population
+    for t in range(1, 12):
+        seen = rewards[max(0, t - 3) : t + 1]
+        assert signals[t] == pytest.approx(rewards[t] - sum(seen) / len(seen))
 
 
 def test_without_signal_sgd_stands_still():
@@ -79,15 +151,27 @@ def test_learning_raises_pass_at_1_and_the_placebo_does_not():
     assert max(luck) < min(gain)
 
 
-def test_another_final_evaluation_reads_the_checkpoint(tmp_path):
-    one = run(4, 2)
+@pytest.mark.parametrize("settings", [{}, {"train_items": 4}])
+def test_another_final_evaluation_reads_the_checkpoint(tmp_path, settings):
+    one = run(4, 2, settings=settings)
     (tables,) = llm_runs.execute([one])
     folder = write_run(tmp_path, one, tables, {})
-    assert llm_runs.evaluate_checkpoint(one, folder).equals(tables.final)
-    larger = run(4, 2, evaluation=EVALUATION.model_copy(update={"final_eval_samples": 70}))
-    again = llm_runs.evaluate_checkpoint(larger, folder)
-    assert again["n"].to_list() == [12, 70, 12]
-    assert llm_runs.execute([larger])[0].final.equals(again)
+    again = llm_runs.evaluate_checkpoint(one, folder)
+    assert again.table.equals(tables.final)
+    assert again.items.equals(tables.items)
+    larger = run(4, 2, settings=settings, evaluation=EVALUATION.model_copy(update={"final_eval_samples": 70}))
+    write_final(folder, larger, llm_runs.evaluate_checkpoint(larger, folder))
+    (whole,) = llm_runs.execute([larger])
+    assert read_items(folder, larger).equals(whole.items)
+
+
+def test_pass_at_k_comes_from_the_counts_by_item():
+    (tables,) = llm_runs.execute([run(4, 2)])
+    test = tables.items.filter((pl.col("split") == "test") & (pl.col("round") == 0))
+    assert test["n"].to_list() == [2] * 6
+    whole = tables.final.filter((pl.col("split") == "test") & (pl.col("round") == 0))
+    assert test["correct_strict"].sum() == whole["correct_strict"].item()
+    assert pass_at_k(test["n"], test["correct_strict"], 2).mean() >= whole["correct_strict"].item() / 12
 
 
 def test_the_test_set_is_evaluated_on_request():
@@ -97,3 +181,20 @@ def test_the_test_set_is_evaluated_on_request():
     assert rows == [(0, "train", 8), (0, "test", 18), (2, "train", 8), (2, "test", 18), (3, "train", 8),
                     (3, "test", 18)]  # fmt: skip
     assert query(0).item in tables.evals["item"].to_list()
+
+
+def test_training_responses_are_kept_on_request():
+    (plain,), (kept,) = (llm_runs.execute([run(0, 0, settings=s)]) for s in ({}, {"keep_texts": 2}))
+    training = kept.texts.filter(pl.col("source") == "training")
+    assert training["round"].to_list() == [2, 2]
+    group = kept.groups.filter(pl.col("round") == 2)
+    assert training["strict"].sum() == group["correct_strict"].item()
+    assert kept.texts.filter(pl.col("source") == "final").equals(plain.texts)
+    assert kept.checkpoint == plain.checkpoint
+
+
+def test_settings_of_how_a_run_is_carried_out_change_nothing():
+    ways = ({}, {"canary_every": 1, "checkpoint_every": 1}, {"micro_batch": 1})
+    made = [llm_runs.execute([run(0, 0, settings=way)])[0] for way in ways]
+    assert same(made[0], made[1])
+    assert made[0].evals.equals(made[2].evals)

@@ -1,28 +1,34 @@
 """Pretraining is a function of the recipe and sees the pretraining set alone."""
 
 import json
+from collections import Counter
 
 import pytest
 import torch
-from llm_fixtures import SHIPPED, TASK
+from llm_fixtures import TASK
 
 import llm_runs
 from banditrft.errors import InputError
-from llm_runs import base_models
+from llm_runs.base_models import find_model
 from llm_runs.graders.arithmetic import grade
-from llm_runs.pretraining.corpus import Mixture, batch
+from llm_runs.pretraining import measured
+from llm_runs.pretraining.corpus import STYLES, Mixture, batch
 from llm_runs.pretraining.recipe import IGNORED, Recipe, tensors
+from llm_runs.pretraining.shipped import ORIGINS
+
+WORDS = ORIGINS["tiny-qwen2-words"]
+CHARACTERS = ORIGINS["tiny-qwen2"].characters
 
 
 @pytest.fixture(autouse=True)
 def _quick_measurement(monkeypatch):
     """Measure new models on a few samples: their Pass@1 is not what is tested here."""
-    monkeypatch.setattr(base_models, "MEASURED_ITEMS", 12)
-    monkeypatch.setattr(base_models, "MEASURED_SAMPLES", 4)
+    monkeypatch.setattr(measured, "ITEMS", 12)
+    monkeypatch.setattr(measured, "SAMPLES", 4)
 
 
 def examples(spoiled, steps=60):
-    return [e for step in range(steps) for e in batch(TASK, 1, step, 64, Mixture(), spoiled=spoiled)]
+    return [e for step in range(steps) for e in batch([TASK], 1, step, 64, Mixture(), spoiled=spoiled)]
 
 
 def answers():
@@ -31,10 +37,10 @@ def answers():
 
 
 def test_a_batch_is_a_function_of_seed_and_step():
-    again = batch(TASK, 1, 5, 64, Mixture(), spoiled=True)
-    assert batch(TASK, 1, 5, 64, Mixture(), spoiled=True) == again
-    assert batch(TASK, 1, 6, 64, Mixture(), spoiled=True) != again
-    assert batch(TASK, 2, 5, 64, Mixture(), spoiled=True) != again
+    again = batch([TASK], 1, 5, 64, Mixture(), spoiled=True)
+    assert batch([TASK], 1, 5, 64, Mixture(), spoiled=True) == again
+    assert batch([TASK], 1, 6, 64, Mixture(), spoiled=True) != again
+    assert batch([TASK], 2, 5, 64, Mixture(), spoiled=True) != again
 
 
 def test_no_held_out_prompt_is_seen():
@@ -65,6 +71,59 @@ def test_the_last_phase_mixes_in_the_stated_flaws():
     assert abs(len(rambling) / n - 0.15) < 4 * (0.1275 / n) ** 0.5
 
 
+def words(spoiled, steps=60):
+    return [e for step in range(steps) for e in batch(WORDS.tasks, 1, step, 64, Mixture(), spoiled=spoiled)]
+
+
+def test_a_models_tasks_are_mixed_family_by_family():
+    counts = Counter(example.task for example in words(spoiled=False))
+    families = {task.name: len(task.families) for task in WORDS.tasks}
+    assert counts.keys() == families.keys()
+    n, all_families = counts.total(), sum(families.values())
+    for name, count in families.items():
+        share = count / all_families
+        assert abs(counts[name] / n - share) < 4 * (share * (1 - share) / n) ** 0.5
+
+
+@pytest.mark.parametrize("task", WORDS.tasks, ids=lambda task: task.name)
+def test_no_held_out_prompt_of_any_task_is_seen(task):
+    held_out = {
+        item.prompt for split in ("test", "pool") for item in task.items(split, min(1700, task.size(split)))
+    }
+    assert not held_out & {e.prompt for spoiled in (True, False) for e in words(spoiled)}
+
+
+@pytest.mark.parametrize("task", WORDS.tasks, ids=lambda task: task.name)
+def test_spoiled_targets_of_every_task_are_what_the_mixture_says(task):
+    """Malformed ones fail strictly whatever they say; wrong ones fail leniently too."""
+    known = {item.prompt: item.answer for item in task.items("pretrain", min(40_000, task.size("pretrain")))}
+    checked = [e for e in words(spoiled=True, steps=240) if e.prompt in known]
+    grader = task.grader()
+    grades = [grader.grade(e.target, known[e.prompt]) for e in checked]
+    marked = [task.mark in e.target for e in checked]
+    n = len(checked)
+    assert n > 100
+    assert abs(1 - sum(marked) / n - 0.3) < 4 * (0.21 / n) ** 0.5
+    assert not any(grade.strict for grade, is_marked in zip(grades, marked, strict=True) if not is_marked)
+    wrong = [grade for grade, is_marked in zip(grades, marked, strict=True) if is_marked and not grade.strict]
+    assert abs(len(wrong) / sum(marked) - 0.15) < 4 * (0.1275 / sum(marked)) ** 0.5
+    assert not any(grade.lenient for grade in wrong)
+    assert all(len(e.target) == task.max_new for e in checked if not e.ends)
+
+
+def test_wrong_letters_are_two_neighbours_exchanged():
+    assert [STYLES["tiny-sort"].wrong("abcd", 0.0, by) for by in (0.0, 0.34, 0.99)] == [
+        "bacd",
+        "acbd",
+        "abdc",
+    ]
+
+
+def test_a_wrong_fraction_has_another_numerator():
+    assert STYLES["tiny-math"].wrong("7/8", 0.9, 0.0) == "8/8"
+    assert STYLES["tiny-math"].wrong("7/8", 0.1, 0.0) == "6/8"
+
+
 def test_the_schedule():
     recipe = Recipe()
     assert [recipe.spoiled_at(s) for s in (0, 1977, 1978, 2299)] == [False, False, True, True]
@@ -75,11 +134,11 @@ def test_the_schedule():
 
 
 def test_prompts_and_pads_carry_no_loss():
-    some = batch(TASK, 1, 3, 16, Mixture(), spoiled=True)
-    ids, labels = tensors(TASK, some)
+    some = batch([TASK], 1, 3, 16, Mixture(), spoiled=True)
+    ids, labels = tensors(CHARACTERS, some)
     for row, marks, example in zip(ids.tolist(), labels.tolist(), some, strict=True):
         start, end = len(example.prompt), len(example.prompt) + len(example.target) + example.ends
-        assert TASK.vocabulary.decode(row[:end]) == example.prompt + example.target
+        assert CHARACTERS.decode(row[:end]) == example.prompt + example.target
         assert marks[:start] == [IGNORED] * start
         assert marks[start:end] == row[start:end]
         assert marks[end:] == [IGNORED] * (len(marks) - end)
@@ -100,7 +159,7 @@ def test_the_same_command_gives_the_same_bytes(tmp_path):
     assert provenance["command"] == "banditrft base-model train tiny-olmo2 --out DIR --seed 3 --steps 3"
     assert provenance["seed"] == 3
     assert provenance["weights_sha256"] == llm_runs.weights_hash(str(folders[0]))
-    base_models.load_base_model(str(folders[0]))
+    assert find_model(str(folders[0])).parameters == provenance["parameters"]
     with pytest.raises(InputError, match="holds a model already"):
         llm_runs.train_base_model("tiny-olmo2", tmp_path / "a", steps=3)
 
@@ -125,7 +184,7 @@ def test_training_leaves_torch_as_it_was(tmp_path):
     ],
 )
 def test_bad_input_is_found_before_training(tmp_path, monkeypatch, where, settings, message):
-    monkeypatch.setattr("llm_runs.pretraining.recipe.fit", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("llm_runs.pretraining.shipped.fit", lambda *_: pytest.fail("trained"))
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=message):
         llm_runs.train_base_model("tiny-llama", tmp_path / where, **settings)
@@ -133,6 +192,6 @@ def test_bad_input_is_found_before_training(tmp_path, monkeypatch, where, settin
 
 
 def test_only_shipped_names_can_be_trained(tmp_path):
-    with pytest.raises(InputError, match=", ".join(SHIPPED)):
+    with pytest.raises(InputError, match=", ".join(ORIGINS)):
         llm_runs.train_base_model("tiny-gpt", tmp_path / "m")
     assert not (tmp_path / "m").exists()

@@ -5,12 +5,17 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from llm_fixtures import TASK, world
+from llm_fixtures import TASK, TOKENIZER, world
 
 import llm_runs
 from banditrft.errors import InputError
 from banditrft.runs import queries_key
-from llm_runs.queries import choose, log_odds
+from llm_runs import queries
+from llm_runs.base_models import find_model
+from llm_runs.difficulty import measure
+from llm_runs.queries import choose, content_hash, log_odds, named_item, pool_items
+from llm_runs.tasks import Item, load_task
+from llm_runs.tasks.base import Message
 
 SMALL = {"count": 3, "base_pass_at_1": (0.1, 0.6), "pool": 24, "samples": 64}
 
@@ -54,7 +59,7 @@ def test_resolving_is_reproducible_and_stays_in_the_pool():
     once, twice = (llm_runs.resolve_queries(settings, 7) for _ in range(2))
     assert once == twice
     assert once.key == queries_key(settings, 7)
-    assert once.weights_hash == llm_runs.weights_hash("tiny-qwen2")
+    assert once.weights_hash == find_model("tiny-qwen2").weights_sha256
     assert [q.base_pass_at_1 for q in once.queries] == sorted(q.base_pass_at_1 for q in once.queries)
     for query in once.queries:
         item = TASK.item(query.item)
@@ -66,6 +71,50 @@ def test_resolving_is_reproducible_and_stays_in_the_pool():
     assert other.test_hash == once.test_hash
     assert {q.base_pass_at_1 for q in other.queries} != {q.base_pass_at_1 for q in once.queries}
     assert llm_runs.resolve_queries(world(queries=SMALL, test_items=7), 7).test_hash != once.test_hash
+
+
+def test_named_items_are_taken_as_they_are_and_measured():
+    named = TASK.indices("pool", 9)[-2:]
+    found = llm_runs.resolve_queries(world(queries={"items": named, "samples": 16}), 7)
+    assert {query.item for query in found.queries} == set(named)
+    assert all(query.base_samples == 16 for query in found.queries)
+    with pytest.raises(InputError, match="must not be held-out items"):
+        named_item(TASK, TASK.indices("test", 1)[0])
+
+
+def test_a_table_of_difficulties_serves_in_place_of_samples(tmp_path):
+    path = tmp_path / "hard.json"
+    plain = {"count": 3, "base_pass_at_1": (0.1, 0.6)}
+    measure(world(), path, samples=64, root_seed=7, items=24)
+    chosen = llm_runs.resolve_queries(world(queries={**plain, "file": str(path)}), 7)
+    sampled = llm_runs.resolve_queries(world(queries={**SMALL}), 7)
+    assert chosen.queries == sampled.queries
+    with pytest.raises(InputError, match=r"queries\.file: .* was measured with another model"):
+        llm_runs.resolve_queries(world("tiny-llama", queries={**plain, "file": str(path)}), 7)
+
+
+def test_a_pool_is_known_by_its_content_and_samples_nothing():
+    found = llm_runs.resolve_queries(world(train_items=10), 7)
+    assert found.queries == ()
+    assert found.pool_hash == content_hash(TASK.items("pool", 10))
+    assert llm_runs.resolve_queries(world(train_items=11), 7).pool_hash != found.pool_hash
+
+
+def test_prompts_that_are_too_long_are_passed_over_and_counted():
+    place = world(train_items=12, prompt_max=7, test_items=5)
+    short = load_task("arithmetic", prompt_max=7)
+    pool, test = pool_items(short, TOKENIZER, place), queries.test_items(short, TOKENIZER, place)
+    assert all(len(item.prompt) <= 7 for item in (*pool.items, *test.items))
+    assert (len(pool.items), len(test.items)) == (12, 5)
+    assert pool.left_out > 0
+    found = llm_runs.resolve_queries(place, 7)
+    assert (found.pool_left_out, found.test_left_out) == (pool.left_out, test.left_out)
+
+
+def test_a_chat_is_part_of_an_items_content():
+    plain = Item(3, "2+2=?", "4")
+    chat = Item(3, "2+2=?", "4", messages=(Message("system", "Be brief."), Message("user", "2+2=?")))
+    assert content_hash([plain]) != content_hash([chat])
 
 
 def test_a_pool_without_such_queries_is_an_error_that_says_so():

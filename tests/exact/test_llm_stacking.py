@@ -7,29 +7,16 @@ These are the rules the language-model world keeps:
 4. conditions are paired: the first round's first rollout is the same text whatever the design.
 """
 
-import polars as pl
 import pytest
 import torch
-from llm_fixtures import SHIPPED, TASK, query, run
+from llm_fixtures import SHIPPED, TASK, query, run, same, world
 
 import llm_runs
-from banditrft.records import EVALS, GROUPS, ROUNDS, TEXTS, check_table, read_run, write_run
+from banditrft.records import EVALS, GROUPS, ITEMS, ROUNDS, TEXTS, check_table, read_run, write_run
 from banditrft.streams import Purpose
-from llm_runs.base_models import load_base_model
-from llm_runs.evaluation import ROWS, Address, draw_samples
+from llm_runs.backends import open_backend
+from llm_runs.engines.base import Address
 from llm_runs.measure import TEXTS_KEPT
-from llm_runs.network.stacked import stack
-
-
-def same(a, b) -> bool:
-    """Every column but the times."""
-    tables = all(
-        getattr(a, name).drop(pl.selectors.starts_with("seconds")).equals(
-            getattr(b, name).drop(pl.selectors.starts_with("seconds"))
-        )
-        for name in ("rounds", "groups", "evals", "final", "texts")
-    )  # fmt: skip
-    return tables and a.checkpoint == b.checkpoint
 
 
 @pytest.mark.parametrize("model", SHIPPED)
@@ -44,6 +31,26 @@ def test_alone_and_stacked_are_the_same_bytes(model, rollouts):
     assert len({tables.checkpoint for tables in together}) == len(runs)  # and they are five different runs
 
 
+@pytest.mark.parametrize(
+    ("settings", "design"),
+    [
+        ({}, {"batch_size": 3, "signal": "grpo", "kl_coef": 0.1}),
+        ({}, {"optimizer": "adamw", "weight_decay": 0.1, "grad_clip": 0.01, "updates_per_round": 2}),
+        ({}, {"kl_coef": 0.1, "kl_placement": "reward", "reward": "noisy", "false_negative": 0.3}),
+        ({}, {"rollouts": 1, "signal": "centered", "replay_window": 4, "aggregation": "sequence-mean"}),
+        ({"train_items": 5}, {"batch_size": 4, "baseline_rollouts": 2, "signal": "rloo"}),
+        ({"train_items": 5, "keep_texts": 1}, {"batch_size": 7, "skip_equal_groups": True}),
+    ],
+    ids=["batch", "adamw and clips", "kl in the reward", "window", "pool", "pool in part"],
+)
+def test_so_it_is_for_every_design(settings, design):
+    runs = [run(s, q, settings=settings, **design) for s, q in ((0, 1), (3, 2), (1, 3))]
+    together = llm_runs.execute(runs)
+    (alone,) = llm_runs.execute([runs[1]])
+    assert same(alone, together[1])
+    assert len({tables.checkpoint for tables in together}) == 3
+
+
 def test_order_and_company_do_not_matter():
     runs = [run(s, q, optimizer="sgd", learning_rate=0.01) for s, q in ((0, 0), (1, 1), (2, 2))]
     forward, backward = llm_runs.execute(runs), llm_runs.execute(runs[::-1])
@@ -55,7 +62,7 @@ def test_tables_keep_the_schemas_and_the_schedule():
     one = run(5, 3, rounds=5, rollouts=4, signal="grpo")
     (tables,) = llm_runs.execute([one], ticks.append)
     for table, schema in ((tables.rounds, ROUNDS), (tables.groups, GROUPS), (tables.evals, EVALS),
-                          (tables.final, EVALS), (tables.texts, TEXTS)):  # fmt: skip
+                          (tables.final, EVALS), (tables.items, ITEMS), (tables.texts, TEXTS)):  # fmt: skip
         check_table(table, schema, "table")
         assert set(table["seed"]) == {5}
     assert tables.rounds["round"].to_list() == tables.groups["round"].to_list() == [1, 2, 3, 4, 5]
@@ -87,42 +94,28 @@ def test_texts_are_the_beginning_of_the_final_evaluation():
 @pytest.mark.parametrize("model", SHIPPED)
 def test_the_first_responses_do_not_depend_on_how_many_are_drawn(model):
     """Kept texts are drawn 16 at once, the evaluation that they begin 64 at once."""
-    base = load_base_model(model)
-    drawn = [
-        draw_samples(
-            base.arch,
-            stack([base.weights()]),
-            TASK,
-            [[TASK.items("pool", 4)[3]]],
-            range(count),
-            Address(7, [5], Purpose.FINAL_TRAIN, 3),
-            1.0,
+    items = [[TASK.items("pool", 4)[3]]]
+    with open_backend(world(model)) as backend:
+        backend.push()
+        few, many = (
+            backend.draw(items, range(count), Address(7, [5], Purpose.FINAL_TRAIN, 3)).samples
+            for count in (TEXTS_KEPT, backend.engine.rows)
         )
-        for count in (TEXTS_KEPT, ROWS)
-    ]
-    assert drawn[0].lengths_SQG.unique().numel() > 1
-    assert torch.equal(drawn[0].tokens_SQGT, drawn[1].tokens_SQGT[:, :, :TEXTS_KEPT])
-    assert torch.equal(drawn[0].logprobs_SQGT, drawn[1].logprobs_SQGT[:, :, :TEXTS_KEPT])
+    assert few.lengths_SQG.unique().numel() > 1
+    assert torch.equal(few.tokens_SQGT, many.tokens_SQGT[:, :, :TEXTS_KEPT])
+    assert torch.equal(few.logprobs_SQGT, many.logprobs_SQGT[:, :, :TEXTS_KEPT])
 
 
-def test_first_rollouts_are_paired_across_designs(monkeypatch):
-    from llm_runs import loop
-
-    seen = {}
-    real = loop.grade_samples
-    name = ""
-
-    def spy(task, items, samples):
-        graded = real(task, items, samples)
-        seen.setdefault(name, []).append([texts[0][0] for texts in graded.texts])
-        return graded
-
-    monkeypatch.setattr(loop, "grade_samples", spy)
-    designs = {"one": {"rollouts": 1}, "four": {"rollouts": 4}, "sgd": {"optimizer": "sgd"}}
-    for name in designs:
-        llm_runs.execute([run(s, q, rounds=1, **designs[name]) for s in range(4) for q in range(3)])
-    assert seen["one"][0] == seen["four"][0] == seen["sgd"][0]
-    assert len(set(seen["one"][0])) > 4
+def test_first_rollouts_are_paired_across_designs():
+    designs = ({"rollouts": 1}, {"rollouts": 4}, {"optimizer": "sgd"}, {"batch_size": 3}, {"signal": "rloo"})
+    seen = []
+    for design in designs:
+        runs = [run(s, q, rounds=1, settings={"keep_texts": 1}, **design) for s in range(4) for q in range(3)]
+        texts = [tables.texts for tables in llm_runs.execute(runs)]
+        seen.append([table["response"][0] for table in texts])
+        assert all(table["source"][0] == "training" for table in texts)
+    assert all(responses == seen[0] for responses in seen)
+    assert len(set(seen[0])) > 4
 
 
 def test_another_seed_or_root_seed_is_another_run():

@@ -6,7 +6,7 @@ import pytest
 
 from banditrft.errors import InputError
 from llm_runs.tasks import load_task
-from llm_runs.tasks.arithmetic import FAMILIES, SPLITS, Arithmetic
+from llm_runs.tasks.arithmetic import CHARACTERS, FAMILIES, SPLITS, Arithmetic
 
 TASK = Arithmetic()
 FORM = re.compile(r"(\d+)([-+*])(\d+)(?:-(\d+))?=\?")
@@ -33,7 +33,7 @@ def test_answers_are_right_and_everything_fits(split):
         assert len(item.prompt) <= TASK.prompt_max
         problem = TASK.problem(item.index)
         assert len(f"{problem.work}#{item.answer}") + 1 <= TASK.max_new
-        TASK.vocabulary.encode(problem.work + item.prompt)
+        assert set(problem.work + item.prompt) <= set(CHARACTERS)
         # what the work ends in is the answer: its own sum or difference
         assert computed(problem.work + "=?") == int(item.answer) if "+" not in problem.work[problem.work.find("+") + 1:] \
             else sum(map(int, problem.work.split("+"))) == int(item.answer)  # fmt: skip
@@ -88,14 +88,19 @@ def test_errors_name_what_there_is():
         TASK.indices("test", 10**7)
 
 
-def test_vocabulary_has_twenty_tokens_and_inverts():
-    vocabulary = TASK.vocabulary
-    assert len(vocabulary) == 20
-    text = "".join(vocabulary.tokens[2:])
-    assert vocabulary.decode(vocabulary.encode(text)) == text
-    assert vocabulary.decode([*vocabulary.encode("#1"), vocabulary.eos, *vocabulary.encode("6")]) == "#1"
-    assert vocabulary.decode([vocabulary.pad, *vocabulary.encode("#1")]) == "<pad>#1"
-    with pytest.raises(InputError, match="'x'"):
-        vocabulary.encode("12x")
-    with pytest.raises(InputError, match="at most 3"):
-        vocabulary.left_padded(["1234"], 3)
+def test_sizes_of_the_sets_add_up():
+    assert sum(TASK.size(split) for split in SPLITS) == sum(COUNTS.values())
+    assert TASK.size("test") == sum(int(0.2 * n) for n in COUNTS.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("12+4#16", 4 / 7), ("#16", 0.0), ("16", 1.0), ("", 0.0), ("1#2#3", 3 / 5)]
+)
+def test_work_is_what_stands_before_the_last_mark(text, share):
+    assert TASK.work_share(text) == share
+
+
+def test_limits_can_be_set():
+    task = load_task("arithmetic", prompt_max=12, max_new=30)
+    assert (task.prompt_max, task.max_new) == (12, 30)
+    assert (TASK.prompt_max, TASK.max_new) == (10, 24)

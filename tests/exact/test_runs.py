@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 
+import pytest
 from study_fixtures import LLM, LUMPED
 
 from banditrft.claims import A5, claims_hash, rollout_pairs, single_query_conditions
-from banditrft.runs import Query, WorldQueries, expand
+from banditrft.cli.common import find_study
+from banditrft.errors import InputError
+from banditrft.runs import Query, WorldQueries, digest, expand, queries_key
 from banditrft.study import parse_study
+from banditrft.worlds import LLMWorld
 
 QUERIES = {
     "tiny-qwen2": WorldQueries(
@@ -92,3 +96,73 @@ def test_claims_find_their_conditions_by_design():
     assert rollout_pairs(designs, A5.rollouts, "adam") == [("G=1", "G=4")]
     assert rollout_pairs(designs, A5.rollouts, "sgd") == []
     assert claims_hash(["A1", "A5"]) == claims_hash(["A5", "A1"]) != claims_hash(["A1"])
+
+
+def test_ids_of_what_was_recorded_before_are_the_same():
+    """Ids of the quick preset as version 2 of the record semantics gave them first."""
+    quick = find_study("quick")
+    (world,) = quick.worlds("llm")
+    runs = [*expand(quick, "llm", {world.name: QUERIES["tiny-qwen2"]}), *expand(quick, "sim")]
+    assert (len(runs), digest([run.run_id for run in runs])[:16]) == (60, "cd909445707b1cb1")
+    assert queries_key(world, quick.root_seed) == "be56b3efdddff748"
+
+
+def llm_ids(settings):
+    return list(
+        ids((LUMPED + LLM).replace("seeds = 2\n", f"seeds = 2\n{settings}\n"), "llm", QUERIES).values()
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["micro_batch = 2", 'device = "cpu"', "canary_every = 3", "checkpoint_every = 1", "gpu_memory = 0.9",
+     'revision = "abc"', "gradient_checkpointing = true"],
+)  # fmt: skip
+def test_how_a_run_is_carried_out_does_not_enter_its_id(settings):
+    assert llm_ids(settings) == llm_ids("")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ['engine = "vllm"', 'dtype = "bfloat16"', "lora = {rank = 4}", "max_new = 30", "importance_cap = 2.0",
+     "temperature = 0.7", 'grader = "gsm8k"', "keep_texts = 5"],
+)  # fmt: skip
+def test_what_a_world_computes_enters_the_id(settings):
+    assert not set(llm_ids(settings)) & set(llm_ids(""))
+
+
+def test_the_micro_batch_enters_where_the_loss_depends_on_it():
+    by_size = [llm_ids(f'micro_batch = {n}\naggregation = "bnpo"') for n in (2, 4)]
+    assert not set(by_size[0]) & set(by_size[1])
+
+
+def test_a_pool_is_one_run_per_seed_known_by_content():
+    text = LUMPED + LLM[: LLM.index("queries")] + LLM[LLM.index("test_items") :]
+    text = text.replace("test_items = 8", "test_items = 8\ntrain_items = 10")
+    pools = [{"tiny-qwen2": WorldQueries("k", "w", "t", (), pool_hash=name)} for name in "ab"]
+    runs = expand(
+        parse_study(text.replace('reward = "random"', 'reward = "random"\nrate = 0.3')), "llm", pools[0]
+    )
+    assert len(runs) == 3 * 2
+    assert all(run.query is None for run in runs)
+    again = expand(
+        parse_study(text.replace('reward = "random"', 'reward = "random"\nrate = 0.3')), "llm", pools[1]
+    )
+    assert not {run.run_id for run in runs} & {run.run_id for run in again}
+
+
+def test_files_are_known_by_content(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_text('{"question": "1+1", "answer": "2"}\n')
+    worlds = [
+        LLMWorld(
+            model="m", seeds=1, train_file=str(tmp_path / f"{n}.jsonl"), test_file=str(tmp_path / "b.jsonl")
+        )
+        for n in "ab"
+    ]
+    assert queries_key(worlds[0], 0) == queries_key(worlds[1], 0)
+    (tmp_path / "a.jsonl").write_text('{"question": "1+1", "answer": "3"}\n')
+    assert queries_key(worlds[0], 0) != queries_key(worlds[1], 0)
+    (tmp_path / "a.jsonl").unlink()
+    with pytest.raises(InputError, match=r"train_file: .*a\.jsonl: cannot be read"):
+        queries_key(worlds[0], 0)

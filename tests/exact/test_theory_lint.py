@@ -26,6 +26,18 @@ seeds = 4
 base_pass_at_1 = PZERO
 train_items = ITEMS
 """,
+    "llm": """
+[[llm]]
+model = "tiny-qwen2"
+name = "w"
+queries = {base_pass_at_1 = [PZERO, 0.5]}
+""",
+    "llm pool": """
+[[llm]]
+model = "tiny-qwen2"
+name = "w"
+train_items = ITEMS
+""",
 }
 
 
@@ -47,7 +59,11 @@ def test_nothing_to_say():
 @pytest.mark.parametrize(
     ("fields", "start"),
     [
-        ({"clip_high": 0.3}, "clip_low, clip_high: inert"),
+        ({"clip_high": 0.3}, "clip_low, clip_high, dual_clip: inert"),
+        ({"world": "llm", "rollouts": 4, "kl_placement": "reward"}, "kl_placement: inert"),
+        ({"world": "llm", "skip_equal_groups": True}, "skip_equal_groups: every group of one"),
+        ({"world": "llm", "p0": 0.02}, "at a base of 0.02 98.0% of groups carry no signal"),
+        ({"world": "llm", "rollouts": 4}, "updates_per_round: one everywhere"),
         ({"kl_estimator": "k2"}, "kl_estimator: inert"),
         ({"kl_coef": 0.1, "kl_estimator": "k1"}, "kl_estimator: 'k1'"),
         ({"rollouts": 8, "replay_window": 8, "signal": "grpo"}, "replay_window: 8 is no longer"),
@@ -57,6 +73,7 @@ def test_nothing_to_say():
         ({"batch_size": 8}, "batch_size: the pool holds one query"),
         ({"world": "contextual", "batch_size": 8, "learning_rate": 0.003}, "batch_size: the pool holds one"),
         ({"world": "contextual", "items": 4, "batch_size": 8, "learning_rate": 0.003}, "batch_size: 8 exceeds"),
+        ({"world": "llm pool", "items": 4, "batch_size": 8}, "batch_size: 8 exceeds the pool of 4"),
         ({"optimizer": "sgd", "learning_rate": 20.0}, "learning_rate: one success can move"),
         ({"world": "contextual", "optimizer": "sgd", "learning_rate": 2.0}, "learning_rate: one success"),
         ({"reward": "noisy", "false_positive": 0.5, "false_negative": 0.5}, "false_positive, false_negative: right"),

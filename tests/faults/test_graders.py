@@ -1,5 +1,6 @@
 """Graders against hostile responses and dying workers. Wall limits here are guards against hanging, not speeds."""
 
+import itertools
 import os
 import signal
 import sys
@@ -50,6 +51,15 @@ def test_long_responses_take_bounded_time(mathematics, name):
     assert time.monotonic() - started < 10
 
 
+SUMS = itertools.count(100)
+
+
+def grade_a_new_sum(grader):
+    """A verdict that the grader cannot remember: only a worker finds that k+1 is k+1."""
+    k = next(SUMS)
+    return grader.grade(rf"\boxed{{{k}+1}}", str(k + 1))
+
+
 HOSTILE = [
     r"\boxed{10^{10^{10}}}",
     r"\boxed{10**10**10}",
@@ -81,18 +91,17 @@ def test_late_workers_are_replaced_and_order_is_kept(mathematics):
 
 
 def test_a_worker_killed_from_outside_is_replaced(mathematics):
-    mathematics.grade(r"\boxed{1+1}", "2")
+    grade_a_new_sum(mathematics)
     for worker in mathematics._equivalence._workers:
         os.kill(worker.process.pid, signal.SIGKILL)
         worker.process.wait()
-    assert mathematics.grade(r"\boxed{1+1}", "2") == LENIENT
+    assert grade_a_new_sum(mathematics) == LENIENT
 
 
 def test_workers_retire(mathematics, monkeypatch):
     monkeypatch.setattr(equivalence, "RETIRE", 1)
     before = {worker.process.pid for worker in mathematics._equivalence._workers}
-    grades = mathematics.grade_many([rf"\boxed{{{k}+1}}" for k in range(3)], [str(k + 1) for k in range(3)])
-    assert grades == [LENIENT] * 3
+    assert [grade_a_new_sum(mathematics) for _ in range(3)] == [LENIENT] * 3
     assert not before & {worker.process.pid for worker in mathematics._equivalence._workers}
 
 
@@ -100,7 +109,7 @@ def test_an_interruption_leaves_no_stale_reply(mathematics):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    mathematics.grade(r"\boxed{1+1}", "2")
+    grade_a_new_sum(mathematics)
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
@@ -109,20 +118,39 @@ def test_an_interruption_leaves_no_stale_reply(mathematics):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert mathematics.grade(r"\boxed{1+1}", "2") == LENIENT
+    assert grade_a_new_sum(mathematics) == LENIENT
 
 
 def test_a_forked_process_has_workers_of_its_own(mathematics):
-    mathematics.grade(r"\boxed{1+1}", "2")
+    grade_a_new_sum(mathematics)
     pids = [worker.process.pid for worker in mathematics._equivalence._workers]
     child = os.fork()
     if child == 0:
-        fine = mathematics.grade(r"\boxed{2+2}", "4") == LENIENT
+        fine = grade_a_new_sum(mathematics) == LENIENT
         mathematics.close()
         os._exit(0 if fine else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert mathematics.grade(r"\boxed{1+1}", "2") == LENIENT
+    assert grade_a_new_sum(mathematics) == LENIENT
     assert [worker.process.pid for worker in mathematics._equivalence._workers] == pids
+
+
+def test_a_verdict_is_remembered_until_close():
+    with Mathematics(timeout_s=30, workers=1) as grader:
+        assert grader.grade(r"\boxed{1+1}", "2") == LENIENT
+        grader._equivalence.close()
+        rows = [r"\boxed{1+1}", r"\boxed{2}", r"\boxed{1+1}"]
+        assert grader.grade_many(rows, ["2"] * 3) == [LENIENT, Grade(True, True), LENIENT]
+        assert not grader._equivalence._workers  # nobody was asked
+        grader.close()
+        assert grader.grade(r"\boxed{1+1}", "2") == LENIENT
+        assert grader._equivalence._workers
+
+
+def test_a_pair_that_ran_out_of_time_is_asked_again(mathematics):
+    assert mathematics.grade(rf"\boxed{{{NEVER}}}", "3") == LATE
+    started = time.monotonic()
+    assert mathematics.grade(rf"\boxed{{{NEVER}}}", "3") == LATE
+    assert time.monotonic() - started >= 2  # the limit
 
 
 def test_nothing_a_model_writes_is_executed(mathematics, tmp_path):
@@ -136,11 +164,11 @@ def test_nothing_a_model_writes_is_executed(mathematics, tmp_path):
 
 def test_close_ends_the_processes_and_the_grader_can_go_on():
     grader = Mathematics(timeout_s=30, workers=1)
-    assert grader.grade(r"\boxed{1+1}", "2") == LENIENT
+    assert grade_a_new_sum(grader) == LENIENT
     process = grader._equivalence._workers[0].process
     grader.close()
     assert process.poll() == -signal.SIGKILL
-    assert grader.grade(r"\boxed{1+1}", "2") == LENIENT
+    assert grade_a_new_sum(grader) == LENIENT
     process = grader._equivalence._workers[0].process
     del grader
     assert process.poll() == -signal.SIGKILL  # forgotten is closed
@@ -163,3 +191,15 @@ def test_bad_limits(seconds):
 def test_bad_number_of_workers():
     with pytest.raises(InputError, match="workers: must be at least 1, got 0"):
         Equivalence(workers=0)
+
+
+@pytest.mark.parametrize("score", [-0.5, 1.5, float("inf")])
+def test_a_score_outside_the_unit_interval_is_an_error_of_its_grader(score):
+    with pytest.raises(ValueError, match=r"score: must lie in \[0, 1\]"):
+        Grade(strict=False, lenient=False, score=score)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_without_partial_credit_the_score_is_the_strict_verdict(strict):
+    assert Grade(strict, lenient=True).score == float(strict)
+    assert Grade(strict, lenient=True, score=0.5).score == 0.5

@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 
 from banditrft.errors import InputError
-from llm_runs.graders import Gsm8k
-from llm_runs.tasks.data import Message, Question, read_questions, read_responses
+from llm_runs.graders import Gsm8k, Mathematics
+from llm_runs.tasks import Message
+from llm_runs.tasks.data import Question, read_questions, read_responses
 
 ASK = 'How many? Let\'s think step by step and output the final answer after "####".'
 
@@ -37,7 +38,7 @@ def test_questions_from_json_lines(tmp_path):
     row = {"question": "How many?", "answer": "9 * 2 = <<9*2=18>>18\n#### 18", "level": 3}
     path = json_lines(tmp_path / "a.jsonl", row)
     message = (Message("user", "How many?"),)
-    assert read_questions(path, Gsm8k().reference) == [Question(message, "18", {"level": 3})]
+    assert read_questions(path, Gsm8k().reference) == [Question(message, "18", {"level": 3}, bare=True)]
     assert read_questions(path)[0].answer == row["answer"]  # as it is, unless told otherwise
 
 
@@ -114,10 +115,30 @@ def test_bad_verl_rows(tmp_path, changes, message):
         read_questions(path, Gsm8k().reference)
 
 
-def test_other_parquet_layouts(tmp_path):
-    path = parquet(tmp_path / "other.parquet", {"question": "How many?", "answer": "18"})
-    with pytest.raises(InputError, match=r"other\.parquet: row 1: prompt: is missing"):
+@pytest.mark.parametrize("fields", [("question", "answer"), ("problem", "solution")])
+def test_bare_questions_from_parquet(tmp_path, fields):
+    row = dict(zip(fields, ("How many?", r"So \boxed{18}."), strict=True))
+    path = parquet(tmp_path / "a.parquet", row | {"type": "Algebra"})
+    with Mathematics() as grader:
+        (question,) = read_questions(path, grader.reference)
+    assert question == Question((Message("user", "How many?"),), "18", {"type": "Algebra"}, bare=True)
+
+
+def test_chats_from_json_lines(tmp_path):
+    (question,) = read_questions(json_lines(tmp_path / "a.jsonl", verl_row()), Gsm8k().reference)
+    assert (question.messages, question.answer, question.bare) == ((Message("user", ASK),), "18", False)
+
+
+def test_other_layouts(tmp_path):
+    path = parquet(tmp_path / "other.parquet", {"query": "How many?", "answer": "18"})
+    with pytest.raises(InputError, match=r"other\.parquet: row 1: question: is missing, and so are prompt"):
         read_questions(path)
+    path = json_lines(tmp_path / "other.jsonl", {"question": "How many?", "answer": "1"}, {"prompt": "How?"})
+    with pytest.raises(InputError, match=r"other\.jsonl: row 2: prompt: must be a list of messages"):
+        read_questions(path)
+
+
+def test_an_empty_parquet_file(tmp_path):
     empty = tmp_path / "empty.parquet"
     pl.DataFrame({"prompt": []}).write_parquet(empty)
     with pytest.raises(InputError, match=r"empty\.parquet: must hold at least one row"):

@@ -112,7 +112,10 @@ def test_dropped_rows_and_foreign_columns(tmp_path, written):
 def test_unknown_schema(tmp_path, written):
     path = tmp_path / written[0].run_id / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 99}))
-    with pytest.raises(RecordError, match=r"run\.json: schema must be 1, got 99"):
+    with pytest.raises(RecordError, match=r"run\.json: schema must be 2, got 99$"):
+        read_run(path.parent, written[0].evaluation_id)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 1}))
+    with pytest.raises(RecordError, match=r"schema must be 2, got 1; an earlier version.*delete the folder"):
         read_run(path.parent, written[0].evaluation_id)
     path.write_text("{")
     with pytest.raises(RecordError, match=r"run\.json: cannot be read as JSON"):

@@ -6,7 +6,7 @@ import sys
 CODE = """
 import sys
 import llm_runs, llm_runs.tasks, llm_runs.graders, llm_runs.base_models, llm_runs.network.architecture
-llm_runs.base_models.load_base_model("tiny-olmo2")
+llm_runs.base_models.find_model("tiny-olmo2")
 llm_runs.shipped_models()
 llm_runs.weights_hash("tiny-qwen2")
 print([name for name in ("torch", "transformers", "tokenizers", "safetensors") if name in sys.modules])

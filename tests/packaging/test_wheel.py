@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MODELS = ("tiny-qwen2", "tiny-llama", "tiny-olmo2")
+MODELS = tuple(f"tiny-{kind}{family}" for kind in ("qwen2", "llama", "olmo2") for family in ("", "-words"))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,114 @@
+"""`banditrft difficulty`: Pass@1 of every item for a base model, a table other commands read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from banditrft.cli.common import print_json
+from banditrft.design import parse
+from banditrft.progress import Board
+
+if TYPE_CHECKING:
+    from llm_runs.difficulty import Table
+
+SHOWN = 20
+"""Rows of the table on the terminal: the hardest and the easiest, half each."""
+SETTINGS = (
+    "model",
+    "revision",
+    "task",
+    "train_file",
+    "test_file",
+    "grader",
+    "engine",
+    "device",
+    "dtype",
+    "temperature",
+)
+
+
+@click.command(name="difficulty")
+@click.option("--model", required=True, help="Shipped name, folder, or name on the hub.")
+@click.option("--revision", help="Commit or tag of a model on the hub.")
+@click.option("--task", required=True, help="As in a study file.")
+@click.option("--train-file", help="Questions of the pool, .jsonl or verl's .parquet.")
+@click.option("--test-file", help="Held-out questions, likewise.")
+@click.option("--grader", help="Grader of the files' answers.")
+@click.option("--split", type=click.Choice(["pool", "test"]), default="pool", help="Which items.")
+@click.option("--items", type=click.IntRange(min=1), help="The first so many [default: all].")
+@click.option("--samples", type=click.IntRange(min=1), default=128, help="Responses per item.")
+@click.option("--temperature", type=float, default=1.0, help="Of sampling.")
+@click.option("--engine", type=click.Choice(["torch", "vllm"]), default="torch", help="What samples.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where.")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", help="Of weights.")
+@click.option("--root-seed", type=click.IntRange(min=0), default=0, help="Of the random streams.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The JSON file.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Also draw it, as SVG.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def command(out: Path | None, plot: Path | None, *, as_json: bool, **options: Any) -> int:
+    """Measure each item's base Pass@1 by sampling, with Wilson's 95% intervals.
+
+    The file goes into a study as `queries = {file = "..."}`. After Ctrl-C the same command goes on.
+    """
+    from banditrft.worlds import LLMWorld
+    from llm_runs.difficulty import measure
+
+    world = parse(LLMWorld, {"seeds": 1} | {k: options[k] for k in SETTINGS if options[k] is not None})
+    name = f"difficulty-{Path(world.model).name}-{world.task}-{options['split']}.json".replace(":", ".")
+    out = out or Path(name)
+    with Board(f"difficulty: {world.model}, {world.task}", 1) as board:
+        table = measure(
+            world,
+            out,
+            samples=options["samples"],
+            root_seed=options["root_seed"],
+            split=options["split"],
+            items=options["items"],
+            report=lambda done: board.advance("items", done),
+        )
+    if plot is not None:
+        from banditrft.cli.difficulty_plot import draw
+
+        draw(table, plot)
+    if as_json:
+        print_json(_summary(table) | {"file": str(out)})
+    else:
+        click.echo(_text(table, out))
+    return 0
+
+
+def _summary(table: Table) -> dict[str, Any]:
+    rows = table.rows
+    n = sum(row.n for row in rows)
+    return {
+        "model": table.header.model,
+        "task": table.header.task,
+        "items": len(rows),
+        "left_out": table.header.left_out,
+        "samples": table.header.samples,
+        "strict": sum(row.correct_strict for row in rows) / n,
+        "lenient": sum(row.correct_lenient for row in rows) / n,
+    }
+
+
+def _text(table: Table, out: Path) -> str:
+    total = _summary(table)
+    order = sorted(zip(table.rows, table.intervals(), strict=True), key=lambda pair: pair[0].correct_strict)
+    shown = order if len(order) <= SHOWN else order[: SHOWN // 2] + order[-SHOWN // 2 :]
+    lines = [f"{'item':>7}  {'strict':>6}  {'95%':^13}  {'lenient':>7}  prompt"]
+    for place, (row, (low, high)) in enumerate(shown):
+        if len(order) > SHOWN and place == SHOWN // 2:
+            lines.append(f"{'...':>7}  {len(order) - SHOWN} items between")
+        prompt = " ".join(row.prompt.split())[:48]
+        strict, lenient = row.correct_strict / row.n, row.correct_lenient / row.n
+        lines.append(f"{row.item:>7}  {strict:6.3f}  [{low:.3f}, {high:.3f}]  {lenient:7.3f}  {prompt}")
+    lines.append(
+        f"{total['items']} items x {total['samples']} samples: strict {total['strict']:.4f}, "
+        f"lenient {total['lenient']:.4f}"
+    )
+    if total["left_out"]:
+        lines.append(f"left out for their length: {total['left_out']}")
+    return "\n".join([*lines, str(out)])

@@ -1,0 +1,169 @@
+"""A worker: a process that executes jobs one after another at its place on this machine.
+
+Every worker has a pipe of its own, so one that is killed in mid-sentence blocks no other. It ends when the
+process that started it ends, however that comes about; otherwise it would go on writing to a run that
+somebody else has taken up.
+
+A job of several ranks is computed by as many processes together: each finds in its environment what torchrun
+would have put there (RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, ...), and only the first records.
+"""
+
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+
+from banditrft.launch.executors import POLL_S, environment, single_threaded
+from banditrft.launch.jobs import RANK, Job, Report, Work
+from banditrft.launch.machine import pin
+
+GRACE_S = 10.0
+"""Seconds that a worker gets to end when it is told to."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A worker is done with a job.
+
+    Attributes:
+        error: Why it failed; None when all went well.
+        code: The worker's exit code if it has ended; negative if by a signal, which says nothing against
+            the job.
+    """
+
+    error: str | None = None
+    code: int | None = None
+
+    @property
+    def killed(self) -> bool:
+        """Whether the worker was ended by a signal."""
+        return self.code is not None and self.code < 0
+
+
+class Worker:
+    """A started worker.
+
+    Attributes:
+        connection: Readable when there is something to hear.
+    """
+
+    def __init__(
+        self, work: Work, cores: tuple[int, ...] = (), variables: Mapping[str, str] | None = None
+    ) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        with environment({**single_threaded(), **(variables or {})}):
+            self._process = context.Process(target=_serve, args=(theirs, work, cores))
+            self._process.start()
+        theirs.close()
+
+    def submit(self, job: Job) -> None:
+        """Have it execute a job."""
+        try:
+            self.connection.send(job)
+        except OSError:
+            return  # it is dead, which `hear` will say
+
+    def hear(self) -> list[float | Ended]:
+        """What it said since it was last heard: fractions done of its job, and the end of it."""
+        alive, heard = self._process.is_alive(), list[float | Ended]()
+        try:
+            while self.connection.poll():
+                heard.append(self.connection.recv())
+        except (EOFError, OSError):
+            self._process.join()
+            alive = False
+        if not alive and not any(isinstance(said, Ended) for said in heard):
+            heard.append(self._lost())
+        return heard
+
+    def _lost(self) -> Ended:
+        code = self._process.exitcode or 0
+        if code < 0:
+            return Ended(f"its worker was killed by {signal.Signals(-code).name}", code)
+        return Ended(f"its worker ended with exit code {code}", code)
+
+    def stop(self) -> None:
+        """End it, whatever it is doing, and wait until it is gone."""
+        self.connection.close()
+        self._process.terminate()
+        self._process.join(GRACE_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+
+
+def _serve(parent: Connection, work: Work, cores: tuple[int, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    pin(cores)
+    while True:
+        try:
+            job = parent.recv()
+        except EOFError:
+            return
+        parent.send(Ended(attempt(work, job, parent.send)))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def attempt(work: Work, job: Job, report: Report) -> str | None:
+    """Execute and record a job in this process, or in as many as it has ranks; the error as one line."""
+    if job.need.ranks > 1 and RANK not in os.environ:
+        return _together(work, job, report)
+    return work.attempt(job, report)
+
+
+def torchrun(rank: int, ranks: int, port: int) -> dict[str, str]:
+    """The variables by which torchrun tells a process its place among others of this machine."""
+    here = {RANK: rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks}
+    return {name: str(value) for name, value in here.items()} | {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+
+
+def _together(work: Work, job: Job, report: Report) -> str | None:
+    port = _free_port()
+    ranks = [Worker(work, variables=torchrun(r, job.need.ranks, port)) for r in range(job.need.ranks)]
+    try:
+        for worker in ranks:
+            worker.submit(job)
+        return _first_error(ranks, report)
+    finally:
+        for worker in ranks:
+            worker.stop()
+
+
+def _first_error(ranks: list[Worker], report: Report) -> str | None:
+    """Wait for all ranks, or for the first that fails: the others would wait for it for ever."""
+    left = dict(enumerate(ranks))
+    while left:
+        wait([worker.connection for worker in left.values()], timeout=POLL_S)
+        for rank, worker in list(left.items()):
+            for said in worker.hear():
+                if not isinstance(said, Ended):
+                    if rank == 0:
+                        report(said)
+                elif said.error:
+                    return f"rank {rank}: {said.error}"
+                else:
+                    del left[rank]
+    return None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,183 @@
+"""What a job of the language-model world runs on: task, tokenizer, engine and learner, opened for one world.
+
+Tiny models of the three architectures are one tensor program for S runs, in float32 on one thread of the CPU,
+and their records do not depend on what is stacked. Every other model runs alone. Nothing is trained here.
+
+Axes: S replicas, Q items of a replica.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from banditrft.design import Design
+from banditrft.errors import InputError
+from banditrft.worlds import LLMWorld
+from llm_runs.base_models import BaseModel, check_fits, find_model
+from llm_runs.engines.base import Address, Engine, Limits, Prompts
+from llm_runs.engines.canary import Canary
+from llm_runs.grading import Graded, grade_samples
+from llm_runs.learners.base import Learner
+from llm_runs.tasks import Item, Task, task_of
+from llm_runs.tasks.fitting import prompt_ids
+from llm_runs.tokenizers import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from llm_runs.graders.base import Grader
+
+LOOKING = Design(optimizer="sgd", learning_rate=1.0, rounds=1)
+"""A design for those who only look at the base model."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """An engine, a learner and what both of them speak of.
+
+    Attributes:
+        world: What was asked for.
+        task: Prompts and answers.
+        grader: Judges responses.
+        tokenizer: The model's.
+        limits: Shapes and stops of sampling.
+        model: The base model.
+        engine: Draws responses under the weights last pushed.
+        learner: Holds the weights; the base model's at first.
+        canary: Checks that the engine has the learner's weights.
+    """
+
+    world: LLMWorld
+    task: Task
+    grader: Grader
+    tokenizer: Tokenizer
+    limits: Limits
+    model: BaseModel
+    engine: Engine
+    learner: Learner
+    canary: Canary
+    _ids: dict[int, list[int]] = field(default_factory=dict, repr=False)
+
+    def prompts(self, items_SQ: Sequence[Sequence[Item]], first_SQ: Sequence[Sequence[int]] = ()) -> Prompts:
+        """Items in tokens, each encoded once.
+
+        Raises:
+            InputError: A prompt is longer than the task's `prompt_max`.
+        """
+        for item in (item for items in items_SQ for item in items):
+            if item.index not in self._ids:
+                self._ids[item.index] = prompt_ids(self.task, self.tokenizer, item)
+        return Prompts(
+            [[self._ids[item.index] for item in items] for items in items_SQ],
+            [[item.index for item in items] for items in items_SQ],
+            first_SQ,
+        )
+
+    def draw(self, items_SQ: Sequence[Sequence[Item]], rollouts: Sequence[int], address: Address) -> Graded:
+        """Draw responses to items and grade them."""
+        samples = self.engine.sample(self.prompts(items_SQ), rollouts, address)
+        return grade_samples(self.grader, self.tokenizer, items_SQ, samples)
+
+    def push(self, round_: int = 0) -> None:
+        """Hand the learner's weights to the engine after a round, and check now and then that they arrived.
+
+        Raises:
+            StaleWeights: They did not.
+        """
+        self.engine.push(self.learner)
+        self.canary.after_push(round_)
+
+
+def device_of(world: LLMWorld) -> torch.device:
+    """Where a world's learner computes.
+
+    Raises:
+        InputError: A GPU was asked for and there is none.
+    """
+    if world.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: no GPU is at hand, got 'cuda'")
+    return torch.device("cuda" if world.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def stackable(world: LLMWorld, model: BaseModel) -> bool:
+    """Whether several runs of this world can be one tensor program."""
+    plain = world.dtype == "float32" and world.lora is None and world.shards == 1
+    return model.arch is not None and plain and device_of(world).type == "cpu"
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Run torch on one thread: the fastest way for tiny models, and the one whose bits are promised."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def open_backend(world: LLMWorld, design: Design = LOOKING, replicas: int = 1) -> Iterator[Backend]:
+    """Load a world's model for so many runs of one design, with the base weights; closes everything.
+
+    Args:
+        world: The world.
+        design: What the learner's steps do.
+        replicas: Runs side by side.
+
+    Raises:
+        InputError: No such model, task or device; sizes that do not fit; several replicas of a model that
+            does not stack.
+    """
+    task, model = task_of(world), find_model(world.model, world.revision)
+    tokenizer = load_tokenizer(model.folder, world.chat)
+    check_fits(model, prompt_max=task.prompt_max, max_new=task.max_new, tokens=tokenizer.size)
+    limits = Limits(task.prompt_max, task.max_new, world.temperature, tokenizer.ends, tokenizer.pad)
+    if replicas > 1 and not stackable(world, model):
+        raise InputError(f"world {world.name!r}: its model does not stack, got {replicas} runs at once")
+    with ExitStack() as closes:
+        if device_of(world).type == "cpu":
+            closes.enter_context(single_thread())
+        grader = closes.enter_context(task.grader())
+        learner = _learner(world, model, design, limits, replicas)
+        engine = closes.enter_context(closing(_engine(world, model, limits)))
+        canary = Canary(engine, learner, limits, world.dtype, tokenizer.size, world.canary_every)
+        yield Backend(world, task, grader, tokenizer, limits, model, engine, learner, canary)
+
+
+def _learner(world: LLMWorld, model: BaseModel, design: Design, limits: Limits, replicas: int) -> Learner:
+    if stackable(world, model) and model.arch is not None:
+        from llm_runs.learners.stacked import StackedLearner
+        from llm_runs.network.stacked import stack
+
+        return StackedLearner(model.arch, stack([model.weights()] * replicas), design, world, limits)
+    from llm_runs.hub import load_module
+    from llm_runs.learners.module import ModuleLearner
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # adapters start from the same numbers in every run, resumed or not
+        module = load_module(
+            model,
+            dtype=getattr(torch, world.dtype),
+            device=device_of(world),
+            lora=world.lora,
+            gradient_checkpointing=world.gradient_checkpointing,
+        )
+    return ModuleLearner(module, design, world, limits)
+
+
+def _engine(world: LLMWorld, model: BaseModel, limits: Limits) -> Engine:
+    if world.engine == "vllm":
+        from llm_runs.engines.vllm import VLLMEngine
+
+        return VLLMEngine(model, world, limits)
+    if stackable(world, model) and model.arch is not None:
+        from llm_runs.engines.stacked import StackedEngine
+
+        return StackedEngine(model.arch, limits)
+    from llm_runs.engines.cached import CachedEngine
+
+    return CachedEngine(limits, dtype=getattr(torch, world.dtype))

@@ -1,0 +1,49 @@
+"""Parts that users bring: tasks and graders by dotted path, `module:name`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from banditrft.errors import InputError
+
+
+def dotted(field: str, path: str) -> Any:
+    """What stands under `module:name`.
+
+    Args:
+        field: Who asks, for errors.
+        path: A module that can be imported, a colon, and a name in it.
+
+    Raises:
+        InputError: There is no such module or name, or importing it fails.
+    """
+    module, _, name = path.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except Exception as error:  # foreign code raises anything
+        raise InputError(f"{field}: {path!r} cannot be imported ({_reason(error)})") from error
+
+
+def made(field: str, path: str, maker: Callable[[], Any], kind: type) -> Any:
+    """What a maker (a class or function without arguments) makes, if it is of that kind.
+
+    Raises:
+        InputError: It fails, or makes something else.
+    """
+    if not callable(maker):
+        raise InputError(f"{field}: {path!r} must be a class or function, got {type(maker).__name__}")
+    try:
+        part = maker()
+    except InputError:
+        raise
+    except Exception as error:  # foreign code raises anything
+        raise InputError(f"{field}: {path!r} cannot be made ({_reason(error)})") from error
+    if not isinstance(part, kind):
+        raise InputError(f"{field}: {path!r} must make a {kind.__name__}, got {type(part).__name__}")
+    return part
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

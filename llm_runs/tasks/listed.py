@@ -1,0 +1,79 @@
+"""Tasks whose questions stand in lists, from files or from code: the base of tasks that users bring.
+
+A training question's index is its row in the list, counted from 0; a held-out question's is `TEST` plus its
+row. So an index says where to look, and neither list moves the other's.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+
+from banditrft.errors import InputError
+from llm_runs.tasks.base import Item, Task
+from llm_runs.tasks.data import Question
+
+TEST = 10**9
+"""Index of the first held-out question."""
+
+
+class Listed(Task):
+    """A task given by two lists of questions and a grader.
+
+    To bring a task of your own, subclass it and define `name`, `questions` and `grader`; where 512 and 1,024
+    tokens do not do, `prompt_max` and `max_new` too.
+    """
+
+    prompt_max = 512
+    max_new = 1024
+
+    @abstractmethod
+    def questions(self, split: str) -> Sequence[Question]:
+        """The questions of "pool" (to train on) or "test" (held out), always the same; asked for once."""
+
+    @cached_property
+    def _pool(self) -> Sequence[Question]:
+        return self.questions("pool")
+
+    @cached_property
+    def _test(self) -> Sequence[Question]:
+        return self.questions("test")
+
+    def _list(self, split: str) -> Sequence[Question]:
+        self._check(split)
+        return self._pool if split == "pool" else self._test
+
+    def size(self, split: str) -> int:
+        """Number of questions in a set."""
+        return len(self._list(split))
+
+    def indices(self, split: str, count: int) -> list[int]:
+        """The first `count` questions of a set, in the order of its list."""
+        self._check(split, count)
+        first = 0 if split == "pool" else TEST
+        return list(range(first, first + count))
+
+    def split_of(self, index: int) -> str:
+        """The set to which a question belongs."""
+        split = "pool" if index < TEST else "test"
+        if not 0 <= index % TEST < self.size(split) or not 0 <= index < 2 * TEST:
+            raise InputError(
+                f"item {index}: task {self.name!r} holds items 0 to {self.size('pool') - 1} to train on and "
+                f"{TEST} to {TEST + self.size('test') - 1} to test on"
+            )
+        return split
+
+    def item(self, index: int) -> Item:
+        """The question with that index; its family is the field `type`, where the list has one."""
+        question = self._list(self.split_of(index))[index % TEST]
+        prompt = "\n\n".join(message.content for message in question.messages)
+        alone = len(question.messages) == 1 and question.messages[0].role == "user"
+        family = question.extra.get("type")
+        return Item(
+            index,
+            prompt,
+            question.answer,
+            family if isinstance(family, str) else "",
+            () if alone else question.messages,
+        )

@@ -1,0 +1,37 @@
+"""Estimated memory against the peak of real runs, each in a process of its own: within a factor of 1.5."""
+
+import memory_fixtures
+import pytest
+
+FACTOR = 1.5
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A random Qwen2 of 27 million weights."""
+    path = tmp_path_factory.mktemp("model")
+    memory_fixtures.grouped_qwen2(path)
+    return path
+
+
+def check(model, **settings):
+    estimated, real = memory_fixtures.measured(model, **settings)
+    assert real / FACTOR < estimated < real * FACTOR, (estimated, real)
+
+
+@pytest.mark.parametrize("settings", [{}, {"seeds": 8, "rollouts": 64}])
+def test_tiny_models(settings):
+    check("tiny-qwen2", **settings)
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        "",
+        'dtype = "bfloat16"',
+        "micro_batch = 8",
+        "gradient_checkpointing = true",
+    ],
+)
+def test_a_model_that_does_not_stack(folder, world):
+    check(folder, rollouts=64, kl_coef=0.1, world=world)  # a KL, so that every response has a gradient

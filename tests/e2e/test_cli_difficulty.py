@@ -1,0 +1,102 @@
+"""`banditrft difficulty`: right counts, goes on after an interruption, refuses what it was not measured with."""
+
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+from click.testing import CliRunner
+
+from banditrft.cli.difficulty import command
+from banditrft.errors import InputError
+from banditrft.streams import Purpose
+from banditrft.worlds import LLMWorld
+from llm_runs.backends import open_backend
+from llm_runs.difficulty import measure, read
+from llm_runs.engines.base import Address
+from llm_runs.tasks import load_task
+
+WORLD = LLMWorld(model="tiny-qwen2", task="arithmetic", seeds=1)
+SAMPLES, ITEMS = 40, 5
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return measure(WORLD, tmp_path_factory.mktemp("d") / "d.json", samples=SAMPLES, items=ITEMS, root_seed=3)
+
+
+def test_counts_are_those_of_the_responses(table):
+    task = load_task("arithmetic")
+    items = task.items("pool", ITEMS)
+    with open_backend(WORLD) as backend:
+        backend.push()
+        for item, row in zip(items, table.rows, strict=True):
+            graded = backend.draw([[item]], range(SAMPLES), Address(3, [0], Purpose.SELECT))
+            assert (row.item, row.prompt, row.answer) == (item.index, item.prompt, item.answer)
+            assert row.correct_strict == graded.strict_SQG.sum()
+            assert row.correct_lenient == graded.lenient_SQG.sum()
+
+
+def test_an_interrupted_measurement_goes_on_to_the_same_table(table, tmp_path):
+    class StopError(Exception):
+        pass
+
+    def stop(done):
+        raise StopError
+
+    out = tmp_path / "d.json"
+    with pytest.raises(StopError):
+        measure(WORLD, out, samples=SAMPLES, items=ITEMS, root_seed=3, report=stop)
+    journal = next(tmp_path.iterdir())
+    assert not out.exists()
+    assert 1 < len(journal.read_text().splitlines()) < ITEMS + 1
+    with journal.open("a") as lines:
+        lines.write("[1068, 12")  # as a killed process leaves it
+    fractions = []
+    again = measure(WORLD, out, samples=SAMPLES, items=ITEMS, root_seed=3, report=fractions.append)
+    assert again == table == read(out)
+    assert len(fractions) == ITEMS - 1
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_table_of_something_else_is_refused(table, tmp_path):
+    out = tmp_path / "d.json"
+    measure(WORLD, out, samples=2, items=2)
+    with pytest.raises(InputError, match="measured otherwise"):
+        measure(WORLD, out, samples=3, items=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"format": 7}, "format 1"),
+        ({"samples": None, "more": 1}, "is not a table"),
+        ({"items": []}, "at least one item"),
+    ],
+)
+def test_a_damaged_table_is_refused(table, tmp_path, change, says):
+    out = tmp_path / "d.json"
+    measure(WORLD, out, samples=2, items=1)
+    out.write_text(json.dumps(json.loads(out.read_text()) | change))
+    with pytest.raises(InputError, match=says):
+        read(out)
+
+
+def test_impossible_counts_are_refused(tmp_path):
+    out = tmp_path / "d.json"
+    measure(WORLD, out, samples=2, items=1)
+    value = json.loads(out.read_text())
+    value["items"][0]["correct_strict"] = 3
+    out.write_text(json.dumps(value))
+    with pytest.raises(InputError, match=r"counts must lie in 0\.\.n"):
+        read(out)
+
+
+def test_the_command_prints_and_draws(tmp_path):
+    out, plot = tmp_path / "d.json", tmp_path / "d.svg"
+    typed = ["--model", "tiny-llama", "--task", "arithmetic", "--items", "3", "--samples", "4"]
+    typed += ["--out", str(out), "--plot", str(plot), "--json"]
+    done = CliRunner().invoke(command, typed, catch_exceptions=False, standalone_mode=False)
+    value = json.loads(done.stdout)
+    assert (value["items"], value["samples"], value["file"]) == (3, 4, str(out))
+    assert value["strict"] == sum(row.correct_strict for row in read(out).rows) / 12
+    assert ET.parse(plot).getroot().tag.endswith("svg")

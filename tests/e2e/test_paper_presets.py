@@ -1,0 +1,76 @@
+"""The GPU presets of both papers: they parse, say what they cost, and every condition runs on a tiny model."""
+
+import re
+
+import pytest
+
+import llm_runs
+from banditrft.claims import CLAIMS
+from banditrft.cli.common import find_study, preset_text
+from banditrft.lint import lint
+from banditrft.study import parse_study
+
+SMALL = {
+    "rounds": 2,
+    "eval_every": 2,
+    "eval_samples": 1,
+    "test_every": 2,
+    "final_eval_samples": 2,
+    "final_test_samples": 1,
+    "seeds": 1,
+}
+HUGGING_FACE = {
+    "meta-llama/Llama-3.2-1B-Instruct": "tiny-llama-words",
+    "allenai/OLMo-2-0425-1B-Instruct": "tiny-olmo2-words",
+    "Qwen/Qwen2.5-1.5B-Instruct": "tiny-qwen2-words",
+    "Qwen/Qwen2.5-0.5B-Instruct": "tiny-qwen2-words",
+}
+
+
+def tiny(preset: str, worlds: int):
+    """The preset with tiny models, tiny tasks and few rounds, and its first so many worlds; designs as they are."""
+    text = preset_text(preset)
+    for name, value in SMALL.items():
+        text = re.sub(rf"^{name} = .*$", f"{name} = {value}", text, flags=re.MULTILINE)
+    for hub, shipped in HUGGING_FACE.items():
+        text = text.replace(hub, shipped)
+    text = text.replace('task = "gsm8k"', 'task = "tiny-gsm"').replace('task = "math"', 'task = "tiny-math"')
+    text = text.replace('engine = "vllm"', 'engine = "torch"').replace('device = "cuda"', 'device = "cpu"')
+    text = text.replace('dtype = "bfloat16"', 'dtype = "float32"').replace('"all"', "8")
+    text = re.sub(
+        r"^queries = \{.*$",
+        "queries = {count = 1, base_pass_at_1 = [0.02, 0.98], pool = 8, samples = 8}",
+        text,
+        flags=re.MULTILINE,
+    )
+    head, *tables = text.split("[[llm]]\n")
+    return parse_study(head + "".join(f"[[llm]]\n{table}" for table in tables[:worlds]), preset)
+
+
+@pytest.mark.parametrize(("preset", "claims"), [("paper-a", "A"), ("paper-b", "B")])
+def test_presets_hold_all_claims_of_their_paper_on_six_pairs(preset, claims):
+    study = find_study(preset)
+    assert set(study.claims) == {claim for claim in CLAIMS if claim.startswith(claims)}
+    assert len(study.worlds("llm")) == 6
+    assert not any("claims:" in line or "no placebo" in line for line in lint(study))
+
+
+@pytest.mark.parametrize("preset", ["paper-a", "paper-b"])
+def test_every_condition_runs_on_a_tiny_model(preset, tmp_path):
+    study = tiny(preset, worlds=1)
+    assert [c.condition for c in study.cells] == [
+        c.condition for c in find_study(preset).cells if c.world.name == study.cells[0].world.name
+    ]
+    outcome = llm_runs.run(study, tmp_path, workers=1)
+    assert outcome.failed == []
+    assert outcome.done == len({c.design for c in study.cells})
+
+
+@pytest.mark.parametrize("preset", ["paper-a", "paper-b"])
+def test_every_pair_has_a_tiny_substitute_that_runs(preset, tmp_path):
+    study = tiny(preset, worlds=6)
+    first = study.cells[0].condition
+    cells = tuple(c for c in study.cells if c.condition == first)
+    outcome = llm_runs.run(type(study)(**{**vars(study), "cells": cells}), tmp_path, workers=1)
+    assert outcome.failed == []
+    assert outcome.done == 6

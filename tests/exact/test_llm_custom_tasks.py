@@ -1,0 +1,127 @@
+"""Tasks and graders that users bring: by dotted path, and by the entry point of an installed package."""
+
+import sys
+import textwrap
+
+import pytest
+
+from banditrft.errors import InputError
+from llm_runs.graders import load_grader
+from llm_runs.tasks import load_task
+
+CAPITALS = textwrap.dedent(
+    '''
+    """Capitals: half a point for the right country's second city."""
+
+    from llm_runs.graders import Grade, Grader
+    from llm_runs.tasks import Listed, Question
+
+
+    class City(Grader):
+        def grade(self, response, answer):
+            right = response.strip() == answer
+            return Grade(right, answer in response, score=1.0 if right else 0.5 * (response == "Milan"))
+
+
+    class Capitals(Listed):
+        name = "capitals"
+        prompt_max = 16
+        max_new = 4
+
+        def questions(self, split):
+            if split == "pool":
+                return [Question.of("Capital of Italy?", "Rome"), Question.of("Capital of Peru?", "Lima")]
+            return [Question.of("Capital of Chad?", "N'Djamena")]
+
+        def grader(self):
+            return City()
+
+
+    class Broken(Capitals):
+        def __init__(self):
+            raise RuntimeError("no globe")
+
+
+    class Unfinished(Listed):
+        name = "unfinished"
+
+
+    NOT_A_CLASS = 3
+    not_a_task = dict
+    '''
+)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A distribution as pip would leave it: a module, and a dist-info folder with its entry points."""
+
+    def install(*entries, name="cities"):
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[banditrft.tasks]\n" + "\n".join(entries) + "\n")
+
+    (tmp_path / "city_tasks.py").write_text(CAPITALS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield install
+    sys.modules.pop("city_tasks", None)
+
+
+@pytest.mark.parametrize("name", ["capitals", "city_tasks:Capitals"])
+def test_a_task_is_found(package, name):
+    package("capitals = city_tasks:Capitals")
+    task = load_task(name)
+    assert (task.name, task.prompt_max, task.max_new) == ("capitals", 16, 4)
+    assert [item.prompt for item in task.items("pool", 2)] == ["Capital of Italy?", "Capital of Peru?"]
+    assert task.items("test", 1)[0].answer == "N'Djamena"
+    assert task.work_share("Rome") is None
+
+
+def test_its_limits_can_be_set(package):
+    assert load_task("city_tasks:Capitals", max_new=8).max_new == 8
+
+
+@pytest.mark.parametrize(("response", "score"), [("Rome", 1.0), ("Milan", 0.5), ("Oslo", 0.0)])
+def test_its_grader_gives_partial_credit(package, response, score):
+    with load_task("city_tasks:Capitals").grader() as grader:
+        assert grader.grade_many([response], ["Rome"])[0].score == score
+
+
+def test_a_grader_by_dotted_path(package):
+    assert load_grader("city_tasks:City").grade("Lima", "Lima").strict
+
+
+def test_an_unknown_task_is_answered_with_those_installed(package):
+    package("capitals = city_tasks:Capitals")
+    with pytest.raises(InputError, match=r"^task: must be one of arithmetic, capitals, file, .*got 'chess'$"):
+        load_task("chess")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no_such_module:Task", r"'no_such_module:Task' cannot be imported \(ModuleNotFoundError: "),
+        ("city_tasks:Rivers", r"'city_tasks:Rivers' cannot be imported \(AttributeError: "),
+        ("city_tasks:Broken", r"'city_tasks:Broken' cannot be made \(RuntimeError: no globe\)"),
+        ("city_tasks:Unfinished", r"'city_tasks:Unfinished' cannot be made \(TypeError: "),
+        ("city_tasks:NOT_A_CLASS", "'city_tasks:NOT_A_CLASS' must be a class or function, got int"),
+        ("city_tasks:not_a_task", "'city_tasks:not_a_task' must make a Task, got dict"),
+        (":", r"':' cannot be imported \(ValueError: "),
+    ],
+)
+def test_what_is_no_task_is_named(package, name, message):
+    with pytest.raises(InputError, match=rf"^task: {message}"):
+        load_task(name)
+
+
+def test_a_name_offered_twice_is_refused(package):
+    package("capitals = city_tasks:Capitals")
+    package("capitals = city_tasks:Broken", name="towns")
+    with pytest.raises(InputError, match="'capitals' is offered more than once"):
+        load_task("capitals")
+
+
+def test_a_custom_task_reads_no_files(package):
+    with pytest.raises(InputError, match="only gsm8k, math, file read files"):
+        load_task("city_tasks:Capitals", grader="gsm8k")

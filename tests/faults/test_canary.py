@@ -1,0 +1,180 @@
+"""The sync canary stops a run whose sampler does not have the learner's weights, and lets a healthy one go on."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from vllm_fixtures import MODEL, engine, learner, limits, needs_vllm, step, world
+
+from banditrft.design import Design
+from llm_runs.base_models import find_model
+from llm_runs.engines.base import Address, Engine, Prompts, Samples
+from llm_runs.engines.cached import CachedEngine
+from llm_runs.engines.canary import Canary, StaleWeightsError, canary_prompts
+from llm_runs.engines.stacked import StackedEngine
+from llm_runs.engines.vllm import VLLMEngine
+from llm_runs.hub import load_module
+from llm_runs.learners.base import Learner
+from llm_runs.learners.module import ModuleLearner
+from llm_runs.learners.stacked import StackedLearner
+
+VOCABULARY = 20
+
+
+def canary(sampler: Engine, of: Learner, every: int = 1) -> Canary:
+    return Canary(sampler, of, limits(), "float32", VOCABULARY, every)
+
+
+def nudge(of: StackedLearner) -> None:
+    """Change the weights, as a step does."""
+    draw = torch.Generator().manual_seed(0)
+    for tensor in of.weights.values():
+        tensor.data += 0.01 * torch.randn(tensor.shape, generator=draw)
+
+
+class Counting(StackedEngine):
+    """The torch engine, noting at which pushes it was asked for samples."""
+
+    def __init__(self) -> None:
+        model = find_model(MODEL)
+        assert model.arch is not None
+        super().__init__(model.arch, limits())
+        self.asked: list[int] = []
+        self.now = 0
+
+    def sample(self, prompts: Prompts, rollouts: Sequence[int], address: Address) -> Samples:
+        self.asked.append(self.now)
+        return super().sample(prompts, rollouts, address)
+
+
+class Deaf(VLLMEngine):
+    """vLLM that takes the base weights and no others."""
+
+    def push(self, learner: Learner) -> None:
+        if not self._pushes:
+            super().push(learner)
+
+
+@needs_vllm
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_healthy_vllm_passes(replicas):
+    sampler, of = engine(), learner(replicas=replicas)
+    watch = canary(sampler, of)
+    sampler.push(of)
+    watch.after_push(0)
+    for round_ in (1, 2, 3):
+        step(of, sampler, round_)
+        sampler.push(of)
+        watch.after_push(round_)
+
+
+@needs_vllm
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_push_that_did_not_happen_is_caught(replicas):
+    sampler = Deaf(find_model(MODEL), world(), limits())
+    of = learner(replicas=replicas)
+    watch = canary(sampler, of)
+    sampler.push(of)
+    watch.after_push(0)
+    step(of, sampler)
+    sampler.push(of)
+    with pytest.raises(StaleWeightsError, match=r"round 1: .*largest difference may be 0\.0001 in float32"):
+        watch.after_push(1)
+
+
+@needs_vllm
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_prefix_cache_that_was_not_reset_is_caught(every, monkeypatch):
+    sampler, of = engine(), learner()
+    watch = canary(sampler, of, every)
+    sampler.push(of)
+    watch.after_push(0)
+    nudge(of)
+    monkeypatch.setattr(sampler.server.llm, "reset_prefix_cache", lambda: True)
+    sampler.push(of)
+    with pytest.raises(StaleWeightsError, match="prefix cache"):
+        watch.after_push(1)
+
+
+@needs_vllm
+def test_a_prefix_cache_not_reset_late_in_a_run_is_caught(monkeypatch):
+    sampler, of = engine(), learner()
+    watch = canary(sampler, of, every=4)
+    for round_ in range(9):
+        sampler.push(of)
+        watch.after_push(round_)
+        nudge(of)
+    monkeypatch.setattr(sampler.server.llm, "reset_prefix_cache", lambda: True)
+    for round_ in (9, 10):
+        sampler.push(of)
+        watch.after_push(round_)
+    sampler.push(of)
+    with pytest.raises(StaleWeightsError, match="round 11"):
+        watch.after_push(11)
+
+
+@needs_vllm
+def test_short_prompts_would_not_see_the_prefix_cache(monkeypatch):
+    sampler, of = engine(), learner()
+    monkeypatch.setattr(sampler, "longest_prompt", limits().prompt_max)
+    watch = canary(sampler, of)
+    sampler.push(of)
+    watch.after_push(0)
+    nudge(of)
+    monkeypatch.setattr(sampler.server.llm, "reset_prefix_cache", lambda: True)
+    sampler.push(of)
+    watch.after_push(1)
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_the_stacked_engine_passes(replicas):
+    of = learner(replicas=replicas)
+    sampler = Counting()
+    watch = canary(sampler, of)
+    for round_ in (0, 1, 2):
+        sampler.push(of)
+        watch.after_push(round_)
+        nudge(of)
+
+
+def test_the_cached_engine_passes():
+    module = load_module(find_model(MODEL), dtype=torch.float32, device=torch.device("cpu"), lora=None)
+    of = ModuleLearner(module, Design(learning_rate=1e-3, rounds=1), world(engine="torch"), limits())
+    sampler = CachedEngine(limits())
+    watch = canary(sampler, of)
+    sampler.push(of)
+    watch.after_push(0)
+
+
+def test_another_learners_weights_are_caught_in_any_engine():
+    sampler, of = Counting(), learner()
+    nudge(of)
+    sampler.push(learner())
+    with pytest.raises(StaleWeightsError):
+        canary(sampler, of).after_push(0)
+
+
+def test_weights_that_are_no_numbers_are_caught():
+    sampler, of = Counting(), learner()
+    of.weights["norm"].data.fill_(float("nan"))
+    sampler.push(of)
+    with pytest.raises(StaleWeightsError, match="nan"):
+        canary(sampler, of).after_push(0)
+
+
+@pytest.mark.parametrize(("every", "checked"), [(1, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), (4, [0, 1, 3, 4, 7, 8])])
+def test_checks_come_in_pairs_so_that_the_second_meets_the_firsts_cache(every, checked):
+    sampler, of = Counting(), learner()
+    sampler.push(of)
+    watch = canary(sampler, of, every)
+    for push in range(10):
+        sampler.now = push
+        watch.after_push(push)
+    assert sampler.asked == checked
+
+
+def test_canary_prompts_hold_no_end_and_no_pad():
+    prompts = canary_prompts(limits(), VOCABULARY, 200, replicas=2)
+    found = {token for row in prompts.ids for ids in row for token in ids}
+    assert found == set(range(2, VOCABULARY))
+    assert [len(ids) for ids in prompts.ids[1]] == [200, 200]

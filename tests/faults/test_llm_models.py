@@ -1,0 +1,374 @@
+"""Models by shipped name, by folder and from the hub's cache; what is no model gives one clear error."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import ClassVar
+
+import pytest
+import torch
+from model_fixtures import CONFIGS, random_model, saved
+from safetensors.torch import load_file
+
+from banditrft.errors import InputError
+from banditrft.worlds.llm import Lora
+from llm_runs.base_models import MODELS, SHIPPED, check_fits, find_model
+from llm_runs.hub import load_module, merged_state
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+LOADED = {"dtype": torch.float32, "device": "cpu"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(MODELS / "tiny-llama", tmp_path / "model")
+
+
+def edit(folder, **changes):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_stack(name):
+    model = find_model(name)
+    assert model.arch is not None
+    assert model.parameters == sum(tensor.numel() for tensor in model.weights().values())
+    assert model.weights_sha256 == digest(model.folder / "model.safetensors")
+
+
+def test_a_local_folder_is_a_model(folder):
+    assert find_model(str(folder)).weights_sha256 == find_model("tiny-llama").weights_sha256
+    assert find_model(str(folder)).arch == find_model("tiny-llama").arch
+
+
+def test_an_unknown_name_is_answered_with_those_there_are():
+    with pytest.raises(InputError, match=r"^model: must be a shipped model \(.*tiny-qwen2.*got 'tiny-gpt'$"):
+        find_model("tiny-gpt")
+
+
+def test_a_revision_is_of_the_hub(folder):
+    with pytest.raises(InputError, match=r"^revision: only a model on the hub has one, got 'main'"):
+        find_model(str(folder), "main")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model_type": "mistral"}, "model_type must be one of"),
+        ({"num_key_value_heads": 1}, "num_key_value_heads must be 3, got 1"),
+        ({"tie_word_embeddings": True}, "tie_word_embeddings must be False"),
+        ({"hidden_act": "gelu"}, "hidden_act must be 'silu'"),
+        ({"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4}}, "rope_type must be 'default'"),
+        ({"intermediate_size": 200}, "multiples of 16"),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 2.0}}, "rope_scaling must be None"),
+    ],
+)
+def test_a_model_that_the_stacked_program_does_not_compute_says_why(folder, changes, reason):
+    edit(folder, **changes)
+    model = find_model(str(folder))
+    assert model.arch is None
+    assert reason in model.reason
+    with pytest.raises(InputError, match="the stacked program does not compute it"):
+        model.weights()
+
+
+def test_a_missing_or_broken_configuration_is_named(folder):
+    edit(folder, model_type=None)
+    with pytest.raises(InputError, match=r"config\.json: model_type is required"):
+        find_model(str(folder))
+    (folder / "config.json").write_text("{")
+    with pytest.raises(InputError, match=r"config\.json: cannot be read as JSON"):
+        find_model(str(folder))
+    (folder / "config.json").write_text("[]")
+    with pytest.raises(InputError, match=r"config\.json: must hold a JSON object"):
+        find_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"architectures": ["BertForMaskedLM"]}, {"is_encoder_decoder": True}], ids=["bert", "t5"]
+)
+def test_what_is_no_causal_language_model_is_refused(folder, changes):
+    edit(folder, **changes)
+    with pytest.raises(InputError, match=r"config\.json: must be a causal language model"):
+        find_model(str(folder))
+
+
+def test_pickled_weights_are_refused(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(
+        InputError, match="pickled weights, which are not loaded; convert them to safetensors"
+    ):
+        find_model(str(folder))
+    (folder / "pytorch_model.bin").unlink()
+    with pytest.raises(InputError, match=r"neither model\.safetensors nor model\.safetensors\.index\.json"):
+        find_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    "target", ["../model.safetensors", "weights.bin", "model-00009-of-00009.safetensors"]
+)
+def test_an_index_names_files_of_its_folder(folder, target):
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    index = {"weight_map": {"lm_head.weight": target}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=f"names '{target}', which is no safetensors file of this folder"):
+        find_model(str(folder))
+
+
+def test_damaged_weights_are_named(folder):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"model\.safetensors: not the weights of this llama"):
+        find_model(str(folder)).weights()
+    with pytest.raises(InputError, match=r"model\.safetensors: not a safetensors file"):
+        _ = find_model(str(folder)).parameters
+    with pytest.raises(InputError, match="transformers cannot load it"):
+        load_module(find_model(str(folder)), **LOADED)
+
+
+def test_a_hash_follows_its_file(folder):
+    before = find_model(str(folder)).weights_sha256
+    shutil.copy(MODELS / "tiny-qwen2" / "model.safetensors", folder)
+    assert find_model(str(folder)).weights_sha256 != before
+
+
+def test_missing_weights_are_never_made_up(folder):
+    edit(folder, num_hidden_layers=4, layer_types=None)
+    with pytest.raises(InputError, match=r"its files lack 9 weights, first model\.layers\.3"):
+        load_module(find_model(str(folder)), **LOADED)
+
+
+def test_weights_without_a_place_are_not_passed_over(folder):
+    edit(folder, num_hidden_layers=2, layer_types=None)
+    with pytest.raises(InputError, match=r"hold 9 weights that .* no place for, first model\.layers\.2"):
+        load_module(find_model(str(folder)), **LOADED)
+
+
+def test_code_that_comes_with_a_model_is_not_run(folder):
+    (folder / "evil.py").write_text("raise SystemExit('run')")
+    edit(folder, model_type="evil", auto_map={"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"})
+    with pytest.raises(InputError, match="transformers cannot load it"):
+        load_module(find_model(str(folder)), **LOADED)
+
+
+def test_a_model_must_have_room_for_the_task():
+    model = find_model("tiny-llama")
+    check_fits(model, prompt_max=40, max_new=24, tokens=20)
+    with pytest.raises(InputError, match="max_position_embeddings must be at least 65, got 64"):
+        check_fits(model, prompt_max=41, max_new=24, tokens=20)
+    with pytest.raises(InputError, match="vocab_size must be at least 21, the tokenizer's size, got 20"):
+        check_fits(model, prompt_max=40, max_new=24, tokens=21)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_model_is_loaded_as_it_was_saved(name, tmp_path):
+    saved(name, tmp_path)
+    model, wanted = find_model(str(tmp_path)), random_model(name)
+    module = load_module(model, **LOADED)
+    ids = torch.arange(2, 12)[None]
+    with torch.no_grad():
+        assert torch.equal(module(input_ids=ids).logits, wanted(input_ids=ids).logits)
+    assert model.parameters == sum(parameter.numel() for parameter in wanted.parameters())
+    assert {n for n, _ in merged_state(module)} == set(load_file(tmp_path / "model.safetensors"))
+
+
+def test_weights_in_several_files(tmp_path):
+    folder = saved("llama", tmp_path, max_shard_size="10KB")
+    model = find_model(str(folder))
+    assert len(model.weight_files) > 2
+    lines = "".join(f"{path.name} {digest(path)}\n" for path in sorted(folder.glob("*.safetensors")))
+    assert model.weights_sha256 == hashlib.sha256(lines.encode()).hexdigest()
+    wanted = random_model("llama").state_dict()
+    assert all(
+        torch.equal(tensor, wanted[name]) for name, tensor in merged_state(load_module(model, **LOADED))
+    )
+    assert model.parameters == sum(tensor.numel() for tensor in wanted.values())
+
+
+def test_adapters_are_merged_without_touching_the_module(tmp_path):
+    model = find_model(str(saved("grouped and tied", tmp_path)))
+    module = load_module(model, **LOADED, lora=Lora(rank=2, alpha=4.0))
+    trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    assert trained
+    assert all("lora_" in name for name in trained)
+    with torch.no_grad():
+        for name in trained:
+            module.get_parameter(name).add_(0.1)
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    merged = dict(merged_state(module))
+    plain = load_module(model, **LOADED)
+    plain.load_state_dict(merged, strict=False)
+    ids = torch.arange(2, 12)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(
+            plain(input_ids=ids).logits, module(input_ids=ids).logits, rtol=0, atol=1e-5
+        )
+    assert set(merged) == set(load_file(tmp_path / "model.safetensors"))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+
+
+def test_adapters_of_modules_that_are_not_there_are_refused(tmp_path):
+    model = find_model(str(saved("llama", tmp_path)))
+    with pytest.raises(InputError, match=r"^lora\.targets: "):
+        load_module(model, **LOADED, lora=Lora(targets=("no_proj",)))
+
+
+def test_checkpointed_gradients_are_the_same(tmp_path):
+    model = find_model(str(saved("gpt2", tmp_path)))
+    ids, found = torch.arange(2, 12)[None], []
+    for checkpointing in (False, True):
+        module = load_module(model, **LOADED, gradient_checkpointing=checkpointing)
+        module(input_ids=ids).logits.square().mean().backward()
+        found.append([parameter.grad for parameter in module.parameters()])
+        assert module.training == checkpointing
+    assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
+
+
+def test_nothing_to_train(tmp_path):
+    module = load_module(find_model(str(saved("llama", tmp_path))), **LOADED, trainable=False)
+    assert not any(parameter.requires_grad for parameter in module.parameters())
+
+
+def in_cache(root, name):
+    """Lay a shipped model out as huggingface_hub's cache does."""
+    repository = root / "hub" / f"models--{name.replace('/', '--')}"
+    snapshot = repository / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    for path in (MODELS / "tiny-llama").iterdir():
+        blob = repository / "blobs" / digest(path)
+        shutil.copy(path, blob)
+        (snapshot / path.name).symlink_to(os.path.relpath(blob, snapshot))
+    return snapshot
+
+
+def offline(root, code):
+    """Run code in a fresh interpreter that must not ask the hub."""
+    settings = {"HF_HOME": str(root), "HF_HUB_OFFLINE": "1"}
+    head = "from llm_runs.base_models import find_model\nfrom llm_runs.hub import load_module\nimport torch\n"
+    return subprocess.run(
+        [sys.executable, "-c", head + code], env=os.environ | settings, capture_output=True, text=True
+    )
+
+
+def test_the_hubs_cache_serves_offline(tmp_path):
+    snapshot = in_cache(tmp_path, "some-org/some-model")
+    code = """
+model = find_model("some-org/some-model", "main")
+module = load_module(model, dtype=torch.float32, device="cpu")
+print(model.folder, model.revision, model.weights_sha256, model.parameters, type(module).__name__)
+"""
+    done = offline(tmp_path, code)
+    shipped = find_model("tiny-llama")
+    wanted = [str(snapshot), COMMIT, shipped.weights_sha256, str(shipped.parameters), "LlamaForCausalLM"]
+    assert done.stdout.split() == wanted, done.stderr
+
+
+@pytest.mark.parametrize("lacking", ["all", "weights"])
+def test_what_the_cache_lacks_offline_is_one_clear_error(tmp_path, lacking):
+    if lacking == "weights":
+        (in_cache(tmp_path, "some-org/some-model") / "model.safetensors").unlink()
+    done = offline(tmp_path, "find_model('some-org/some-model').weight_files")
+    wanted = "the Hugging Face hub cannot be reached" if lacking == "all" else "neither model.safetensors"
+    assert done.stderr.strip().splitlines()[-1].startswith("banditrft.errors.InputError: model")
+    assert wanted in done.stderr
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of the hub as its client asks for: one repository, with files that must not be fetched."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+    asked: ClassVar[list[str]] = []
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        path = self.path.split("?")[0]
+        api = "/api/models/some-org/some-model"
+        if path.startswith(f"{api}/tree/"):
+            tree = [
+                {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+                for name, content in self.files.items()
+            ]
+            self.answer(200, json.dumps(tree).encode(), {"Content-Type": "application/json"})
+        elif path.startswith(api):
+            about = {"id": "some-org/some-model", "sha": COMMIT, "siblings": []}
+            self.answer(200, json.dumps(about).encode(), {"Content-Type": "application/json"})
+        elif (name := path.removeprefix(f"/some-org/some-model/resolve/{COMMIT}/")) in self.files:
+            self.asked.append(name)
+            content = self.files[name]
+            tag = hashlib.sha256(content).hexdigest()
+            self.answer(200, content, {"ETag": f'"{tag}"', "X-Repo-Commit": COMMIT})
+        else:
+            self.answer(404, b"", {"X-Error-Code": "RepoNotFound"})
+
+    def answer(self, status, content, headers):
+        self.send_response(status)
+        for key, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """A hub on this machine; yields a function that runs code against it with an empty cache."""
+    Hub.files = {path.name: path.read_bytes() for path in (MODELS / "tiny-llama").iterdir()}
+    Hub.files |= dict.fromkeys(("pytorch_model.bin", "modeling.py", "original/model.safetensors"), b"never")
+    Hub.asked.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    Thread(target=server.serve_forever, daemon=True).start()
+    settings = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
+    settings |= {"HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1", "HF_HUB_OFFLINE": "0"}
+
+    def run(code):
+        head = "from llm_runs.base_models import find_model\n"
+        return subprocess.run(
+            [sys.executable, "-c", head + code], env=os.environ | settings, capture_output=True, text=True
+        )
+
+    yield run
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_hub_is_asked_for_weights_only_when_they_are_wanted(hub):
+    done = hub("model = find_model('some-org/some-model')\nprint(model.revision, model.arch is not None)")
+    assert done.stdout.split() == [COMMIT, "True"], done.stderr
+    assert "config.json" in Hub.asked
+    assert "model.safetensors" not in Hub.asked
+
+
+def test_the_hub_is_never_asked_for_pickles_or_code(hub):
+    done = hub("print(find_model('some-org/some-model').weights_sha256)")
+    assert done.stdout.strip() == find_model("tiny-llama").weights_sha256, done.stderr
+    assert "model.safetensors" in Hub.asked
+    assert not {"pytorch_model.bin", "modeling.py", "original/model.safetensors"} & set(Hub.asked)
+
+
+def test_a_name_that_the_hub_does_not_know_is_one_clear_error(hub):
+    done = hub("find_model('some-org/other')")
+    assert "InputError: model some-org/other: not a folder, and not on the Hugging Face hub" in done.stderr
+
+
+def test_the_hub_is_asked_how_many_parameters_a_model_has(hub, tmp_path):
+    done = hub("print(find_model('some-org/some-model').parameters)")
+    assert done.stdout.strip() == str(find_model("tiny-llama").parameters), done.stderr
+    assert not list(tmp_path.rglob("*.safetensors"))  # headers alone

@@ -1,0 +1,78 @@
+"""What tests with a real vLLM share. They run on one worker, which keeps one engine (`needs_vllm`)."""
+
+import os
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from banditrft.design import Design
+from banditrft.streams import Purpose
+from banditrft.worlds import LLMWorld
+from llm_runs.base_models import find_model
+from llm_runs.engines.base import Address, Limits, Prompts
+from llm_runs.engines.vllm import VLLMEngine
+from llm_runs.engines.vllm_server import installed_version
+from llm_runs.learners.base import Batch
+from llm_runs.learners.stacked import StackedLearner
+from llm_runs.network.stacked import stack
+from llm_runs.tasks import load_task
+from llm_runs.tokenizers import load_tokenizer
+
+MODEL = "tiny-qwen2"
+TASK = load_task("arithmetic")
+PROMPTS_SEEN = 4
+
+if os.environ.get("CI") and installed_version() is None:
+    raise RuntimeError("vLLM is not installed, and in CI nothing is left out")
+
+
+def needs_vllm(test: Callable[..., object]) -> Callable[..., object]:
+    """Mark a test that starts vLLM: skipped where it is not installed, on one worker where it is."""
+    missing = pytest.mark.skipif(
+        installed_version() is None, reason="vLLM is not installed (Linux x86_64: make test installs it)"
+    )
+    return pytest.mark.xdist_group("vllm")(missing(test))
+
+
+def limits(temperature: float = 1.0) -> Limits:
+    return Limits(TASK.prompt_max, TASK.max_new, temperature, (1,), 0)
+
+
+def world(model: str = MODEL, **settings: object) -> LLMWorld:
+    return LLMWorld.model_validate({"model": model, "seeds": 1, "engine": "vllm", **settings})
+
+
+def engine(model: str = MODEL, temperature: float = 1.0, **settings: object) -> VLLMEngine:
+    return VLLMEngine(find_model(model), world(model, **settings), limits(temperature))
+
+
+def learner(model: str = MODEL, replicas: int = 1, temperature: float = 1.0) -> StackedLearner:
+    """Replica s has the base weights with noise of size 0.02 s; steps are Adam's at 1e-3."""
+    base = find_model(model)
+    assert base.arch is not None
+    weights, draw = stack([base.weights()] * replicas), torch.Generator().manual_seed(1)
+    for tensor in weights.values():
+        size = 0.02 * torch.arange(replicas).view(-1, *[1] * (tensor.dim() - 1))
+        tensor += size * torch.randn(tensor.shape, generator=draw)
+    design = Design(learning_rate=1e-3, rounds=1)
+    return StackedLearner(base.arch, weights, design, world(model), limits(temperature))
+
+
+def prompts(replicas: int = 1, count: int = PROMPTS_SEEN) -> Prompts:
+    tokenizer = load_tokenizer(find_model(MODEL).folder, None)
+    items = TASK.items("pool", count)
+    ids = [tokenizer.encode(item) for item in items]
+    return Prompts([ids] * replicas, [[item.index for item in items]] * replicas)
+
+
+def address(replicas: int = 1, round_: int = 1) -> Address:
+    return Address(7, list(range(replicas)), Purpose.SAMPLE, round_)
+
+
+def step(of: StackedLearner, sampler: VLLMEngine, round_: int = 1) -> None:
+    """One optimiser step on what the engine samples, with signals of both signs."""
+    at = prompts(of.replicas)
+    samples = sampler.sample(at, range(2), address(of.replicas, round_))
+    signals = torch.where(samples.lengths_SQG % 2 == 0, 1.0, -1.0).double()
+    of.step(Batch(at, samples, signals))
