@@ -39,10 +39,15 @@ study-vllm: $(VENV)/.test
 format: $(VENV)/.test
 	ruff check --fix . && ruff format .
 
-benchmarks: $(VENV)/.llm
+# Prints the speed tables of docs/log.md; wants the machine to itself.
+benchmarks: $(VENV)/.test
 	python benchmarks/lumped.py
 	python benchmarks/contextual.py
+	python benchmarks/sampler.py
 	python benchmarks/llm_round.py
+	python benchmarks/loop_overhead.py
+	$(if $(VLLM_CPU),python benchmarks/vllm_round.py)
+	python benchmarks/parallel.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'

@@ -10,19 +10,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import TypeAdapter
 
 from analysis import blocks
 from banditrft.catalog import STUDY
 from banditrft.design import Design, Evaluation, parse
-from banditrft.errors import RecordError
+from banditrft.errors import InputError, RecordError
 from banditrft.files import read_json
 from banditrft.records import SECONDS, RunRecord, read_run
-from banditrft.worlds import LLMWorld, WorldSettings
+from banditrft.worlds import LLMWorld, WorldSettings, parse_world
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-_WORLD: TypeAdapter[WorldSettings] = TypeAdapter(WorldSettings)
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def load(path: Path | str) -> Records:
     root = Path(path)
     study = read_json(root / STUDY)
     try:
-        worlds = {w["name"]: _WORLD.validate_python(w) for w in study["worlds"]}
+        worlds = {w["name"]: parse_world(w) for w in study["worlds"]}
         described = [
             {
                 key: cell[key]
@@ -150,7 +148,7 @@ def load(path: Path | str) -> Records:
         ]
         if not {cell["world"] for cell in described} <= worlds.keys():
             raise ValueError("a cell's world is not among the worlds")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, InputError) as error:
         raise RecordError(f"{root / STUDY}: is not a study's description ({error})") from None
     read: dict[tuple[str, str], RunRecord] = {}
     cells = []

@@ -45,6 +45,15 @@ def _canonical_aggregation(name: object) -> object:
     return AGGREGATION_NAMES.get(name, name) if isinstance(name, str) else name
 
 
+def changed(value: Frozen) -> set[str]:
+    """Names of the fields that differ from their defaults, whether they were given or not."""
+    return {
+        name
+        for name, field in type(value).model_fields.items()
+        if getattr(value, name) != field.get_default(call_default_factory=True)
+    }
+
+
 class Design(Frozen):
     """What the learner does. Defaults are the minimal bandit: one query, one rollout, the raw reward."""
 
@@ -146,7 +155,7 @@ FINAL_FIELDS = ("final_eval_samples", "final_test_samples")
 
 def explain(error: ValidationError, where: str = "") -> str:
     """All of a validation's errors, one line each: field path, constraint, value."""
-    lines = []
+    lines: dict[str, list[str]] = {}
     items = error.errors()
     for item in items:
         depth = len(item["loc"])
@@ -156,7 +165,7 @@ def explain(error: ValidationError, where: str = "") -> str:
             continue  # its entries are wrong, which is said of each
         path = where
         for part in item["loc"]:
-            if part == "constrained-float" or str(part).startswith(("literal[", "tuple[")):
+            if str(part).startswith(("constrained-", "literal[", "tuple[")):
                 continue  # which alternative of a union it is, no part of the field's name
             path += f"[{part}]" if isinstance(part, int) else (f".{part}" if path else str(part))
         message = item["msg"].removeprefix("Value error, ")
@@ -170,8 +179,20 @@ def explain(error: ValidationError, where: str = "") -> str:
             message = f"needs at least {item['ctx']['min_length']} entry, got {item['ctx']['actual_length']}"
         elif item["type"] != "value_error":
             message = f"{message[0].lower()}{message[1:]}, got {item['input']!r}"
-        lines.append(f"{path}: {message}" if path else message)
-    return "\n".join(dict.fromkeys(lines))
+        lines.setdefault(path, []).append(message)
+    return "\n".join(
+        f"{path}: {message}" if path else message
+        for path, messages in lines.items()
+        for message in _alternatives(list(dict.fromkeys(messages)))
+    )
+
+
+def _alternatives(messages: list[str]) -> list[str]:
+    """What each alternative of a union asks of one value, as one message."""
+    parts = [message.rpartition(", got ") for message in messages]
+    if len({value for _, _, value in parts}) > 1 or not all(wanted for wanted, _, _ in parts):
+        return messages
+    return [f"{', or '.join(wanted for wanted, _, _ in parts)}, got {parts[0][2]}"]
 
 
 def parse(model: type[M], values: dict[str, Any], where: str = "") -> M:

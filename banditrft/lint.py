@@ -78,6 +78,12 @@ def _llm(world: LLMWorld, design: Design) -> Iterator[str]:
         yield f"batch_size: {design.batch_size} exceeds the pool of {world.train_items} queries"
     if world.engine == "torch" and world.importance_cap is not None and world.dtype == "float32":
         yield "importance_cap: inert, the torch engine samples from the learner's own weights in float32"
+    rounded = world.lora is not None and world.dtype == "bfloat16" and world.engine == "vllm"
+    if rounded and world.importance_cap is None:
+        yield (
+            "importance_cap: none, though vLLM samples from adapters merged and rounded to bfloat16, the "
+            "learner trains them unrounded"
+        )
 
 
 def _pool(world: LumpedWorld | ContextualWorld) -> int:

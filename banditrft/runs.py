@@ -56,7 +56,7 @@ class WorldQueries:
 
     Attributes:
         key: Hash of the settings they were resolved from.
-        weights_hash: sha256 of the base weights.
+        weights_hash: Hash of the base model (`llm_runs.base_models.BaseModel.identity`).
         test_hash: sha256 of the test items' content.
         queries: Training queries, by rising base Pass@1; none where runs train on a pool.
         pool_hash: sha256 of the pool items' content; None where runs train on one query.
@@ -136,7 +136,8 @@ def _llm_runs(study: Study, cell: Cell, resolved: WorldQueries) -> list[Run]:
     runs = []
     for query in resolved.queries:
         content = {"prompt": query.prompt, "answer": query.answer, "item": query.item}
-        if cell.design.reward == "random" and cell.design.rate == "base":
+        placebo = cell.design.reward == "random" and cell.design.rate == "base"
+        if placebo or cell.design.match_step_size:
             content["base_pass_at_1"] = query.base_pass_at_1
         runs += [_run(study, cell, seed, {**extra, "query": digest(content)}, query) for seed in seeds]
     return runs
@@ -189,6 +190,18 @@ def world_key(world: WorldSettings, design: Design | None = None) -> dict[str, A
 
 def _class_key(arms: ArmClass) -> dict[str, Any]:
     return arms.model_dump(exclude={"name"}, exclude_defaults=True)
+
+
+def sampling_key(world: LLMWorld) -> str:
+    """Hash of what decides a task's questions and the responses to them, beside model, task and temperature.
+
+    Raises:
+        InputError: A file that the world names cannot be read.
+    """
+    fields = set(SAMPLING) - {"engine", "revision", "train_items"}
+    chosen = world.model_dump(mode="json", include=fields, exclude_defaults=True)
+    chosen |= {name: _content(name, path) for name in FILES if (path := getattr(world, name)) is not None}
+    return digest(chosen)[:16]
 
 
 def queries_key(world: LLMWorld, root_seed: int) -> str:

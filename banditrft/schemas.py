@@ -37,11 +37,15 @@ ROUNDS: Schema = {
     "seconds_evaluate": pl.Float64,
     "seconds_save": pl.Float64,
 }
-"""One row per seed and round (1..rounds). Entropy and KL in nats per response; `grad_norm` before clipping;
-`clip_fraction` of the tokens; `mismatch` the largest difference between sampler and learner in a token's
-log-probability, nats; `work_share` the mean share of a response's characters before its answer mark; tokens
-of the responses trained on, so that their mean length is tokens / (batch_size x rollouts). Seconds are the
-run's share, `save` those since the round before."""
+"""One row per seed and round (1..rounds). Entropy and KL in nats per response: in row r of the simulated
+worlds those of the policy after round r's update, in the language-model world those of the policy that
+sampled round r, before its update. `zero_signal_fraction` counts groups whose signals are all 0, and those
+that `skip_equal_groups` leaves out of the loss. `grad_norm` before clipping; `clip_fraction` of the tokens;
+`mismatch` the largest difference between sampler and learner in a token's log-probability, nats; `work_share`
+the mean share of a response's characters before its answer mark; tokens of all of a round's responses but
+baseline rollouts, so that their mean length is tokens / (batch_size x rollouts). Seconds are the run's share,
+`save` those since the round before. The first round's contain those of the evaluations of the base weights,
+the last round's those of the final evaluation and of its own `save`."""
 SECONDS = tuple(name for name in ROUNDS if name.startswith("seconds_"))
 """Columns of recorded compute."""
 GROUPS: Schema = {
@@ -124,17 +128,27 @@ def check_table(table: pl.DataFrame, schema: Schema, where: str, filled: Collect
         raise RecordError(
             f"{where}: columns must be {', '.join(schema)} of their types, got {dict(table.schema)}"
         )
+    held = [name for name in schema if name not in NULLABLE or name in filled]
+    floats = [name for name, dtype in schema.items() if dtype == pl.Float64]
+    counts = ("correct_strict", "correct_lenient") if "n" in schema else ()
+    found = table.select(  # all at once: a query costs more than what it computes
+        *(pl.col(name).null_count().alias(f"nulls {name}") for name in held),
+        *((~pl.col(name).is_finite()).any().alias(f"infinite {name}") for name in floats),
+        *(_outside(name).any().alias(f"outside {name}") for name in counts),
+    ).row(0, named=True)
     for name in schema:
-        column = table[name]
-        if (name not in NULLABLE or name in filled) and column.null_count():
-            raise RecordError(f"{where}: column '{name}' must have no nulls, got {column.null_count()}")
-        if column.dtype == pl.Float64 and not (column.is_finite() | column.is_null()).all():
+        if nulls := found.get(f"nulls {name}"):
+            raise RecordError(f"{where}: column '{name}' must have no nulls, got {nulls}")
+        if found.get(f"infinite {name}"):
             raise RecordError(f"{where}: column '{name}' must be finite, got {_first_bad(table, name)}")
-    if "n" in schema:
-        for name in ("correct_strict", "correct_lenient"):
-            bad = table.filter((pl.col(name) < 0) | (pl.col(name) > pl.col("n")))
-            if bad.height:
-                raise RecordError(f"{where}: '{name}' must lie in 0..n, got {bad.row(0, named=True)}")
+    for name in counts:
+        if found[f"outside {name}"]:
+            bad = table.filter(_outside(name)).row(0, named=True)
+            raise RecordError(f"{where}: '{name}' must lie in 0..n, got {bad}")
+
+
+def _outside(count: str) -> pl.Expr:
+    return (pl.col(count) < 0) | (pl.col(count) > pl.col("n"))
 
 
 def _first_bad(table: pl.DataFrame, name: str) -> str:

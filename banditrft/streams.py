@@ -88,7 +88,8 @@ def uniforms(
         items: Item (query) of each replica, as many as seeds.
         purpose: What the numbers are for.
         round_: Round, in [0, 2**31).
-        rollouts: Number G of rollouts (0..G-1), or the rollout indices themselves.
+        rollouts: Number G of rollouts (0..G-1), or the rollout indices themselves: (G,), or (S, G) where
+            they differ between replicas.
         count: Numbers T per rollout.
 
     Returns:
@@ -96,9 +97,9 @@ def uniforms(
     """
     g = np.arange(rollouts) if isinstance(rollouts, int) else np.asarray(rollouts)
     blocks = -(-count // 4)
-    s_, g_, b_ = (np.asarray(seeds, np.uint64)[:, None, None], g.astype(np.uint64)[None, :, None],
+    s_, g_, b_ = (np.asarray(seeds, np.uint64)[:, None, None], np.atleast_2d(g.astype(np.uint64))[..., None],
                   np.arange(blocks, dtype=np.uint64)[None, None, :])  # fmt: skip
-    shape = (len(seeds), len(g), blocks)
+    shape = (len(seeds), g.shape[-1], blocks)
     place = (np.uint64(round_) << np.uint64(32)) | g_
     item_ = np.asarray(items, np.int64).astype(np.uint64)[:, None, None]
     words = philox(

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from banditrft.claims import get_claims
 from banditrft.design import Count, Design, Evaluation, Frozen, explain, parse
 from banditrft.errors import InputError, Problems
-from banditrft.worlds import ContextualWorld, LLMWorld, LumpedWorld, WorldSettings, check_supported
+from banditrft.worlds import WorldSettings, check_supported, parse_world
 
 Kind = Literal["sim", "llm"]
 KINDS: tuple[Kind, ...] = ("sim", "llm")
@@ -214,15 +214,9 @@ def _check_condition(condition: Table, where: str, names: list[Any], tables: set
 
 
 def _world(kind: Kind, table: Table, where: str, seeds: int) -> WorldSettings:
-    settings = {"seeds": seeds} | {k: v for k, v in table.items() if k not in FIELDS}
-    if kind == "llm":
-        return parse(LLMWorld, settings, where)
-    world = settings.get("world")
-    if world == "lumped":
-        return parse(LumpedWorld, settings, where)
-    if world == "contextual":
-        return parse(ContextualWorld, settings, where)
-    raise InputError(f"{where}.world: known are 'lumped' and 'contextual', got {world!r}")
+    return parse_world(
+        {"kind": kind, "seeds": seeds} | {k: v for k, v in table.items() if k not in FIELDS}, where
+    )
 
 
 def _cell(world: WorldSettings, condition: str, layers: list[tuple[str, Table]]) -> Cell:

@@ -1,7 +1,8 @@
 """What a job of the language-model world runs on: task, tokenizer, engine and learner, opened for one world.
 
 Tiny models of the three architectures are one tensor program for S runs, in float32 on one thread of the CPU,
-and their records do not depend on what is stacked. Every other model runs alone. Nothing is trained here.
+and their records do not depend on what is stacked. Every other model runs alone; one that is sharded runs in
+several processes, of which only the first opens a backend (`llm_runs.ranks`). Nothing is trained here.
 
 Axes: S replicas, Q items of a replica.
 """
@@ -23,12 +24,14 @@ from llm_runs.engines.base import Address, Engine, Limits, Prompts
 from llm_runs.engines.canary import Canary
 from llm_runs.grading import Graded, grade_samples
 from llm_runs.learners.base import Learner
+from llm_runs.sizes import stacks
 from llm_runs.tasks import Item, Task, task_of
 from llm_runs.tasks.fitting import prompt_ids
 from llm_runs.tokenizers import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from llm_runs.graders.base import Grader
+    from llm_runs.learners.sharded import ShardedLearner
 
 LOOKING = Design(optimizer="sgd", learning_rate=1.0, rounds=1)
 """A design for those who only look at the base model."""
@@ -104,13 +107,19 @@ def device_of(world: LLMWorld) -> torch.device:
 
 def stackable(world: LLMWorld, model: BaseModel) -> bool:
     """Whether several runs of this world can be one tensor program."""
-    plain = world.dtype == "float32" and world.lora is None and world.shards == 1
-    return model.arch is not None and plain and device_of(world).type == "cpu"
+    _ = model.weight_files  # fetched: their number counts
+    return stacks(world, model, "cpu" if device_of(world).type == "cpu" else "cuda")
 
 
 @contextmanager
-def single_thread() -> Iterator[None]:
-    """Run torch on one thread: the fastest way for tiny models, and the one whose bits are promised."""
+def single_thread(world: LLMWorld) -> Iterator[None]:
+    """Run torch on one thread of the CPU: the fastest way for tiny models, and the one of promised bits.
+
+    A world on a GPU keeps the threads that there are.
+    """
+    if device_of(world).type != "cpu":
+        yield
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -119,54 +128,85 @@ def single_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def fitted(world: LLMWorld) -> tuple[Task, BaseModel, Tokenizer, Limits]:
+    """A world's task, model and tokenizer, and the limits of sampling.
+
+    Raises:
+        InputError: No such model or task, or sizes that do not fit.
+    """
+    task, model = task_of(world), find_model(world.model, world.revision)
+    tokenizer = load_tokenizer(model.folder, world.chat)
+    check_fits(model, prompt_max=task.prompt_max, max_new=task.max_new, tokens=tokenizer.size)
+    limits = Limits(task.prompt_max, task.max_new, world.temperature, tokenizer.ends, tokenizer.pad)
+    return task, model, tokenizer, limits
+
+
 @contextmanager
-def open_backend(world: LLMWorld, design: Design = LOOKING, replicas: int = 1) -> Iterator[Backend]:
+def open_backend(world: LLMWorld, design: Design | None = None, replicas: int = 1) -> Iterator[Backend]:
     """Load a world's model for so many runs of one design, with the base weights; closes everything.
 
     Args:
-        world: The world.
-        design: What the learner's steps do.
+        world: The world. Where its learner is sharded this is called in the first of its ranks.
+        design: What the learner's steps do. None is for those who only look at the base model: they do so in
+            this process alone, in main memory where a sharded world is sampled by vLLM.
         replicas: Runs side by side.
 
     Raises:
         InputError: No such model, task or device; sizes that do not fit; several replicas of a model that
             does not stack.
     """
-    task, model = task_of(world), find_model(world.model, world.revision)
-    tokenizer = load_tokenizer(model.folder, world.chat)
-    check_fits(model, prompt_max=task.prompt_max, max_new=task.max_new, tokens=tokenizer.size)
-    limits = Limits(task.prompt_max, task.max_new, world.temperature, tokenizer.ends, tokenizer.pad)
+    device = device_of(world)
+    if design is None:
+        if world.shards > 1 and world.engine == "vllm":
+            device = torch.device("cpu")
+        world, design = world.model_copy(update={"shards": 1}), LOOKING
+    task, model, tokenizer, limits = fitted(world)
     if replicas > 1 and not stackable(world, model):
         raise InputError(f"world {world.name!r}: its model does not stack, got {replicas} runs at once")
     with ExitStack() as closes:
-        if device_of(world).type == "cpu":
-            closes.enter_context(single_thread())
+        closes.enter_context(single_thread(world))
         grader = closes.enter_context(task.grader())
-        learner = _learner(world, model, design, limits, replicas)
+        sharded = sharded_learner(world, model, design, limits) if world.shards > 1 else None
+        learner = sharded or _learner(world, model, design, limits, replicas, device)
         engine = closes.enter_context(closing(_engine(world, model, limits)))
         canary = Canary(engine, learner, limits, world.dtype, tokenizer.size, world.canary_every)
         yield Backend(world, task, grader, tokenizer, limits, model, engine, learner, canary)
+        if sharded is not None:
+            sharded.close()  # not after an error: the other ranks may be anywhere
 
 
-def _learner(world: LLMWorld, model: BaseModel, design: Design, limits: Limits, replicas: int) -> Learner:
+def sharded_learner(world: LLMWorld, model: BaseModel, design: Design, limits: Limits) -> ShardedLearner:
+    """This rank's part of the learner of a sharded world; layer after layer goes to the rank's device."""
+    from llm_runs.learners.sharded import ShardedLearner
+
+    return ShardedLearner(_module(world, model, torch.device("cpu")), design, world, limits)
+
+
+def _learner(
+    world: LLMWorld, model: BaseModel, design: Design, limits: Limits, replicas: int, device: torch.device
+) -> Learner:
     if stackable(world, model) and model.arch is not None:
         from llm_runs.learners.stacked import StackedLearner
         from llm_runs.network.stacked import stack
 
         return StackedLearner(model.arch, stack([model.weights()] * replicas), design, world, limits)
-    from llm_runs.hub import load_module
     from llm_runs.learners.module import ModuleLearner
+
+    return ModuleLearner(_module(world, model, device), design, world, limits)
+
+
+def _module(world: LLMWorld, model: BaseModel, device: torch.device) -> torch.nn.Module:
+    from llm_runs.hub import load_module
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # adapters start from the same numbers in every run, resumed or not
-        module = load_module(
+        return load_module(
             model,
             dtype=getattr(torch, world.dtype),
-            device=device_of(world),
+            device=device,
             lora=world.lora,
             gradient_checkpointing=world.gradient_checkpointing,
         )
-    return ModuleLearner(module, design, world, limits)
 
 
 def _engine(world: LLMWorld, model: BaseModel, limits: Limits) -> Engine:
@@ -178,6 +218,11 @@ def _engine(world: LLMWorld, model: BaseModel, limits: Limits) -> Engine:
         from llm_runs.engines.stacked import StackedEngine
 
         return StackedEngine(model.arch, limits)
+    dtype = getattr(torch, world.dtype)
+    if world.shards > 1:
+        from llm_runs.engines.copied import CopiedEngine
+
+        return CopiedEngine(model, limits, dtype=dtype, device=device_of(world))
     from llm_runs.engines.cached import CachedEngine
 
-    return CachedEngine(limits, dtype=getattr(torch, world.dtype))
+    return CachedEngine(limits, dtype=dtype)

@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 MODELS = Path(__file__).parent / "models"
 SHIPPED = tuple(sorted(path.parent.name for path in MODELS.glob("*/provenance.json")))
 CAUSAL = ("ForCausalLM", "LMHeadModel")
+DEFINING = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "*.jinja",
+    "vocab.*",
+    "merges.txt",
+)
+"""Files beside the weights that decide what a model samples."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,18 @@ class BaseModel:
         return hashlib.sha256(lines.encode()).hexdigest()
 
     @cached_property
+    def identity(self) -> str:
+        """Hash of what a run's records depend on, hex.
+
+        The weights; of a model that is not shipped also configuration, tokenizer, chat template, end tokens.
+        """
+        if self.name in SHIPPED:
+            return self.weights_sha256
+        found = sorted(path for pattern in DEFINING for path in self.folder.glob(pattern))
+        lines = "".join(f"{path.name} {sha256_of(path)}\n" for path in found)
+        return hashlib.sha256(f"{self.weights_sha256}\n{lines}".encode()).hexdigest()
+
+    @cached_property
     def parameters(self) -> int:
         """Number of parameters that the weights' files hold, a tied table once.
 
@@ -136,6 +158,8 @@ def find_model(name: str, revision: str | None = None) -> BaseModel:
             commit = folder.name
     if revision is not None and commit is None:
         raise InputError(f"revision: only a model on the hub has one, got {revision!r} for {name}")
+    if not (folder / "config.json").is_file():
+        raise InputError(f"model: {folder}: must hold config.json and {WEIGHTS}")
     config = _configuration(folder / "config.json")
     if commit is None:
         files_of(folder)
@@ -158,12 +182,16 @@ def check_fits(model: BaseModel, *, prompt_max: int, max_new: int, tokens: int) 
     Raises:
         InputError: too few positions, or tokens without an embedding.
     """
-    where, needed = f"{model.name}/config.json", prompt_max + max_new
-    if model.positions is not None and model.positions < needed:
-        raise InputError(f"{where}: max_position_embeddings must be at least {needed}, got {model.positions}")
+    if model.positions is not None and model.positions < prompt_max + max_new:
+        raise InputError(
+            f"prompt_max, max_new: together must be at most {model.positions}, the positions of "
+            f"{model.name}, got {prompt_max} + {max_new}"
+        )
     rows = int(model.config.get("vocab_size", tokens))
     if rows < tokens:
-        raise InputError(f"{where}: vocab_size must be at least {tokens}, the tokenizer's size, got {rows}")
+        raise InputError(
+            f"model: vocab_size of {model.name} must be at least {tokens}, the tokenizer's size, got {rows}"
+        )
 
 
 def read_weights(arch: Architecture, path: Path) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from banditrft.errors import InputError, RecordError
 from banditrft.files import read_json, write_json
 from banditrft.passk import wilson
+from banditrft.runs import sampling_key
 from banditrft.streams import Purpose
 from banditrft.worlds import LLMWorld
 from llm_runs.tasks import Item
@@ -43,8 +44,9 @@ class Header:
 
     Attributes:
         model: As given.
-        weights_hash: sha256 of the base weights.
+        weights_hash: Hash of the base model (`llm_runs.base_models.BaseModel.identity`).
         task: Name of the task.
+        settings: Hash of what else decides its questions and responses (`banditrft.runs.sampling_key`).
         split: "pool" or "test".
         temperature: Of sampling.
         engine: "torch" or "vllm".
@@ -56,6 +58,7 @@ class Header:
     model: str
     weights_hash: str
     task: str
+    settings: str
     split: str
     temperature: float
     engine: str
@@ -112,8 +115,9 @@ def measure(
     )
     header = Header(
         world.model,
-        model.weights_sha256,
+        model.identity,
         task.name,
+        sampling_key(world),
         split,
         world.temperature,
         world.engine,
@@ -153,8 +157,9 @@ def _measure(
     total = len(items) + len(known)
     address = Address(header.root_seed, [0], Purpose.SELECT)
     with open_backend(world) as backend, journal.open("a", encoding="utf-8") as lines:
-        if not known:
+        if lines.tell() == 0:
             lines.write(json.dumps(asdict(header)) + "\n")
+            lines.flush()
         backend.push()
         width = max(1, backend.engine.rows // header.samples)
         for start in range(0, len(items), width):

@@ -21,7 +21,7 @@ from banditrft.launch.resources import Need
 from banditrft.runs import Run
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import BaseModel, find_model
-from llm_runs.sizes import Sizes, sizes_of
+from llm_runs.sizes import Sizes, sizes_of, stacks
 from llm_runs.tasks import Task, task_of
 
 Device = Literal["cpu", "cuda"]
@@ -41,14 +41,10 @@ SNAPSHOT = 2**28
 """Trained weights up to which a step's length is measured by a copy (`llm_runs.learners.optimizers`)."""
 VLLM_CACHE = (2**28, 2**32)
 """Least and most memory of vLLM's keys and values on CPU, bytes."""
+WHOLE = ("process", "vLLM", "sampler's copy")
+"""What is not sharded."""
 LORA_TARGETS = 7
 """Linear layers of a decoder block that get adapters by default."""
-
-
-def stacks(world: LLMWorld, model: BaseModel, device: Device) -> bool:
-    """Whether several runs of this world can be one tensor program."""
-    plain = world.dtype == "float32" and world.lora is None and world.shards == 1
-    return model.arch is not None and plain and device == "cpu"
 
 
 def stack_size(run: Run) -> int:
@@ -120,10 +116,9 @@ def memory(
         "step length": S * trained * 4 if stacked or trained <= SNAPSHOT else 0,
         "base weights": sizes.parameters * 4 * (S + 1) if stacked else 0,
         "vLLM": _vllm(world, sizes, task, device),
+        "sampler's copy": sizes.parameters * number if world.shards > 1 and world.engine == "torch" else 0,
     }
-    sharded = {
-        name: size // (1 if name in ("process", "vLLM") else world.shards) for name, size in held.items()
-    }
+    sharded = {name: size // (1 if name in WHOLE else world.shards) for name, size in held.items()}
     P, T, Q, G = task.prompt_max, task.max_new, design.batch_size, design.rollouts
     drawn = max(Q * (G + baseline_rollouts(design)), EVALUATED)
     rows = S * drawn if stacked else min(DECODED, drawn)

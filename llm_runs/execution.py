@@ -1,4 +1,7 @@
-"""Runs of one design carried out: stacked where their model allows it, from where each was stopped."""
+"""Runs of one design carried out: stacked where their model allows it, from where each was stopped.
+
+Where the learner is sharded, all ranks of a job call `execute`, and the first does what one process would do.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from llm_runs import training_state
 from llm_runs.backends import stackable
 from llm_runs.base_models import find_model
 from llm_runs.loop import train
+from llm_runs.ranks import follow, joined
 
 Report = Callable[[float], None]
 
@@ -43,10 +47,25 @@ def execute(
         report: Called with the fraction done.
         training: The study's folder, for states to go on from; None keeps none.
 
+    Returns:
+        Tables of each run; none in a rank other than the first.
+
     Raises:
-        InputError: see `shared_world`; an unknown model or task; a state that is damaged or cannot be kept.
+        InputError: see `shared_world` and `llm_runs.ranks.joined`; an unknown model or task; a state that is
+            damaged or cannot be kept.
     """
     world = shared_world(runs)
+    with joined(world) as rank:
+        if rank == 0:
+            return _execute(world, runs, report, training)
+        for _ in runs:  # they do not stack
+            follow(world, runs[0].design)
+        return []
+
+
+def _execute(
+    world: LLMWorld, runs: Sequence[Run], report: Report | None, training: Path | None
+) -> list[RunTables]:
     together = stackable(world, find_model(world.model, world.revision))
     stacks: dict[tuple[int, int], list[int]] = {}
     for index, run in enumerate(runs):

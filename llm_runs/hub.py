@@ -8,6 +8,7 @@ dropout is 0: the policy that is trained is the one that is sampled.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -99,9 +100,15 @@ def load_module(
         for key, value in config.to_dict().items():
             if key.endswith(("dropout", "pdrop", "dropout_prob")) and isinstance(value, float):
                 setattr(config, key, 0.0)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            model.folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True, **local
-        )
+        with _no_bars():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                model.folder,
+                config=config,
+                dtype=dtype,
+                use_safetensors=True,
+                output_loading_info=True,
+                **local,
+            )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise InputError(f"model {model.name}: transformers cannot load it ({_brief(error)})") from None
     module: nn.Module = loaded[0]
@@ -128,11 +135,14 @@ def merged_state(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Weights under transformers' names, with adapters merged, one after the other; the module is unchanged.
 
     A tied table comes once, under the embedding's name. Tensors are detached; those that no adapter touches
-    share memory with the module.
+    share memory with the module. Those that one does are summed in float32 (or the module's wider type) and
+    come in it, so that who copies them into another type rounds once.
 
     Args:
         module: What `load_module` returned.
     """
+    import torch
+
     adapted = ((name, layer) for name, layer in module.named_modules() if hasattr(layer, "lora_A"))
     merged: dict[str, Any] = {f"{name}.base_layer.weight": layer for name, layer in adapted}
     seen: set[int] = set()
@@ -143,9 +153,24 @@ def merged_state(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
         value = tensor.detach()
         if name in merged:
             layer = merged[name]
+            value = value.to(torch.promote_types(value.dtype, torch.float32))
             for adapter in layer.active_adapters:
                 value = value + layer.get_delta_weight(adapter).detach().to(value.dtype)
         yield name.removeprefix("base_model.model.").replace(".base_layer.", "."), value
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Load without a progress bar, whose lock outlives a process that is ended."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _with_adapters(module: nn.Module, lora: Lora, name: str, trainable: bool) -> nn.Module:
@@ -165,9 +190,21 @@ def _with_adapters(module: nn.Module, lora: Lora, name: str, trainable: bool) ->
         wrapped: nn.Module = get_peft_model(module, settings)
     except ValueError as error:
         raise InputError(f"lora.targets: {name} has no such modules ({_brief(error)})") from None
+    _refuse_tied(cast(Any, wrapped).get_base_model(), name)
     if not trainable:
         wrapped.requires_grad_(False)
     return wrapped
+
+
+def _refuse_tied(model: Any, name: str) -> None:
+    """Refuse adapters on an end of a tied table: merged, they would move the other end as well."""
+    ends = [end for end in (model.get_input_embeddings(), model.get_output_embeddings()) if end is not None]
+    tied = len(ends) == 2 and ends[0].weight is ends[1].weight
+    if tied and any(hasattr(end, "lora_A") for end in ends):
+        raise InputError(
+            f"lora.targets: {name} reads and writes with one table of tokens, which adapters on one of its "
+            f"ends would part; leave out the embedding and the output layer"
+        )
 
 
 class _HubErrors:

@@ -69,7 +69,7 @@ def train(
         trackers = [closes.enter_context(closing(tracker)) for tracker in opened if tracker is not None]
 
         if root is not None and done:
-            training_state.restore(root, runs, done, backend, feedback, record)
+            training_state.restore(root, runs, done, backend, feedback, record, measure)
         backend.push(done)
         clock.charge("push")
         if not done:
@@ -103,7 +103,8 @@ def train(
             measure.curve(round_)
             clock.charge("evaluate")
 
-            rows = record.round(round_, items_SQ, fresh, earned[..., :G], signals, step, clock.read())
+            rewarded = earned[..., :G]
+            rows = record.round(round_, items_SQ, fresh, rewarded, signals, active, step, clock.read())
             if world.keep_texts and round_ % world.keep_texts == 0:
                 record.texts(round_, "training", items_SQ, fresh)
             for tracker, row in zip(trackers, rows, strict=False):
@@ -116,4 +117,6 @@ def train(
 
         measure.final()
         measure.texts()
+        clock.charge("evaluate")
+        record.add_seconds(clock.read())
         return record.tables([learner.checkpoint(s) for s in range(S)])

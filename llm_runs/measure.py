@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from banditrft.design import Evaluation
+from banditrft.errors import InputError
 from banditrft.runs import Query, Run
 from banditrft.streams import Purpose, per_query
 from llm_runs.backends import Backend
@@ -18,7 +19,7 @@ from llm_runs.engines.base import Address
 from llm_runs.evaluation import Counts, count_correct
 from llm_runs.queries import pool_items, test_items
 from llm_runs.recorder import Recorder, Row
-from llm_runs.tasks import Item
+from llm_runs.tasks import Item, Task
 
 TEXTS_KEPT = 16
 """Responses of the final evaluation of the training queries that are kept as text, per run."""
@@ -32,11 +33,27 @@ def query_of(run: Run) -> Query:
 
 
 def train_items(runs: Sequence[Run], backend: Backend) -> list[list[Item]]:
-    """What each run trains on: its query, or the world's pool; [S][N]."""
+    """What each run trains on: its query, or the world's pool; [S][N].
+
+    Raises:
+        InputError: The task's item is no longer the query that was chosen, and that records name.
+    """
     if backend.world.train_items is None:
-        return [[backend.task.item(query_of(run).item)] for run in runs]
+        return [[_item_of(backend.task, query_of(run))] for run in runs]
     pool = pool_items(backend.task, backend.tokenizer, backend.world).items
     return [pool] * len(runs)
+
+
+def _item_of(task: Task, query: Query) -> Item:
+    item = task.item(query.item)
+    for field in ("prompt", "answer"):
+        chosen, found = getattr(query, field), getattr(item, field)
+        if found != chosen:
+            raise InputError(
+                f"task: the {field} of item {query.item} of {task.name!r} must be {chosen!r}, as when it was "
+                f"chosen, got {found!r}; undo the change, or delete the study's queries.json to choose anew"
+            )
+    return item
 
 
 class Measure:

@@ -19,8 +19,8 @@ from banditrft.study import Cell, Study, iterate
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import SHIPPED, BaseModel, find_model
 from llm_runs.checks import check
-from llm_runs.estimates import STACK, Device, Memory, likely_device, memory, stacks
-from llm_runs.sizes import sizes_of
+from llm_runs.estimates import STACK, Device, Memory, likely_device, memory
+from llm_runs.sizes import sizes_of, stacks
 from llm_runs.tasks import Task, task_of
 from llm_runs.tasks.files import SOURCES
 from llm_runs.workload import Workload, speed, workload
@@ -109,35 +109,36 @@ def plan(study: Study, root: Path) -> list[WorldPlan]:
         root: The study's folder; nothing is written to it.
 
     Raises:
-        InputError: The study cannot be run, as far as can be known from here.
+        InputError: The study cannot be run on any machine, as far as can be known from here.
     """
     worlds = [world for world in study.worlds("llm") if isinstance(world, LLMWorld)]
-    looks = {world.name: _look(world) for world in worlds}
-    here = {name for name, look in looks.items() if not isinstance(look, str)}
-    check(replace(study, cells=tuple(cell for cell in study.cells if cell.world.name in here)))
+    unseen = {world.name: reason for world in worlds if (reason := _unseen(world))}
+    check(study, unseen=unseen)
+    looks = {world.name: unseen.get(world.name) or _look(world) for world in worlds}
     kept = read_queries(root)
     return [_world(study, root, world, looks[world.name], kept.get(world.name)) for world in worlds]
 
 
-def _look(world: LLMWorld) -> tuple[Task, BaseModel] | str:
-    """The task and model of a world, or why what it takes from the hub cannot be looked at.
+def _unseen(world: LLMWorld) -> str:
+    """Why the hub's model or data set of a world cannot be looked at from here; empty where it can.
 
-    Raises:
-        InputError: Something is wrong that is not the hub's.
+    What is wrong and not the hub's is left to `check`.
     """
-    model_there = world.model not in SHIPPED and not Path(world.model).is_dir() and "/" in world.model
-    try:
-        model = find_model(world.model, world.revision)
-    except InputError as error:
-        if not model_there:
-            raise
-        return str(error)
-    try:
-        return task_of(world), model
-    except InputError as error:
-        if world.task not in SOURCES or world.train_file is not None:
-            raise
-        return str(error)
+    if world.model not in SHIPPED and not Path(world.model).is_dir() and "/" in world.model:
+        try:
+            find_model(world.model, world.revision)
+        except InputError as error:
+            return str(error)
+    if world.task in SOURCES and world.train_file is None:
+        try:
+            task_of(world)
+        except InputError as error:
+            return str(error)
+    return ""
+
+
+def _look(world: LLMWorld) -> tuple[Task, BaseModel]:
+    return task_of(world), find_model(world.model, world.revision)
 
 
 def _world(

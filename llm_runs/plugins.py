@@ -1,9 +1,14 @@
-"""Parts that users bring: tasks and graders by dotted path, `module:name`."""
+"""Parts that users bring: tasks and graders by dotted path, `module:name`.
+
+Modules are looked for in the current folder first, as `python -m` does, then where Python looks.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from banditrft.errors import InputError
@@ -20,8 +25,14 @@ def dotted(field: str, path: str) -> Any:
         InputError: There is no such module or name, or importing it fails.
     """
     module, _, name = path.partition(":")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     try:
         return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        where = "the folder of a module must be the current one or stand in PYTHONPATH"
+        raise InputError(f"{field}: {path!r} cannot be imported ({_reason(error)}; {where})") from error
     except Exception as error:  # foreign code raises anything
         raise InputError(f"{field}: {path!r} cannot be imported ({_reason(error)})") from error
 

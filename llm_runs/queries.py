@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from banditrft.errors import InputError
-from banditrft.runs import Query, WorldQueries, digest, queries_key
+from banditrft.runs import Query, WorldQueries, digest, queries_key, sampling_key
 from banditrft.streams import Purpose
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import find_model
-from llm_runs.difficulty import read
+from llm_runs.difficulty import Table, read
 from llm_runs.tasks import Item, Task, task_of
 from llm_runs.tasks.fitting import fitting, prompt_ids
 from llm_runs.tokenizers import Tokenizer, load_tokenizer
@@ -44,7 +44,14 @@ def log_odds(correct: float, samples: int) -> float:
     return math.log((correct + 0.5) / (samples - correct + 0.5))
 
 
-def choose(correct: list[int], samples: int, count: int, low: float, high: float) -> list[int]:
+def choose(
+    correct: list[int],
+    samples: int,
+    count: int,
+    low: float,
+    high: float,
+    advice: str = "widen base_pass_at_1 or enlarge pool",
+) -> list[int]:
     """Positions of the chosen candidates, by rising target.
 
     Args:
@@ -53,6 +60,7 @@ def choose(correct: list[int], samples: int, count: int, low: float, high: float
         count: How many to choose.
         low: Lowest base Pass@1 that is eligible.
         high: Highest.
+        advice: What an error says to do.
 
     Raises:
         InputError: fewer than `count` candidates are eligible.
@@ -61,7 +69,7 @@ def choose(correct: list[int], samples: int, count: int, low: float, high: float
     if len(free) < count:
         raise InputError(
             f"queries: {count} with base Pass@1 in [{low}, {high}] were asked for, but only {len(free)} of "
-            f"the {len(correct)} candidates lie there; widen base_pass_at_1 or enlarge pool"
+            f"the {len(correct)} candidates lie there; {advice}"
         )
     bottom, top = log_odds(low * samples, samples), log_odds(high * samples, samples)
     chosen: list[int] = []
@@ -116,11 +124,11 @@ def resolve_queries(world: LLMWorld, root_seed: int) -> WorldQueries:
         pool_hash = content_hash(pool.items)
     else:
         pool = _candidates(task, tokenizer, world)
-        correct, samples = _base(world, root_seed, pool.items, model.weights_sha256)
+        correct, samples = _base(world, root_seed, pool.items, model.identity)
         queries = _select(world, pool.items, correct, samples)
     return WorldQueries(
         key=queries_key(world, root_seed),
-        weights_hash=model.weights_sha256,
+        weights_hash=model.identity,
         test_hash=content_hash(test.items),
         queries=queries,
         pool_hash=pool_hash,
@@ -139,14 +147,47 @@ def content_hash(items: Sequence[Item]) -> str:
 def _candidates(task: Task, tokenizer: Tokenizer, world: LLMWorld) -> Chosen:
     wanted = world.queries
     if wanted.file is not None:
-        items = [named_item(task, row.item) for row in read(Path(wanted.file)).rows]
-        return Chosen(items, 0)
+        return Chosen(table_items(task, world), 0)
     if not wanted.items:
         return first_items(task, tokenizer, "pool", wanted.pool, "queries.pool")
-    items = [named_item(task, index) for index in wanted.items]
+    items = named_items(task, wanted.items)
     for item in items:
         prompt_ids(task, tokenizer, item)
     return Chosen(items, 0)
+
+
+def table_items(task: Task, world: LLMWorld) -> list[Item]:
+    """The items of the table of difficulties that a world names.
+
+    Raises:
+        InputError: The file is no such table, was measured with another task or other settings of sampling,
+            or its questions are not the task's.
+    """
+    where, table = _table(world)
+    told = table.header
+    if (told.task, told.settings, told.temperature) != (task.name, sampling_key(world), world.temperature):
+        raise InputError(
+            f"{where} was measured with another task, temperature or other settings of sampling: "
+            f"{told.task}, {told.temperature}"
+        )
+    items = []
+    for row in table.rows:
+        try:
+            items.append(named_item(task, row.item))
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        if (items[-1].prompt, items[-1].answer) != (row.prompt, row.answer):
+            raise InputError(f"{where}: item {row.item} asks something else than the task")
+    return items
+
+
+def _table(world: LLMWorld) -> tuple[str, Table]:
+    """The table of difficulties that a world names, and what errors call it."""
+    file = str(world.queries.file)
+    try:
+        return f"queries.file: {file}", read(Path(file))
+    except InputError as error:
+        raise InputError(f"queries.file: {error}") from None
 
 
 def named_item(task: Task, index: int) -> Item:
@@ -157,8 +198,16 @@ def named_item(task: Task, index: int) -> Item:
     """
     item = task.item(index)
     if task.split_of(index) == "test":
-        raise InputError(f"queries: must not be held-out items of task {task.name!r}, got {index}")
+        raise InputError(f"must not be held-out items of task {task.name!r}, got {index}")
     return item
+
+
+def named_items(task: Task, indices: Sequence[int]) -> list[Item]:
+    """The training queries that `queries.items` names; raises InputError as `named_item`."""
+    try:
+        return [named_item(task, index) for index in indices]
+    except InputError as error:
+        raise InputError(f"queries.items: {error}") from None
 
 
 def base_counts(world: LLMWorld, root_seed: int, items: Sequence[Item], samples: int) -> Counts:
@@ -179,14 +228,10 @@ def _base(
     if world.queries.file is None:
         counts = base_counts(world, root_seed, candidates, world.queries.samples)
         return [int(c) for c in counts.strict_SQ[0]], world.queries.samples
-    table = read(Path(world.queries.file))
-    told = table.header
-    if (told.weights_hash, told.task, told.temperature) != (weights_hash, world.task, world.temperature):
-        raise InputError(
-            f"queries.file: {world.queries.file} was measured with another model, task or temperature: "
-            f"{told.model}, {told.task}, {told.temperature}"
-        )
-    return [row.correct_strict for row in table.rows], told.samples
+    where, table = _table(world)
+    if table.header.weights_hash != weights_hash:
+        raise InputError(f"{where} was measured with another model: {table.header.model}")
+    return [row.correct_strict for row in table.rows], table.header.samples
 
 
 def _select(
@@ -195,7 +240,11 @@ def _select(
     wanted = world.queries
     chosen = list(range(len(candidates)))
     if not wanted.items:
-        chosen = choose(correct, samples, wanted.count, *wanted.base_pass_at_1)
+        if wanted.file is None:
+            advice = "widen base_pass_at_1 or enlarge pool"
+        else:
+            advice = "widen base_pass_at_1 or give a table of more items"
+        chosen = choose(correct, samples, wanted.count, *wanted.base_pass_at_1, advice)
     queries = [
         Query(
             item=candidates[i].index,

@@ -70,6 +70,12 @@ class Table:
         """Go on from these rows."""
         self._packed, self._rows = [table], []
 
+    def add_to_last(self, amounts: Mapping[str, float]) -> None:
+        """Add amounts to columns of the last row."""
+        whole = self.frame()
+        last = whole.tail(1).with_columns(pl.col(name) + amount for name, amount in amounts.items())
+        self.load(pl.concat([whole.head(-1), last]))
+
     def _pack(self) -> None:
         self._packed = [pl.concat([*self._packed, frame(self._rows, self.schema)])]
         self._rows = []
@@ -124,6 +130,7 @@ class Recorder:
         graded: Graded,
         rewards_SQG: NDArray[np.float64],
         signals_SQG: NDArray[np.float64],
+        active_SQG: Tensor | None,
         step: StepRecord,
         seconds: Mapping[str, float],
     ) -> list[Row]:
@@ -132,15 +139,19 @@ class Recorder:
         Args:
             round_: Its number, from 1.
             items_SQ: Its queries.
-            graded: Responses that were trained on.
+            graded: Its fresh responses.
             rewards_SQG: Their rewards.
             signals_SQG: Their signals.
+            active_SQG: Which of them count in the loss; None is all. A group without any is silent.
             step: What the update did.
             seconds: Of the whole stack, by stage; shared out evenly.
         """
-        share = {f"seconds_{stage}": seconds[stage] / len(self.seeds) for stage in STAGES}
+        share = self._share(seconds)
         strict_SQ, lenient_SQ = graded.strict_SQG.sum(-1).tolist(), graded.lenient_SQG.sum(-1).tolist()
-        sums_SQ, silent_SQ = rewards_SQG.sum(-1).tolist(), (signals_SQG == 0).all(-1)
+        sums_SQ, silent_SQG = rewards_SQG.sum(-1).tolist(), signals_SQG == 0
+        if active_SQG is not None:
+            silent_SQG = silent_SQG | ~active_SQG.numpy()
+        tokens_S = graded.samples.lengths_SQG.flatten(1).sum(-1).tolist()
         rows = []
         for s, (seed, tables) in enumerate(zip(self.seeds, self._tables, strict=True)):
             row: Row = {
@@ -149,11 +160,11 @@ class Recorder:
                 "reward_mean": float(rewards_SQG[s].mean()),
                 "signal_mean": float(signals_SQG[s].mean()),
                 "signal_var": float(signals_SQG[s].var()),
-                "zero_signal_fraction": float(silent_SQ[s].mean()),
+                "zero_signal_fraction": float(silent_SQG[s].all(-1).mean()),
                 "update_norm": measured(step.update_norm_S, s),
                 "kl": measured(step.kl_S, s),
                 "entropy": measured(step.entropy_S, s),
-                "tokens": int(step.tokens_S[s]),
+                "tokens": tokens_S[s],
                 "grad_norm": measured(step.grad_norm_S, s),
                 "clip_fraction": measured(step.clip_fraction_S, s),
                 "mismatch": measured(step.mismatch_S, s),
@@ -175,6 +186,15 @@ class Recorder:
                     }
                 )
         return rows
+
+    def add_seconds(self, seconds: Mapping[str, float]) -> None:
+        """Charge what came after the last round to it; seconds as `round` takes them."""
+        for tables in self._tables:
+            tables["rounds"].add_to_last(self._share(seconds))
+
+    def _share(self, seconds: Mapping[str, float]) -> dict[str, float]:
+        """Each run's share of the stack's seconds, by column."""
+        return {f"seconds_{stage}": seconds[stage] / len(self.seeds) for stage in STAGES}
 
     def _work(self, texts_QG: Sequence[Sequence[str]]) -> float | None:
         shares = [

@@ -34,7 +34,7 @@ def resolve(study: Study, root: Path, *, write: bool) -> dict[str, WorldQueries]
     for world in worlds:
         kept = known.get(world.name)
         model = find_model(world.model, world.revision)
-        wanted = (queries_key(world, study.root_seed), model.weights_sha256)
+        wanted = (queries_key(world, study.root_seed), model.identity)
         if kept is None or (kept.key, kept.weights_hash) != wanted:
             resolved[world.name] = resolve_queries(world, study.root_seed)
     if write and resolved != known:

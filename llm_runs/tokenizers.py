@@ -6,7 +6,7 @@ A tokenizer is read from the folder of its model, never from anywhere else, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -237,6 +237,33 @@ def load_tokenizer(folder: Path, chat: bool | None = None) -> Tokenizer:
     if chat:
         raise InputError(f"chat: the tokenizer in {folder} has no chat template, got true")
     return characters
+
+
+def has_template(folder: Path) -> bool:
+    """Whether the tokenizer in a model's folder brings a chat template; found without transformers."""
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return True
+    try:
+        told = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and bool(told.get("chat_template"))
+
+
+def counter(folder: Path) -> Callable[[str], int] | None:
+    """How many tokens a text has without a chat around it; None where only transformers knows."""
+    path = folder / "tokenizer.json"
+    characters = _characters(path)
+    if characters is not None:
+        return len
+    try:
+        from tokenizers import Tokenizer as Fast
+
+        found = Fast.from_file(str(path))
+    except Exception:  # noqa: BLE001 - the tokenizers library raises nothing more special
+        return None
+    found.no_truncation()
+    return lambda text: len(found.encode(text, add_special_tokens=False).ids)
 
 
 _SPLIT = {"type": "Split", "pattern": {"Regex": "."}, "behavior": "Isolated", "invert": False}

@@ -3,15 +3,15 @@
 A run's whole state is its round, the learner's state (weights, moments, reference), the windows of past
 rewards and the rows recorded so far; every random number has an address and needs no state. It stands in
 ``training/<run_id>/round-<r>/`` of the study's folder: ``state.safetensors``, one Parquet file per table, and
-``state.json`` with the hashes of all of them. Such a folder appears whole or not at all. The last `KEPT` are
-kept, and the one with the highest train Pass@1. When the run's records are written all of it goes
+``state.json`` with the hashes of all of them. Such a folder appears whole or not at all. Which
+are kept is told in `llm_runs.kept_states`. When the run's records are written all of it goes
 (`banditrft.records.write_run`).
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,18 +26,20 @@ from banditrft.files import commit, read_json, sync, write_json
 from banditrft.parts import part_of, sweep_parts
 from banditrft.records import read_table, training_path, write_table
 from banditrft.runs import Run
+from llm_runs.kept_states import ABOUT, prune, train_pass_at_1
 from llm_runs.recorder import SCHEMAS, Recorder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from llm_runs.backends import Backend
+    from llm_runs.measure import Measure
 
-FORMAT = 1
+FORMAT = 2
 """Version of what stands in such a folder."""
-KEPT = 2
-"""Newest states of a run that are kept."""
-TENSORS, ABOUT, WINDOWS = "state.safetensors", "state.json", "windows."
+TENSORS, WINDOWS = "state.safetensors", "windows."
+FINAL = ("final", "items")
+"""Tables of the final evaluation; before the last round they hold that of the base weights."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,15 @@ class TrainingState:
 
     Attributes:
         round: Rounds done.
+        evaluation_id: Of the final evaluation that the tables have begun.
+        learner: Kind of the learner: "stacked", "module" or "sharded".
         tensors: The learner's state, and the windows of past rewards.
         tables: Rows recorded so far, by table.
     """
 
     round: int
+    evaluation_id: str
+    learner: str
     tensors: Mapping[str, Tensor]
     tables: Mapping[str, pl.DataFrame]
 
@@ -94,23 +100,26 @@ def save(root: Path, run: Run, weights_sha256: str, state: TrainingState) -> Non
             "format": FORMAT,
             "run_id": run.run_id,
             "round": state.round,
+            "evaluation_id": state.evaluation_id,
+            "learner": state.learner,
             "weights_sha256": weights_sha256,
             "train_pass_at_1": train_pass_at_1(state.tables["evals"]),
             "files": {path.name: _sha256(path) for path in sorted(part.iterdir())},
         }
         write_json(part / ABOUT, about)
         sync(part)
-        if not folder.exists():
-            part.rename(folder)
+        _place(part, folder)
         sync(folder.parent)
     except (OSError, SafetensorError, pl.exceptions.PolarsError) as error:
+        if (root / run.run_id / "run.json").exists():  # another process recorded the run: no state is needed
+            return
         raise InputError(
             f"{folder}: the state of this run cannot be kept ({error}); make room and start the study again: "
             f"it goes on from {_newest(root, run)}"
         ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    _prune(states(root, run))
+    prune(states(root, run))
 
 
 def keep(
@@ -121,16 +130,34 @@ def keep(
 
     for s, run in enumerate(runs):
         windows = {WINDOWS + name: torch.from_numpy(x) for name, x in feedback.state(s).items()}
-        state = TrainingState(round_, {**backend.learner.state(s), **windows}, record.frames(s))
+        tensors = {**backend.learner.state(s), **windows}
+        state = TrainingState(round_, run.evaluation_id, _kind(backend), tensors, record.frames(s))
         save(root, run, backend.model.weights_sha256, state)
 
 
 def restore(
-    root: Path, runs: Sequence[Run], round_: int, backend: Backend, feedback: Feedback, record: Recorder
+    root: Path,
+    runs: Sequence[Run],
+    round_: int,
+    backend: Backend,
+    feedback: Feedback,
+    record: Recorder,
+    measure: Measure,
 ) -> None:
-    """Bring a stack of runs to where `keep` left them; raises InputError as `load`."""
-    for s, run in enumerate(runs):
-        state = load(root, run, round_, backend.model.weights_sha256)
+    """Bring a stack of runs to where `keep` left them.
+
+    Where a run was stopped under another final evaluation, the part of the new one that comes before training
+    is made first, with the base weights that the learner still has.
+
+    Raises:
+        InputError: As `load`, or another kind of learner kept a state: its next step would have other bits.
+    """
+    kept = [_load_own(root, run, round_, backend) for run in runs]
+    changed = any(state.evaluation_id != run.evaluation_id for state, run in zip(kept, runs, strict=True))
+    if changed:
+        backend.push()
+        measure.base()
+    for s, (run, state) in enumerate(zip(runs, kept, strict=True)):
         own = {n: x for n, x in state.tensors.items() if not n.startswith(WINDOWS)}
         windows = {
             n.removeprefix(WINDOWS): x.numpy() for n, x in state.tensors.items() if n.startswith(WINDOWS)
@@ -140,14 +167,7 @@ def restore(
             feedback.load_state(s, windows)
         except InputError as error:
             raise InputError(f"{state_folder(root, run, round_) / TENSORS}: {error}") from None
-        record.load(s, state.tables)
-
-
-def train_pass_at_1(evals: pl.DataFrame) -> float | None:
-    """Train Pass@1 of the newest evaluation, None before the first."""
-    train = evals.filter(pl.col("split") == "train")
-    newest = train.filter(pl.col("round") == train["round"].max())
-    return sum(newest["correct_strict"].to_list()) / sum(newest["n"].to_list()) if newest.height else None
+        record.load(s, {n: x for n, x in state.tables.items() if not (changed and n in FINAL)})
 
 
 def resumable(root: Path, run: Run) -> int:
@@ -174,10 +194,36 @@ def load(root: Path, run: Run, round_: int, weights_sha256: str) -> TrainingStat
             if _sha256(folder / name) != files[name]:
                 raise InputError(f"{folder / name}: is damaged: its content is not what was written")
         tables = {name: read_table(folder / f"{name}.parquet", schema) for name, schema in SCHEMAS.items()}
-        return TrainingState(round_, _tensors(folder / TENSORS), tables)
+        tensors = _tensors(folder / TENSORS)
+        return TrainingState(round_, about["evaluation_id"], about["learner"], tensors, tables)
     except (InputError, RecordError, OSError, KeyError, TypeError) as error:
         reason = f"{folder / ABOUT}: lacks {error}" if isinstance(error, KeyError | TypeError) else error
         raise InputError(f"{reason}; delete {folder} to go on from an earlier state") from None
+
+
+def _load_own(root: Path, run: Run, round_: int, backend: Backend) -> TrainingState:
+    """The state of a run, kept by the kind of learner that is to go on from it."""
+    state = load(root, run, round_, backend.model.weights_sha256)
+    if state.learner != _kind(backend):
+        raise InputError(
+            f"{state_folder(root, run, round_) / ABOUT}: learner must be {_kind(backend)!r}, which is what "
+            f"this world's settings mean on this machine, got {state.learner!r}; go on with the device and "
+            f"shards that the run was started with, or delete {training_path(root, run)} to start it anew"
+        )
+    return state
+
+
+def _kind(backend: Backend) -> str:
+    return type(backend.learner).__name__.removesuffix("Learner").lower()
+
+
+def _place(part: Path, folder: Path) -> None:
+    """Give a state its name; one that another process was first to keep has the same bits."""
+    try:
+        part.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
 
 
 def _check(path: Path, about: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -196,27 +242,6 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 def _newest(root: Path, run: Run) -> str:
     found = states(root, run)
     return f"round {int(found[-1].name.removeprefix('round-'))}" if found else "the beginning"
-
-
-def _prune(folders: Sequence[Path]) -> None:
-    """Remove all but the newest states and the best one (of equals the newest)."""
-    old = folders[:-KEPT]
-    if not old:
-        return
-    best = max(folders, key=lambda folder: (_score(folder), folder.name))
-    for folder in old:
-        if folder != best:
-            doomed = part_of(folder)
-            folder.rename(doomed)  # a folder that is being removed must not be taken for a whole one
-            shutil.rmtree(doomed, ignore_errors=True)
-
-
-def _score(folder: Path) -> float:
-    try:
-        found = json.loads((folder / ABOUT).read_text(encoding="utf-8"))["train_pass_at_1"]
-    except (OSError, ValueError, KeyError):
-        return -1.0
-    return -1.0 if found is None else float(found)
 
 
 def _sha256(path: Path) -> str:

@@ -211,8 +211,8 @@ def plain_step(
         "grad_norm": sum(norms) / len(norms),
         "update_norm": sum(float((p - b).square().sum()) for p, b in zip(parameters, before, strict=True))
         ** 0.5,
-        "entropy": sum(entropies) / len(entropies),
-        "kl": sum(kls) / len(kls),
+        "entropy": entropies[0],
+        "kl": kls[0],
         "clip_fraction": clipped / tokens,
         "mismatch": max(float((old - sampler[n, : len(old)]).abs().max()) for n, old in enumerate(olds)),
     }

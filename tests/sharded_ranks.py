@@ -1,5 +1,6 @@
 """What the ranks of tests/e2e/test_llm_sharded_learner.py run: `torchrun ... sharded_ranks.py OUT`, results into OUT."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -85,3 +86,5 @@ def main():
 if __name__ == "__main__":
     torch.set_num_threads(1)
     main()
+    sys.stdout.flush()
+    os._exit(0)  # torch's gloo threads sometimes abort a process that ends on its own, when all is done

@@ -73,6 +73,7 @@ def _world(records: Records, world: WorldSettings) -> dict[str, Any]:
         "describes": _describe(world),
         "conditions": {name: cell.n for name, cell in cells.items()},
         "rounds": {name: cell.design.rounds for name, cell in cells.items()},
+        "pool": world.train_items if isinstance(world, LLMWorld) else None,
         "base": {str(q): p for q, p in sorted(first.base.items())},
         "learning": {
             name: f"{cell.design.optimizer}, step {cell.design.learning_rate:g}"
@@ -163,11 +164,12 @@ def _limits(records: Records, verdicts: list[Verdict]) -> list[str]:
             "conditions also differ "
             "in spread it is an average that leans towards late runs: read the ratio of medians beside it."
         )
-    found.append(
-        "Evaluations are sampled: a run near the threshold may cross it late by chance, which is why "
-        "two consecutive "
-        "evaluations are asked for and why .95 and .99 are sensitivities only."
-    )
+    if verdicts:
+        found.append(
+            "Evaluations are sampled: a run near the threshold may cross it late by chance, which is why "
+            "two consecutive "
+            "evaluations are asked for and why .95 and .99 are sensitivities only."
+        )
     if any(g.kind == "sim" and g.train and g.test for g in groups(records)):
         found.append(
             "The simulated world is two worlds: hitting times and A1 read the lumped bandit, which "

@@ -8,6 +8,8 @@ from typing import Any
 
 from analysis.formats import FORMATS, p_value, percent
 
+NO_CLAIMS = "This study names no claims."
+
 
 def summary(document: dict[str, Any]) -> str:
     """The document of :func:`analysis.reporting.document.document` as Markdown."""
@@ -17,7 +19,9 @@ def summary(document: dict[str, Any]) -> str:
         f"Regenerate: `{origin['command']}`. Source {', '.join(origin['commits']) or 'unknown'}; study "
         f"{origin['study_hash']}, protocols {origin['claims_hash']}, root seed {origin['root_seed']}; "
         f"{origin['runs']} runs in {origin['folders']} folders.",
-        _table(("claim", "world", "verdict", "in one sentence"), map(_verdict, document["verdicts"])),
+        _table(("claim", "world", "verdict", "in one sentence"), map(_verdict, document["verdicts"]))
+        if document["claims"]
+        else NO_CLAIMS,
     ]
     for verdict in document["verdicts"]:
         blocks += [f"## {verdict['claim']}, {verdict['world']}: {verdict['verdict']}", verdict["statement"]]

@@ -47,8 +47,12 @@ def find_study(name: str) -> Study:
     return load_study(Path(name))
 
 
-def check_study(study: Study) -> None:
+def check_study(study: Study, *, here: bool = False) -> None:
     """Let the rooms that a study needs refuse what they cannot run, before anything is spent.
+
+    Args:
+        study: A resolved study.
+        here: Whether this machine runs its language-model worlds.
 
     Raises:
         InputError: Names every field that is wrong.
@@ -56,7 +60,7 @@ def check_study(study: Study) -> None:
     import llm_runs
     import sims
 
-    llm_runs.check(study)
+    llm_runs.check(study, here=here)
     sims.check(study)
 
 

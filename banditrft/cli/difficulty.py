@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import click
 
 from banditrft.cli.common import print_json
 from banditrft.design import parse
+from banditrft.errors import InputError
 from banditrft.progress import Board
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ SETTINGS = (
     "device",
     "dtype",
     "temperature",
+    "prompt_max",
+    "max_new",
+    "chat",
 )
 
 
@@ -45,8 +50,21 @@ SETTINGS = (
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", help="Of weights.")
 @click.option("--root-seed", type=click.IntRange(min=0), default=0, help="Of the random streams.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The JSON file.")
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Also draw it, as SVG.")
+@click.option(
+    "--prompt-max", type=click.IntRange(min=1), help="Longest prompt, tokens [default: the task's]."
+)
+@click.option("--max-new", type=click.IntRange(min=1), help="Longest response, tokens [default: the task's].")
+@click.option(
+    "--chat/--no-chat",
+    default=None,
+    help="Write prompts by the tokenizer's chat template [default: where it has one].",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The JSON file [default: difficulty-MODEL-TASK-SPLIT.json].",
+)
+@click.option("--plot", type=click.Path(path_type=Path), help="Also draw it, as SVG.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def command(out: Path | None, plot: Path | None, *, as_json: bool, **options: Any) -> int:
     """Measure each item's base Pass@1 by sampling, with Wilson's 95% intervals.
@@ -59,6 +77,9 @@ def command(out: Path | None, plot: Path | None, *, as_json: bool, **options: An
     world = parse(LLMWorld, {"seeds": 1} | {k: options[k] for k in SETTINGS if options[k] is not None})
     name = f"difficulty-{Path(world.model).name}-{world.task}-{options['split']}.json".replace(":", ".")
     out = out or Path(name)
+    _writable("--out", out)
+    if plot is not None:
+        _writable("--plot", plot)
     with Board(f"difficulty: {world.model}, {world.task}", 1) as board:
         table = measure(
             world,
@@ -78,6 +99,16 @@ def command(out: Path | None, plot: Path | None, *, as_json: bool, **options: An
     else:
         click.echo(_text(table, out))
     return 0
+
+
+def _writable(option: str, path: Path) -> None:
+    """Refuse a file that could not be written, before anything is sampled."""
+    if path.is_dir():
+        raise InputError(f"{option}: must be a file, got the folder {path}")
+    if not path.parent.is_dir():
+        raise InputError(f"{option}: its folder must be there, got {path}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InputError(f"{option}: must be writable, got {path}")
 
 
 def _summary(table: Table) -> dict[str, Any]:

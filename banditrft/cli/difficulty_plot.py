@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from llm_runs.difficulty import Table
 
 
+BARS = 60
+"""Most items whose intervals are drawn one by one; beyond, they run into a band."""
+
+
 def draw(table: Table, path: Path) -> None:
     """Write the figure; its bytes depend on the table alone."""
     import matplotlib as mpl
@@ -28,7 +32,10 @@ def draw(table: Table, path: Path) -> None:
         FigureCanvasSVG(figure)
         axis = figure.subplots()
         low, high = ([pair[1][end] for pair in order] for end in (0, 1))
-        axis.fill_between(ranks, low, high, color=TRAIN, alpha=0.25, linewidth=0, label="Wilson 95%")
+        if len(order) <= BARS:
+            axis.vlines(ranks, low, high, color=TRAIN, alpha=0.5, linewidth=1, label="Wilson 95%")
+        else:
+            axis.fill_between(ranks, low, high, color=TRAIN, alpha=0.25, linewidth=0, label="Wilson 95%")
         axis.plot(ranks, strict, ".", color=TRAIN, markersize=4, label="strict")
         lenient = [row.correct_lenient / row.n for row, _ in order]
         axis.plot(ranks, lenient, ".", color=TEST, markersize=2, label="lenient")

@@ -13,7 +13,7 @@ def command(study: str, as_json: bool) -> int:
     from banditrft.lint import lint
 
     resolved = find_study(study)
-    check_study(resolved)
+    check_study(resolved, here=True)
     warnings = lint(resolved)
     if as_json:
         print_json({"study": resolved.name, "warnings": warnings})

@@ -32,7 +32,7 @@ def command(study: str, runs: Path, engine: Literal["torch", "vllm"] | None, **o
         sims.check(resolved)
         show_plan(resolved, llm_runs.plan(resolved, root), as_json=options["as_json"])
         return 0
-    check_study(resolved)
+    check_study(resolved, here=options["executor"] == "local" and not looks(options))
     if looks(options):
         return look(resolved, llm_runs.expand_study(resolved, root, write=False), root, options)
     typed = f"banditrft llm {study}" + (f" --engine {engine}" if engine else "")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from banditrft.cli.common import print_json
+from banditrft.cli.sweep import counted
 from banditrft.lint import lint
 from banditrft.study import Study
 
@@ -28,6 +30,8 @@ def show_plan(study: Study, worlds: list[WorldPlan], *, as_json: bool) -> None:
 
 def as_object(study: Study, worlds: list[WorldPlan]) -> dict[str, Any]:
     """A plan as plain values; what is unknown is None."""
+    from llm_runs.checks import missing_here
+
     cells = [cell for world in worlds for cell in world.cells]
     floors = [cell.floor_s and cell.floor_s * cell.missing for cell in cells]
     peaks = [cell.memory.peak for cell in cells if cell.memory is not None]
@@ -44,7 +48,7 @@ def as_object(study: Study, worlds: list[WorldPlan]) -> dict[str, Any]:
         "job_bytes": max(peaks) if whole and peaks else None,
         "floor_s": sum(floor or 0.0 for floor in floors) if whole else None,
         "worlds": [_world(world) for world in worlds],
-        "warnings": lint(study),
+        "warnings": lint(study) + missing_here(study),
     }
 
 
@@ -85,7 +89,8 @@ def _lines(worlds: list[WorldPlan], value: dict[str, Any]) -> list[str]:
         lines += [f"{plan.world.name}: {_settings(world['settings'])}", f"  {_model(plan)}"]
         if plan.unknown:
             lines.append(f"  no estimates: {plan.unknown}")
-        if not plan.chosen and plan.world.train_items is None:
+        sampled = plan.world.train_items is None and plan.world.queries.file is None
+        if sampled and not plan.chosen:
             lines.append(
                 "  training queries are not chosen yet; the first launch samples the base model for them"
             )
@@ -108,7 +113,10 @@ def _lines(worlds: list[WorldPlan], value: dict[str, Any]) -> list[str]:
         )
     )
     again = f", {value['to_evaluate_again']} to evaluate again" if value["to_evaluate_again"] else ""
-    return [*lines, f"{value['study']}: {value['found']} runs found, {value['to_run']} to run{again}{rest}"]
+    return [
+        *lines,
+        f"{value['study']}: {counted(value['found'], 'run')} found, {value['to_run']} to run{again}{rest}",
+    ]
 
 
 def _model(plan: WorldPlan) -> str:
@@ -118,11 +126,21 @@ def _model(plan: WorldPlan) -> str:
 
 
 def _settings(fields: dict[str, Any]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in fields.items()) or "defaults"
+    return ", ".join(f"{name} = {_toml(value)}" for name, value in fields.items()) or "defaults"
+
+
+def _toml(value: Any) -> str:
+    """A value as a study file writes it."""
+    if isinstance(value, dict):
+        given = {name: item for name, item in value.items() if item is not None}
+        return "{ " + ", ".join(f"{name} = {_toml(item)}" for name, item in given.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _estimate(cell: CellPlan) -> str:
-    state = f"{cell.runs} runs" + ("" if cell.found is None else f", {cell.found} found")
+    state = counted(cell.runs, "run") + ("" if cell.found is None else f", {cell.found} found")
     if cell.memory is None or cell.work is None or cell.floor_s is None:
         return state
     run = f"run {cell.work.tokens:,} tokens, floor {duration(cell.floor_s)}"

@@ -72,7 +72,7 @@ def plan_study(study: Study, wanted: Wanted) -> dict[str, Any]:
             cells.append(where | {"method": None, "notes": [str(error)]})
             continue
         cells.append(where | found)
-    if wanted.plot is not None:
+    if wanted.plot is not None and cells:
         draw(panels, wanted.target, wanted.plot)
     return {"study": study.name, "target": wanted.target, "cells": cells}
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import click
+
 COLUMNS = {
     "mean_rounds": "rounds",
     "sd_rounds": "sd",
@@ -14,6 +16,8 @@ COLUMNS = {
 }
 WIDEST = 140
 """Columns that a study's table may use even where the terminal says it has fewer."""
+NO_WORLD = "no simulated world in {study}: language-model worlds have no closed form"
+"""Said of a study of language models alone."""
 NAMES = {
     "method": "method",
     "p0": "base Pass@1",
@@ -55,6 +59,9 @@ def print_study(found: dict[str, Any]) -> None:
     from rich.table import Table
 
     cells = found["cells"]
+    if not cells:
+        click.echo(NO_WORLD.format(study=found["study"]))
+        return
     known = [cell for cell in cells if cell["method"] is not None]
     shown = [key for key in COLUMNS if any(cell[key] is not None for cell in known)]
     table = Table(box=None, pad_edge=False)

@@ -27,6 +27,8 @@ def _deciding(row: dict[str, Any]) -> dict[str, Any]:
 
 def verdict_table(verdicts: Path) -> str:
     """The verdicts as a plain table, read from the file that the report was written with."""
+    if not json.loads(verdicts.read_text(encoding="utf-8"))["claims"]:
+        return "This study names no claims."
     rows = read_verdicts(verdicts)
     lines = [f"{'claim':7}{'world':14}{'verdict':12}{'estimate':>10}  {'interval':18}{'adj. p':>8}{'n':>6}"]
     for row in rows:

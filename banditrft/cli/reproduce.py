@@ -29,7 +29,7 @@ def command(preset: str, runs: Path, workers: int | None, as_json: bool) -> int:
     if preset not in preset_names():
         raise InputError(f"--preset: must be one of {', '.join(preset_names())}, got {preset}")
     study = find_study(preset)
-    check_study(study)
+    check_study(study, here=True)
     root = runs / study.name
     typed = f"banditrft reproduce --preset {preset}"
     failed = False

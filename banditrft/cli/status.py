@@ -44,10 +44,12 @@ def command(study: str, runs: Path, as_json: bool) -> int:
     if as_json:
         print_json({"study": resolved.name, "folder": str(root), "cells": rows})
         return 0
-    click.echo(f"{'world':14}{'condition':22}{'found':>7}{'stale':>7}{'missing':>9}")
+    wide, long = (max(map(len, [name, *(str(row[name]) for row in rows)])) for name in ("world", "condition"))
+    click.echo(f"{'world':{wide}}  {'condition':{long}}{'found':>7}{'stale':>7}{'missing':>9}")
     for row in rows:
         missing = "?" if row["missing"] is None else row["missing"]
-        click.echo(f"{row['world']:14}{row['condition']:22}{row['found']:>7}{row['stale']:>7}{missing:>9}")
+        where = f"{row['world']:{wide}}  {row['condition']:{long}}"
+        click.echo(f"{where}{row['found']:>7}{row['stale']:>7}{missing:>9}")
     if waiting:
         click.echo(f"queries of {', '.join(waiting)} are not chosen yet: banditrft llm {study}")
     return 0

@@ -70,7 +70,15 @@ def execute(
     return int(bool(outcome.failed))
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things in words."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def summary(outcome: Outcome, root: Path) -> str:
     """One line for people, and one per failure."""
-    lines = [f"{outcome.done} runs done, {outcome.found} found, {len(outcome.failed)} jobs failed: {root}"]
+    failed = len(outcome.failed)
+    lines = [
+        f"{counted(outcome.done, 'run')} done, {outcome.found} found, {counted(failed, 'job')} failed: {root}"
+    ]
     return "\n".join(lines + [f"failed: {label}: {error}" for label, error in outcome.failed])

@@ -138,7 +138,7 @@ def _tasks(ray: Any, work: Work, jobs: Sequence[Job], most: int, advance: Advanc
             task = on_gpus if "num_gpus" in reserved[job] else on_cpus
             pending[task.options(**reserved[job]).remote(shared, job, reports, folder)] = job
         done, _ = ray.wait(list(pending), timeout=POLL_S)
-        for label, fraction in ray.get(reports.take.remote()):
+        for label, fraction in _reported(ray, reports):
             advance(label, fraction)
         for ref in done:
             yield pending.pop(ref), _outcome(ray, ref)
@@ -173,6 +173,15 @@ def _outcome(ray: Any, ref: Any) -> str | None:
     except ray.exceptions.RayError as lost:
         return f"{type(lost).__name__}: {(str(lost).splitlines() or [''])[0]}"
     return error
+
+
+def _reported(ray: Any, reports: Any) -> list[tuple[str, float]]:
+    """Progress since the last look; none once the node that held it is lost, which concerns no job."""
+    try:
+        found: list[tuple[str, float]] = ray.get(reports.take.remote())
+    except ray.exceptions.RayError:
+        return []
+    return found
 
 
 class _Reports:

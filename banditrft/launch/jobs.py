@@ -57,11 +57,22 @@ def stack(runs: Sequence[Run], size: int | Callable[[Run], int]) -> list[Job]:
     return jobs
 
 
+def split_shared(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """The first run of each id, to be executed, and the others, which evaluate what it leaves once more."""
+    first = {run.run_id: run for run in reversed(runs)}
+    others = [run for run in runs if run is not first[run.run_id]]
+    return [run for run in runs if run is first[run.run_id]], others
+
+
 def in_shard(runs: Sequence[Run], shard: tuple[int, int]) -> list[Run]:
-    """Every n-th run from the i-th, over unique ids: shards partition a study whatever is there already."""
+    """Every n-th run from the i-th, with all its final evaluations, over unique ids.
+
+    Shards partition a study whatever is there already.
+    """
     index, count = shard
-    unique = list({(run.run_id, run.evaluation_id): run for run in runs}.values())
-    return unique[index - 1 :: count]
+    unique = {(run.run_id, run.evaluation_id): run for run in runs}
+    mine = set(list(dict.fromkeys(run.run_id for run in runs))[index - 1 :: count])
+    return [run for run in unique.values() if run.run_id in mine]
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,21 @@
 """What is missing of a study, run by an executor and counted."""
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from banditrft.catalog import Status, can_reevaluate, status, write_study
 from banditrft.errors import InputError
 from banditrft.launch.executors import Executor
-from banditrft.launch.jobs import Execute, Job, Reevaluate, Work, in_shard, stack
+from banditrft.launch.jobs import RANK, Execute, Job, Reevaluate, Work, in_shard, split_shared, stack
 from banditrft.launch.local import Local
 from banditrft.launch.resources import Need
 from banditrft.parts import sweep_parts
 from banditrft.progress import Board
+from banditrft.records import training_path
 from banditrft.runs import Run
 from banditrft.study import Study
 
@@ -50,6 +53,9 @@ def launch(
 ) -> Outcome:
     """Run what is missing of a study and record it.
 
+    Conditions that differ in the final evaluation alone share runs: each is executed once, and then evaluated
+    again.
+
     Args:
         study: The resolved study.
         runs: Its runs of one kind of world.
@@ -64,30 +70,52 @@ def launch(
         command: What the user typed, for provenance.
 
     Raises:
-        InputError: A stale run has no checkpoint to re-evaluate, a folder in a run's place holds none, or the
-            executor cannot start.
+        InputError: A stale run has no checkpoint to re-evaluate, a folder in a run's place holds none, this
+            process was started as one of several ranks, or the executor cannot start.
     """
+    if RANK in os.environ:
+        raise InputError(f"{RANK}: must not be set: the ranks of a job are started here, without torchrun")
     state = status(root, in_shard(runs, shard))
     _refuse_unusable(root, state, reevaluate)
     write_study(root, study, runs, command)
-    jobs = [Job((run,), redo=True) for run in state.stale] + stack(state.missing, size)
+    first, shared = split_shared(state.missing)
+    jobs = [Job((run,), redo=True) for run in state.stale] + stack(first, size)
+    later = [Job((run,), redo=True) for run in shared]
     if need is not None:
-        jobs = [replace(job, need=need(job.runs)) for job in jobs]
+        jobs, later = ([replace(job, need=need(job.runs)) for job in some] for some in (jobs, later))
     outcome = Outcome(found=len(state.found), left=len(status(root, runs).missing) - len(state.missing))
     sweep_parts(root)
+    for run in (*state.found, *state.stale):  # kept by one of two processes after the other had recorded
+        shutil.rmtree(training_path(root, run), ignore_errors=True)
     work = Work(root, study.claims, execute, reevaluate)
     executor = executor or Local(workers)
-    with (
-        Board(f"{study.name}: {len(jobs)} jobs", len(jobs)) as board,
-        closing(executor.run(work, jobs, board.advance)) as results,
-    ):
-        for job, error in results:
-            if error:
-                outcome.failed.append((job.label(), error))
-            else:
-                outcome.done += len(job.runs)
-            board.finish(job.label(), failed=error is not None)
+    total = len(jobs) + len(later)
+    with Board(f"{study.name}: {total} jobs", total) as board:
+        _carry_out(executor, work, jobs, board, outcome)
+        _carry_out(executor, work, [job for job in later if _recorded(root, job)], board, outcome)
+        for job in (job for job in later if not _recorded(root, job)):
+            _count(job, "the run that it evaluates again was not executed", board, outcome)
+    with suppress(OSError):  # not there, or something in it waits to go on
+        (root / "training").rmdir()
     return outcome
+
+
+def _carry_out(executor: Executor, work: Work, jobs: Sequence[Job], board: Board, outcome: Outcome) -> None:
+    with closing(executor.run(work, jobs, board.advance)) as results:
+        for job, error in results:
+            _count(job, error, board, outcome)
+
+
+def _count(job: Job, error: str | None, board: Board, outcome: Outcome) -> None:
+    if error:
+        outcome.failed.append((job.label(), error))
+    else:
+        outcome.done += len(job.runs)
+    board.finish(job.label(), failed=error is not None)
+
+
+def _recorded(root: Path, job: Job) -> bool:
+    return all((root / run.run_id / "run.json").exists() for run in job.runs)
 
 
 def _refuse_unusable(root: Path, state: Status, reevaluate: Reevaluate | None) -> None:

@@ -8,11 +8,13 @@ A job of several ranks is computed by as many processes together: each finds in 
 would have put there (RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, ...), and only the first records.
 """
 
+import math
 import multiprocessing
 import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -23,6 +25,8 @@ from banditrft.launch.machine import pin
 
 GRACE_S = 10.0
 """Seconds that a worker gets to end when it is told to."""
+SETTLE_S = 1.0
+"""Seconds after which the rank that failed first of all must have said so."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,11 @@ class Worker:
             return Ended(f"its worker was killed by {signal.Signals(-code).name}", code)
         return Ended(f"its worker ended with exit code {code}", code)
 
+    def dismiss(self) -> None:
+        """Let it end by itself, since there is nothing more to do, and wait until it has."""
+        self.connection.close()
+        self._process.join(GRACE_S)
+
     def stop(self) -> None:
         """End it, whatever it is doing, and wait until it is gone."""
         self.connection.close()
@@ -135,31 +144,45 @@ def torchrun(rank: int, ranks: int, port: int) -> dict[str, str]:
 
 def _together(work: Work, job: Job, report: Report) -> str | None:
     port = _free_port()
-    ranks = [Worker(work, variables=torchrun(r, job.need.ranks, port)) for r in range(job.need.ranks)]
+    ranks: list[Worker] = []
     try:
-        for worker in ranks:
-            worker.submit(job)
-        return _first_error(ranks, report)
+        for rank in range(job.need.ranks):
+            ranks.append(Worker(work, variables=torchrun(rank, job.need.ranks, port)))
+            ranks[rank].submit(job)
+        error = _first_error(ranks, report)
+        if error is None:
+            for worker in ranks:
+                worker.dismiss()
+        return error
     finally:
         for worker in ranks:
             worker.stop()
 
 
 def _first_error(ranks: list[Worker], report: Report) -> str | None:
-    """Wait for all ranks, or for the first that fails: the others would wait for it for ever."""
-    left = dict(enumerate(ranks))
-    while left:
+    """Wait for all ranks, or until one has failed: the others would wait for it for ever.
+
+    A rank may fail since another one is gone, and say so before the other's end is seen. So all are heard for
+    a little longer, and of several errors the one of a rank that was killed counts, or that of the lowest.
+    """
+    left, failed = dict(enumerate(ranks)), dict[int, Ended]()
+    until = math.inf
+    while left and time.monotonic() < until:
         wait([worker.connection for worker in left.values()], timeout=POLL_S)
         for rank, worker in list(left.items()):
             for said in worker.hear():
-                if not isinstance(said, Ended):
-                    if rank == 0:
-                        report(said)
-                elif said.error:
-                    return f"rank {rank}: {said.error}"
-                else:
+                if isinstance(said, Ended):
                     del left[rank]
-    return None
+                    if said.error:
+                        failed[rank] = said
+                elif rank == 0:
+                    report(said)
+        if failed:
+            until = min(until, time.monotonic() + SETTLE_S)
+    if not failed:
+        return None
+    rank = min(failed, key=lambda rank: (not failed[rank].killed, rank))
+    return f"rank {rank}: {failed[rank].error}"
 
 
 def _free_port() -> int:

@@ -3,7 +3,9 @@
 No world setting shares a name with a Design field, so that a world's table in a study file may hold both.
 """
 
-from banditrft.design import Design
+from typing import Any
+
+from banditrft.design import Design, parse
 from banditrft.errors import InputError
 from banditrft.worlds.contextual import ContextualWorld
 from banditrft.worlds.law import ArmLaw
@@ -20,6 +22,7 @@ __all__ = [
     "QuerySelection",
     "WorldSettings",
     "check_supported",
+    "parse_world",
 ]
 
 WorldSettings = LumpedWorld | ContextualWorld | LLMWorld
@@ -36,6 +39,27 @@ SUPPORTED: dict[str, dict[str, tuple[object, ...]]] = {
     "contextual": _TABULAR,
 }
 """Values of Design fields that each kind of world runs; fields not named run with any value."""
+
+
+def parse_world(values: dict[str, Any], where: str = "") -> WorldSettings:
+    """Settings of a world from plain values: its kind decides which.
+
+    Args:
+        values: With "kind" ("llm" or "sim") and, for "sim", "world".
+        where: Stands before the field in errors.
+
+    Raises:
+        InputError: Names every field that is wrong.
+    """
+    if values.get("kind") == "llm":
+        return parse(LLMWorld, values, where)
+    match values.get("world"):
+        case "lumped":
+            return parse(LumpedWorld, values, where)
+        case "contextual":
+            return parse(ContextualWorld, values, where)
+        case other:
+            raise InputError(f"{where}.world: known are 'lumped' and 'contextual', got {other!r}".lstrip("."))
 
 
 def check_supported(design: Design, world: WorldSettings) -> None:

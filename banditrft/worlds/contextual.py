@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from banditrft.design import Count, Design, Frozen, Probability
+from banditrft.design import Count, Design, Frozen, Probability, changed
 from banditrft.errors import InputError
 
 LARGEST_POOL = 10**8
@@ -69,7 +69,7 @@ class ContextualWorld(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.features is not None:
-            given = sorted(DRAWN & self.model_fields_set)
+            given = sorted(DRAWN & changed(self))
             if given:
                 raise ValueError(f"{', '.join(given)}: decided by the file of features, must not be given")
             return self

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from banditrft.design import Count, Design, Frozen, Positive, Probability
+from banditrft.design import Count, Design, Frozen, Positive, Probability, changed
 
 RUNNING = frozenset(
     {
@@ -32,7 +32,6 @@ class QuerySelection(Frozen):
     items: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = Field(
         (), description="these items of the task instead of a choice; their base Pass@1 is still measured"
     )
-
     file: str | None = Field(
         None, description="table of `banditrft difficulty` to choose from, in place of sampling anew"
     )
@@ -42,10 +41,11 @@ class QuerySelection(Frozen):
         low, high = self.base_pass_at_1
         if low >= high:
             raise ValueError(f"base_pass_at_1: the range must rise, got [{low}, {high}]")
-        if self.file is not None and self.model_fields_set & {"items", "pool", "samples"}:
+        given = changed(self)
+        if self.file is not None and given & {"items", "pool", "samples"}:
             raise ValueError("file: decides items, pool and samples, which must not be given beside it")
         if self.items:
-            if self.model_fields_set & {"count", "base_pass_at_1", "pool"}:
+            if given & {"count", "base_pass_at_1", "pool"}:
                 raise ValueError("items: leave nothing to choose by count, base_pass_at_1 or pool")
             if len(set(self.items)) < len(self.items):
                 raise ValueError(f"items: each may stand there once, got {list(self.items)}")
@@ -100,14 +100,20 @@ class LLMWorld(Frozen):
     keep_texts: Annotated[int, Field(ge=0)] = Field(
         0, description="rounds between records of the responses trained on; 0 is never"
     )
-    micro_batch: Count | None = Field(None, description="responses per forward and backward pass [all]")
-    gradient_checkpointing: bool = False
+    micro_batch: Count | None = Field(
+        None,
+        description="responses per forward and backward pass [all]; of tiny models that stack it only weighs "
+        "tokens, under 'micro-batch-mean'",
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute activations again in the backward pass; not of tiny models that stack"
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     gpu_memory: Annotated[float, Field(gt=0, le=1)] = Field(
         0.45, description="share of a GPU's memory that the vLLM engine may take"
     )
     tensor_parallel: Count = Field(1, description="GPUs of one vLLM engine")
-    shards: Count = Field(1, description="GPUs of one learner (FSDP2)")
+    shards: Count = Field(1, description="GPUs of one learner (FSDP2), a process each")
     checkpoint_every: Count = Field(50, description="rounds between checkpoints to resume from")
     canary_every: Count = Field(50, description="pushes of weights between checks that the sampler has them")
     tracker: Literal["tensorboard", "wandb", "trackio"] | None = Field(
@@ -135,6 +141,8 @@ class LLMWorld(Frozen):
         found = []
         if design.aggregation == "micro-batch-mean" and self.micro_batch is None:
             found.append("aggregation: 'micro-batch-mean' needs the world's micro_batch, got none")
+        if design.match_step_size and design.reward == "graded":
+            found.append("match_step_size: partial credit has no known drift to match, got reward = 'graded'")
         if design.match_step_size and self.train_items is not None:
             found.append("match_step_size: needs one training query of known base Pass@1, not train_items")
         if design.reward == "random" and design.rate == "base" and self.train_items is not None:

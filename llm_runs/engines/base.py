@@ -123,22 +123,13 @@ class Engine(Protocol):
 def draws(prompts: Prompts, rollouts: Sequence[int], address: Address, count: int) -> NDArray[np.float64]:
     """Uniform numbers in [0, 1), (S, Q, G, count), each at its own address."""
     S, Q = prompts.shape
-    out = np.empty((S, Q, len(rollouts), count))
-    firsts = prompts.first or [[0] * Q] * S
-    for first in sorted({f for row in firsts for f in row}):
-        at = [(s, q) for s in range(S) for q in range(Q) if firsts[s][q] == first]
-        u = uniforms(
-            address.root_seed,
-            [address.seeds[s] for s, _ in at],
-            [prompts.items[s][q] for s, q in at],
-            address.purpose,
-            address.round,
-            [first + g for g in rollouts],
-            count,
-        )
-        for n, (s, q) in enumerate(at):
-            out[s, q] = u[n]
-    return out
+    index_NG = np.zeros((S * Q, 1), np.int64) + np.asarray(rollouts)
+    if prompts.first:
+        index_NG += np.reshape(prompts.first, (S * Q, 1))
+    seeds_N = np.repeat(np.asarray(address.seeds, np.int64), Q)
+    items_N = np.asarray(prompts.items, np.int64).ravel()
+    u_NGT = uniforms(address.root_seed, seeds_N, items_N, address.purpose, address.round, index_NG, count)
+    return u_NGT.reshape(S, Q, len(rollouts), count)
 
 
 def request_seeds(prompts: Prompts, rollouts: Sequence[int], address: Address) -> NDArray[np.int64]:

@@ -53,7 +53,7 @@ class VLLMEngine:
 
         Args:
             model: The model; its weights are only what vLLM starts with, those sampled come by `push`.
-            world: Its dtype, device, gpu_memory and tensor_parallel are used.
+            world: Its dtype, device, gpu_memory, tensor_parallel and shards are used.
             limits: Shapes and stops.
 
         Raises:
@@ -76,6 +76,7 @@ class VLLMEngine:
             world.gpu_memory,
             world.tensor_parallel,
             cache_bytes(model.config, world.dtype, tokens),
+            apart=world.shards > 1,
         )
         self.limits = limits
         self.longest_prompt = tokens - limits.max_new

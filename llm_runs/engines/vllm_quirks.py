@@ -17,6 +17,7 @@ ENVIRONMENT = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # processes are pinned by the executor, not by vLLM
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would inherit this process's group of ranks
 }
 """Set where the user has set nothing else."""
 SCANNED = "llvmlite.binding.ffi"

@@ -48,6 +48,7 @@ class Settings:
         gpu_memory: Share of a GPU's memory, weights included.
         tensor_parallel: GPUs of the engine.
         cache_bytes: Memory for keys and values on CPU.
+        apart: Compute in another process, since this one belongs to a process group of torch's own.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Settings:
     gpu_memory: float = 0.45
     tensor_parallel: int = 1
     cache_bytes: int = CPU_CACHE[0]
+    apart: bool = False
 
 
 def installed_version() -> str | None:
@@ -123,6 +125,8 @@ class Server:
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
         }
+        if settings.apart:
+            shared["distributed_executor_backend"] = "mp"
         if self.on_gpu:
             return shared | {
                 "gpu_memory_utilization": settings.gpu_memory,
@@ -148,7 +152,7 @@ class Server:
         """
         self.wake()
         self.holds = None
-        if self.settings.tensor_parallel == 1:
+        if self.settings.tensor_parallel == 1 and not self.settings.apart:
             self._reload(weights_iterator=iter(list(weights)), is_checkpoint_format=True)
         else:
             self._load_file(weights)
@@ -157,7 +161,7 @@ class Server:
         self.holds = called
 
     def _load_file(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Load through a file, which the workers of several GPUs each read their share of."""
+        """Load through a file, of which processes that compute apart each read their share."""
         from safetensors.torch import save_file
 
         with tempfile.TemporaryDirectory(prefix="banditrft-weights-") as folder:
@@ -219,7 +223,7 @@ def start(settings: Settings) -> Server:
         _running.append(Server(settings))
     except InputError:
         raise
-    except (ValueError, NotImplementedError, ImportError) as error:
+    except (ValueError, RuntimeError, ImportError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"engine: vLLM cannot serve {settings.folder} ({reason})") from error
     return _running[0]

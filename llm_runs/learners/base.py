@@ -34,19 +34,20 @@ class Batch:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What one round's update did, per replica; means over its optimiser steps where there are several.
+    """What one round's update did, per replica.
 
     Attributes:
         loss_S: Loss before the first step.
-        grad_norm_S: Euclidean norm of the gradient before clipping.
+        grad_norm_S: Euclidean norm of the gradient before clipping; mean over the optimiser steps.
         update_norm_S: Euclidean norm of the whole change of the weights; None where it is not measured.
-        entropy_S: Mean over responses of a response's summed full-softmax entropy, nats.
-        kl_S: Mean over responses of the summed k3 estimate of KL(policy || initial policy), nats; None
-            without a reference policy.
-        clip_fraction_S: Share of tokens whose ratio was clipped.
+        entropy_S: Mean over responses of a response's summed full-softmax entropy, nats; of the policy that
+            sampled them, before the first step.
+        kl_S: Mean over responses of the summed k3 estimate of KL(policy || initial policy), nats; likewise.
+            None without a reference policy.
+        clip_fraction_S: Share of tokens whose ratio was clipped; mean over the optimiser steps.
         mismatch_S: Largest |log-probability of the sampler - the learner's| of a token, before the first
             step.
-        tokens_S: Response tokens trained on, end tokens included.
+        tokens_S: Response tokens that count in the loss, end tokens included.
     """
 
     loss_S: Tensor

@@ -30,7 +30,7 @@ from llm_runs.learners import tensors
 from llm_runs.learners.base import Batch, StepRecord
 from llm_runs.learners.loss import clipped, importance_weights, row_weights, token_losses
 from llm_runs.learners.optimizers import Stepper
-from llm_runs.learners.rounds import Measured, Round
+from llm_runs.learners.rounds import Round
 from llm_runs.learners.rows import MicroBatch, Rows
 from llm_runs.learners.scoring import Policy
 
@@ -67,17 +67,17 @@ class ModuleLearner:
     def step(self, batch: Batch) -> StepRecord:
         """Take the design's `updates_per_round` optimiser steps on one round."""
         now = self._round(batch)
-        before, steps = self.stepper.snapshot(), []
+        before, norms = self.stepper.snapshot(), []
         for update in range(self.design.updates_per_round):
             for piece in now.live:
                 logp_R, entropy_R = self.policy(piece)
-                now.look(piece, logp_R, entropy_R)
+                if update == 0:
+                    now.look(piece, logp_R, entropy_R)
                 self._loss(now, piece, logp_R, update).backward()  # type: ignore[no-untyped-call]
-            with torch.no_grad():
-                for piece in now.quiet:
-                    now.look(piece, *self.policy(piece))
-            steps.append(self._measured(now, update))
-        return self._record(now, steps, None if before is None else self.stepper.moved(before))
+            if update == 0:
+                self._look_at_quiet(now)
+            norms.append(self.stepper.step().double())
+        return self._record(now, norms, None if before is None else self.stepper.moved(before))
 
     def logprobs(self, prompts: Prompts, samples: Samples) -> Tensor:
         """Log-probabilities (1, Q, G, T) of responses under the weights of now, nats, 0 after the end."""
@@ -104,7 +104,7 @@ class ModuleLearner:
         return tensors.exported(self.module)
 
     def checkpoint(self, replica: int) -> bytes:
-        """The weights, adapters merged, as the bytes of a safetensors file in the module's own dtype."""
+        """The weights as the bytes of a safetensors file; those merged with adapters in float32."""
         from safetensors.torch import save
 
         weights = {name: tensor.cpu().contiguous() for name, tensor in self.named_weights(replica)}
@@ -182,7 +182,6 @@ class ModuleLearner:
             sampler_NT=batch.samples.logprobs_SQGT.reshape(table.shape).to(table),
             ref_NT=None if self.reference is None else self._initial(rows, live + quiet),
             old_NT=table,
-            logp_NT=table.clone(),
             entropy_NT=table.clone(),
             loss=zero,
             clipped=zero.clone(),
@@ -207,27 +206,24 @@ class ModuleLearner:
         now.clipped += clipped(self.design, signals, torch.exp(logp_R.detach() - old)).sum()
         return loss
 
-    def _measured(self, now: Round, update: int) -> Measured:
-        """Look at the policy, then take the optimiser's step."""
-        logp_NT = self._total(now.logp_NT)
-        if update == 0:
-            now.old_NT = logp_NT.clone()
-        return Measured(
-            entropy=self._total(now.entropy_NT).sum(-1).mean(),
-            kl=None if now.ref_NT is None else kl_penalty(logp_NT, now.ref_NT, "k3").sum(-1).mean(),
-            grad_norm=self.stepper.step().double(),
-        )
+    @torch.no_grad()
+    def _look_at_quiet(self, now: Round) -> None:
+        """Complete what is known of the policy before the first step."""
+        for piece in now.quiet:
+            now.look(piece, *self.policy(piece))
+        now.old_NT, now.entropy_NT = self._total(now.old_NT), self._total(now.entropy_NT)
 
-    def _record(self, now: Round, steps: list[Measured], moved: Tensor | None) -> StepRecord:
+    def _record(self, now: Round, norms: list[Tensor], moved: Tensor | None) -> StepRecord:
         gap_NT = (now.old_NT - now.sampler_NT) * now.rows.mask().to(self.device)
         tokens = now.rows.lengths_N[now.weights_N.cpu() > 0].sum()
-        share = self._total(now.clipped) / (max(1, int(tokens)) * len(steps))
+        kl_N = None if now.ref_NT is None else kl_penalty(now.old_NT, now.ref_NT, "k3").sum(-1)
+        share = self._total(now.clipped) / (max(1, int(tokens)) * len(norms))
         return StepRecord(
             loss_S=self._total(now.loss)[None].cpu(),
-            grad_norm_S=_mean([step.grad_norm for step in steps]),
+            grad_norm_S=torch.stack(norms).mean()[None].cpu(),
             update_norm_S=None if moved is None else moved[None].cpu(),
-            entropy_S=_mean([step.entropy for step in steps]),
-            kl_S=None if now.ref_NT is None else _mean([step.kl for step in steps if step.kl is not None]),
+            entropy_S=now.entropy_NT.sum(-1).mean()[None].cpu(),
+            kl_S=None if kl_N is None else kl_N.mean()[None].cpu(),
             clip_fraction_S=share[None].cpu(),
             mismatch_S=gap_NT.abs().max()[None].cpu(),
             tokens_S=tokens[None],
@@ -247,8 +243,3 @@ class ModuleLearner:
         off = self.module.disable_adapter() if self.reference is self.policy else nullcontext()
         with off:
             return self._scores(self.reference, rows, pieces)
-
-
-def _mean(values: list[Tensor]) -> Tensor:
-    """Mean of scalars, (1), on the CPU."""
-    return torch.stack(values).mean()[None].cpu()

@@ -25,8 +25,7 @@ class Round:
         sampler_NT: Log-probabilities that the sampler reported, nats.
         ref_NT: Log-probabilities under the initial policy, where it is kept.
         old_NT: Log-probabilities before the first step.
-        logp_NT: Log-probabilities before the step that is taken.
-        entropy_NT: Full-softmax entropies before the step that is taken, nats.
+        entropy_NT: Full-softmax entropies before the first step, nats.
         loss: Loss before the first step.
         clipped: Tokens whose ratio was clipped, over all steps.
     """
@@ -39,21 +38,11 @@ class Round:
     sampler_NT: Tensor
     ref_NT: Tensor | None
     old_NT: Tensor
-    logp_NT: Tensor
     entropy_NT: Tensor
     loss: Tensor
     clipped: Tensor
 
     def look(self, piece: MicroBatch, logp_R: Tensor, entropy_R: Tensor) -> None:
-        """Note the policy before a step."""
-        piece.put(self.logp_NT, logp_R.detach())
+        """Note the policy before the first step."""
+        piece.put(self.old_NT, logp_R.detach())
         piece.put(self.entropy_NT, entropy_R)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One optimiser step: entropy and k3 estimate, means over responses, nats; norm of the gradient."""
-
-    entropy: Tensor
-    kl: Tensor | None
-    grad_norm: Tensor

@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -51,7 +52,7 @@ def join_ranks(device: Literal["auto", "cpu", "cuda"]) -> tuple[int, torch.devic
         This process's rank, and the device to load the module on.
 
     Raises:
-        InputError: not started by torchrun.
+        InputError: not started by torchrun, or there is no GPU for this rank.
     """
     if "LOCAL_RANK" not in os.environ:
         raise InputError("shards: needs one process per GPU; start the run with torchrun")
@@ -59,6 +60,8 @@ def join_ranks(device: Literal["auto", "cpu", "cuda"]) -> tuple[int, torch.devic
         distributed.init_process_group("gloo", timeout=PATIENCE)
         return distributed.get_rank(), torch.device("cpu")
     here = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    if here.index >= torch.cuda.device_count():
+        raise InputError(f"shards: needs a GPU for each, this machine offers {torch.cuda.device_count()}")
     torch.cuda.set_device(here)
     distributed.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE, device_id=here)
     return distributed.get_rank(), here
@@ -68,7 +71,8 @@ class ShardedLearner(ModuleLearner):
     """A `ModuleLearner` over all ranks of the process group; the same steps up to rounding.
 
     Args:
-        module: The same on every rank, on the rank's own device.
+        module: The same on every rank. Layer after layer goes to the rank's device as it is sharded, so a
+            module in main memory never is whole on a GPU.
         design: What a step does.
         world: `micro_batch` rows go through each rank at once [all of its share].
         limits: Shapes and temperature of sampling.
@@ -84,7 +88,10 @@ class ShardedLearner(ModuleLearner):
         self.rank, self.ranks = distributed.get_rank(), distributed.get_world_size()
         if tensors.converted(module):
             raise InputError("shards: a model whose files split its experts apart cannot be sharded")
+        kind = "cpu" if distributed.get_backend() == "gloo" else "cuda"
+        self.mesh = init_device_mesh(kind, (self.ranks,))
         super().__init__(module, design, world, limits, reference=reference)
+        self.device = next(module.parameters()).device
 
     def follow(self) -> None:
         """Carry out what rank 0 is asked for until it is closed; for every other rank."""
@@ -149,7 +156,7 @@ class ShardedLearner(ModuleLearner):
             mixed = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
         layers = [layer for layer in policy.modules() if isinstance(layer, GradientCheckpointingLayer)]
         for part in (*layers, policy):
-            sharded = fully_shard(part, mp_policy=mixed, reshard_after_forward=True)
+            sharded = fully_shard(part, mesh=self.mesh, mp_policy=mixed, reshard_after_forward=True)
             sharded.set_gradient_divide_factor(1.0)
             sharded.set_force_sum_reduction_for_comms(True)
         return policy

@@ -51,7 +51,10 @@ class _Round:
 
 @dataclass
 class _Sums:
-    """What one gradient is measured by, summed over responses or tokens, per replica."""
+    """What one gradient is measured by, summed over responses or tokens, per replica.
+
+    Entropy and KL are of a round's first, clipped tokens of the others.
+    """
 
     loss_S: Tensor
     entropy_S: Tensor
@@ -100,8 +103,8 @@ class StackedLearner(StackState):
             loss_S=sums[0].loss_S,
             grad_norm_S=_mean(norms),
             update_norm_S=replica_norms(before),
-            entropy_S=_mean([s.entropy_S for s in sums]) / responses,
-            kl_S=None if round_.ref_SQGT is None else _mean([s.kl_S for s in sums]) / responses,
+            entropy_S=sums[0].entropy_S / responses,
+            kl_S=None if round_.ref_SQGT is None else sums[0].kl_S / responses,
             clip_fraction_S=_mean([s.clipped_S for s in sums]) / tokens_S.clamp(min=1),
             mismatch_S=gap.abs().flatten(1).amax(-1),
             tokens_S=tokens_S,
@@ -170,10 +173,11 @@ class StackedLearner(StackState):
             self.add_gradients(s, torch.autograd.grad(loss.sum(), list(live.values())))
             with torch.no_grad():
                 sums.loss_S[s] += loss
-                sums.entropy_S[s] += (entropy * mask).sum(-1).flatten(1).sum(-1)
-                if ref is not None:
-                    sums.kl_S[s] += kl_penalty(logp, ref, "k3").flatten(1).sum(-1)
-                if not first:
+                if first:
+                    sums.entropy_S[s] += (entropy * mask).sum(-1).flatten(1).sum(-1)
+                    if ref is not None:
+                        sums.kl_S[s] += kl_penalty(logp, ref, "k3").flatten(1).sum(-1)
+                else:
                     acts = clipped(design, signals, (logp - old).exp()) & round_.trained_SQGT[s, q]
                     sums.clipped_S[s] += acts.flatten(1).sum(-1)
         return sums

@@ -38,12 +38,16 @@ def fitting(task: Task, tokenizer: Tokenizer, split: str, count: int | Literal["
     """
     kept: list[int] = []
     left_out = 0
-    for index in task.indices(split, task.size(split)):
-        if len(kept) == count:
-            break
-        fits = 0 < len(tokenizer.encode(task.item(index))) <= task.prompt_max
-        kept += [index] * fits
-        left_out += not fits
+    size, seen = task.size(split), 0
+    upto = size if count == "all" else min(count, size)
+    while seen < size and len(kept) != count:
+        for index in task.indices(split, upto)[seen:]:
+            if len(kept) == count:
+                break
+            fits = 0 < len(tokenizer.encode(task.item(index))) <= task.prompt_max
+            kept += [index] * fits
+            left_out += not fits
+        seen, upto = upto, min(2 * upto, size)
     if not kept or (count != "all" and len(kept) < count):
         raise InputError(
             f"{split} items: of the {task.size(split)} of task {task.name!r}, {len(kept)} fit into "

@@ -34,11 +34,30 @@ class Listed(Task):
 
     @cached_property
     def _pool(self) -> Sequence[Question]:
-        return self.questions("pool")
+        return self._asked("pool")
 
     @cached_property
     def _test(self) -> Sequence[Question]:
-        return self.questions("test")
+        return self._asked("test")
+
+    def _asked(self, split: str) -> Sequence[Question]:
+        """The questions of a set, if they are such.
+
+        Raises:
+            InputError: Names the task, the method and what it must give.
+        """
+        found: object = self.questions(split)
+        where = f"task: {self.name!r}: questions({split!r})"
+        if not isinstance(found, Sequence) or isinstance(found, str | bytes):
+            raise InputError(f"{where} must give a list of Question, got {type(found).__name__}")
+        for row, question in enumerate(found):
+            if not isinstance(question, Question):
+                kind = type(question).__name__
+                raise InputError(f"{where} must give a list of Question, got {kind} in place {row}")
+            texts = [text for message in question.messages for text in message] + [question.answer]
+            if not question.messages or not all(isinstance(text, str) for text in texts):
+                raise InputError(f"{where}: question {row}: messages and answer must be text, got {texts!r}")
+        return found
 
     def _list(self, split: str) -> Sequence[Question]:
         self._check(split)

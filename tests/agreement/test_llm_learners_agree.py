@@ -68,6 +68,18 @@ def test_rounds_are_the_same(name, case):
         torch.testing.assert_close(value, weights[key], rtol=0, atol=1e-6, msg=lambda m, k=key: f"{k}: {m}")
 
 
+def test_entropy_and_kl_are_those_of_the_policy_that_sampled():
+    settings = {"kl_coef": 0.2, "learning_rate": 0.1}
+    once = both("tiny-llama", settings, {})
+    often = both("tiny-llama", settings | {"updates_per_round": 3}, {})
+    for one, three in zip(once, often, strict=True):
+        one.step(round_of())
+        three.load_checkpoint(0, one.checkpoint(0))
+        left, right = (each.step(round_of(1)) for each in (one, three))
+        assert left.kl_S.item() > 0.001
+        torch.testing.assert_close((left.kl_S, left.entropy_S), (right.kl_S, right.entropy_S), rtol=0, atol=0)
+
+
 def test_log_probabilities_and_divergences_are_the_same():
     ours, theirs = both("tiny-qwen2", {"kl_coef": 0.2, "kl_placement": "reward", "kl_estimator": "k2"}, {})
     batch = round_of()

@@ -14,6 +14,7 @@ import analysis
 from analysis.formats import FORMATS
 from analysis.reporting.document import wall_seconds
 from analysis.reporting.numbers import lookup
+from banditrft.cli.report import verdict_table
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +175,25 @@ def test_importing_analysis_loads_no_statistics_and_no_plotting():
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def without_claims(tmp_path_factory):
+    root = tmp_path_factory.mktemp("plain")
+    text = fixtures.TEXT.replace('claims = ["A1", "A5"]\n', "claims = []\n")
+    fixtures.write(root / "study", fixtures.study(sim_seeds=4, llm_seeds=0, text=text))
+    return analysis.report(root / "study", root / "out")
+
+
+def test_a_study_without_claims_has_a_page_of_its_own_name(without_claims):
+    page = without_claims.read_text()
+    assert "<h1>synthetic: what the runs say</h1>" in page
+    assert page.count("This study names no claims.") == 1
+    for section in ("Summary", "Verdicts", "Placebo", "Sensitivities", "Multiplicity"):
+        assert f">{section}<" not in page
+    assert ">Learning curves<" in page
+    assert "This study names no claims." in without_claims.with_name("summary.md").read_text()
+
+
+def test_the_terminal_says_that_a_study_names_no_claims(without_claims):
+    assert verdict_table(without_claims.with_name("verdicts.json")) == "This study names no claims."

@@ -2,12 +2,15 @@
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import asdict, replace
 
 import pytest
 from click.testing import CliRunner
 
 from banditrft.cli.difficulty import command
+from banditrft.cli.difficulty_plot import BARS, draw
 from banditrft.errors import InputError
+from banditrft.runs import sampling_key
 from banditrft.streams import Purpose
 from banditrft.worlds import LLMWorld
 from llm_runs.backends import open_backend
@@ -58,6 +61,22 @@ def test_an_interrupted_measurement_goes_on_to_the_same_table(table, tmp_path):
     assert list(tmp_path.iterdir()) == [out]
 
 
+def test_a_journal_without_a_row_goes_on(table, tmp_path):
+    out = tmp_path / "d.json"
+    header = json.dumps(asdict(table.header))
+    for content in ("", header + "\n", header + "\n[10"):
+        out.unlink(missing_ok=True)
+        out.with_name(".d.json.part").write_text(content)
+        assert measure(WORLD, out, samples=SAMPLES, items=ITEMS, root_seed=3) == table
+
+
+def test_a_table_of_other_lengths_is_refused(table, tmp_path):
+    out = tmp_path / "d.json"
+    measure(WORLD, out, samples=2, items=1)
+    with pytest.raises(InputError, match="measured otherwise"):
+        measure(WORLD.model_copy(update={"max_new": 8}), out, samples=2, items=1)
+
+
 def test_a_table_of_something_else_is_refused(table, tmp_path):
     out = tmp_path / "d.json"
     measure(WORLD, out, samples=2, items=2)
@@ -100,3 +119,30 @@ def test_the_command_prints_and_draws(tmp_path):
     assert (value["items"], value["samples"], value["file"]) == (3, 4, str(out))
     assert value["strict"] == sum(row.correct_strict for row in read(out).rows) / 12
     assert ET.parse(plot).getroot().tag.endswith("svg")
+
+
+@pytest.mark.parametrize("option", ["--out", "--plot"])
+def test_a_file_that_cannot_be_written_is_refused_first(tmp_path, option):
+    typed = ["--model", "tiny-llama", "--task", "arithmetic", "--out", str(tmp_path / "d.json")]
+    with pytest.raises(InputError, match=f"^{option}: its folder must be there, got "):
+        command.main([*typed, option, str(tmp_path / "no" / "d")], standalone_mode=False)
+    with pytest.raises(InputError, match=f"^{option}: must be a file, got the folder "):
+        command.main([*typed, option, str(tmp_path)], standalone_mode=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lengths_are_the_commands(tmp_path):
+    out = tmp_path / "d.json"
+    typed = ["--model", "tiny-llama", "--task", "arithmetic", "--items", "1", "--samples", "1", "--no-chat"]
+    command.main([*typed, "--max-new", "8", "--prompt-max", "7", "--out", str(out)], standalone_mode=False)
+    world = WORLD.model_copy(update={"model": "tiny-llama", "max_new": 8, "prompt_max": 7, "chat": False})
+    assert read(out).header.settings == sampling_key(world)
+
+
+def test_few_items_have_an_interval_each(table, tmp_path):
+    draw(table, tmp_path / "few.svg")
+    draw(replace(table, rows=table.rows * (BARS // ITEMS + 1)), tmp_path / "many.svg")
+    few, many = ((tmp_path / name).read_text() for name in ("few.svg", "many.svg"))
+    assert "LineCollection" in few
+    assert "FillBetween" not in few
+    assert "LineCollection" not in many

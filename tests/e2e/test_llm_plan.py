@@ -85,3 +85,57 @@ def test_an_engine_that_a_world_cannot_have():
     study = parse_study(LUMPED + LLM + 'engine = "vllm"\ntensor_parallel = 2\n')
     with pytest.raises(InputError, match="tensor_parallel: needs engine = 'vllm', got 2"):
         llm_runs.with_engine(study, "torch")
+
+
+def test_a_plan_names_what_is_wrong_in_all_worlds_at_once(tmp_path):
+    wrong = LLM.replace("test_items = 8", "test_items = 9999999")
+    other = HUB + "\n" + '[[llm]]\nname = "other"\nmodel = "nowhere"\nseeds = 1\n'
+    (tmp_path / "study.toml").write_text(LUMPED + wrong + other)
+    done = banditrft("llm", "study.toml", "--dry-run", cwd=tmp_path, code=2)
+    assert "error: llm[0].test_items: " in done.stderr
+    assert "llm[2].model: must be " in done.stderr
+
+
+def test_a_plan_for_gpus_warns_where_there_is_none(tmp_path):
+    (tmp_path / "study.toml").write_text(LUMPED + LLM + 'device = "cuda"\n')
+    hidden = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PATH": ""}
+    done = subprocess.run(
+        [*COMMAND, "llm", "study.toml", "--dry-run"], cwd=tmp_path, env=hidden, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "warning: llm[0].device: no GPU on this machine, got 'cuda'" in done.stdout
+
+
+def test_a_plan_writes_settings_as_a_study_file_does(tmp_path):
+    (tmp_path / "study.toml").write_text(LUMPED + LLM + "lora = { rank = 4 }\n")
+    done = banditrft("llm", "study.toml", "--dry-run", cwd=tmp_path)
+    line = done.stdout.splitlines()[0].partition(": ")[2]
+    assert "lora = { rank = 4 }" in line
+    assert 'model = "tiny-qwen2"' in line
+
+
+def test_a_table_of_difficulties_leaves_nothing_to_sample(tmp_path):
+    world = 'model = "tiny-qwen2"\ntask = "arithmetic"\nseeds = 1\n'
+    typed = ["--model", "tiny-qwen2", "--task", "arithmetic", "--items", "4", "--samples", "2"]
+    banditrft("difficulty", *typed, "--out", "d.json", cwd=tmp_path)
+    queries = 'queries = { file = "d.json", count = 1, base_pass_at_1 = [0.0, 1.0] }\n'
+    (tmp_path / "study.toml").write_text(LUMPED + "[[llm]]\n" + world + queries)
+    done = banditrft("llm", "study.toml", "--dry-run", cwd=tmp_path)
+    assert "the first launch samples the base model" not in done.stdout
+
+
+def test_what_speaks_of_simulated_worlds_says_that_there_is_none(tmp_path):
+    simulated = LUMPED.partition("[[sim]]")[0]
+    (tmp_path / "study.toml").write_text(simulated + LLM)
+    done = banditrft("predict", "study.toml", cwd=tmp_path)
+    assert done.stdout == "no simulated world in small: language-model worlds have no closed form\n"
+
+
+def test_columns_of_the_status_stand_apart(tmp_path):
+    name = "a world with quite a long name"
+    text = LLM.replace("[[llm]]", f'[[llm]]\nname = "{name}"')
+    (tmp_path / "study.toml").write_text(LUMPED + text)
+    lines = banditrft("status", "study.toml", cwd=tmp_path).stdout.splitlines()
+    (row, *_) = [line for line in lines if line.startswith(name)]
+    assert row.startswith(f"{name}  G=1 ")
+    assert lines[0].index("condition") == row.index("G=1")

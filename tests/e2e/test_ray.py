@@ -16,10 +16,11 @@ import ray
 from study_fixtures import LLM, LUMPED
 
 import llm_runs
-from banditrft.launch import choose_executor, launch
+from banditrft.launch import choose_executor, cluster, launch
 from banditrft.launch.cluster import QUIET, STORE_BYTES
 from banditrft.runs import expand
 from banditrft.study import parse_study
+from sims.study import execute_all
 
 COMMAND = [str(Path(sys.executable).with_name("banditrft"))]
 
@@ -97,6 +98,23 @@ def test_a_lost_worker_is_made_up_for(tmp_path):
     marker = tmp_path / "died"
     outcome = launched(functools.partial(launch_fixtures.first_worker_dies, marker), tmp_path / "root")
     assert marker.exists()
+    assert (outcome.done, outcome.failed) == (3, [])
+
+
+class Lost:
+    """Holds progress on a node that goes down with the first report."""
+
+    def put(self, label, fraction):
+        os._exit(1)
+
+    def take(self):
+        return []
+
+
+@pytest.mark.usefixtures("address")
+def test_losing_the_node_that_holds_progress_ends_no_job(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_Reports", Lost)
+    outcome = launched(execute_all, tmp_path)
     assert (outcome.done, outcome.failed) == (3, [])
 
 

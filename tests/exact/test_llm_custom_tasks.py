@@ -125,3 +125,34 @@ def test_a_name_offered_twice_is_refused(package):
 def test_a_custom_task_reads_no_files(package):
     with pytest.raises(InputError, match="only gsm8k, math, file read files"):
         load_task("city_tasks:Capitals", grader="gsm8k")
+
+
+def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
+    (tmp_path / "towns_here.py").write_text(CAPITALS)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    assert load_task("towns_here:Capitals").name == "capitals"
+    sys.modules.pop("towns_here")
+
+
+def test_an_unknown_module_is_told_where_to_stand():
+    with pytest.raises(InputError, match=r"must be the current one or stand in PYTHONPATH\)$"):
+        load_task("no_such_module:Task")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("'Rome'", "must give a list of Question, got str"),
+        ("[('Capital of Italy?', 'Rome')]", "must give a list of Question, got tuple in place 0"),
+        ("[Question.of('1 + 1?', 2)]", "question 0: messages and answer must be text, got "),
+    ],
+)
+def test_questions_of_the_wrong_kind_are_named(tmp_path, monkeypatch, given, message):
+    code = f"class Wrong(Capitals):\n    def questions(self, split):\n        return {given}\n"
+    (tmp_path / "wrong_towns.py").write_text(CAPITALS + "\n\n" + code)
+    monkeypatch.syspath_prepend(tmp_path)
+    task = load_task("wrong_towns:Wrong")
+    sys.modules.pop("wrong_towns")
+    with pytest.raises(InputError, match=rf"^task: 'capitals': questions\('pool'\):? {message}"):
+        task.size("pool")

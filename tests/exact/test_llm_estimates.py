@@ -1,6 +1,8 @@
 """Estimates from numbers of a configuration: sizes, bytes, tokens, and what an executor is told."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 from memory_fixtures import study_of
@@ -10,7 +12,7 @@ from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import BaseModel, find_model
 from llm_runs.estimates import memory, need, stack_size
-from llm_runs.sizes import Sizes
+from llm_runs.sizes import STACKED, Sizes, stacks
 from llm_runs.tasks import load_task
 from llm_runs.workload import Speed, evaluations, workload
 
@@ -81,6 +83,7 @@ def test_shards_divide_what_is_held(tmp_path):
     P = Sizes.of(QWEN_HALF).parameters
     held = parts(tmp_path, device="cuda", shards=2)
     assert held["optimiser"] == 4 * P
+    assert held["sampler's copy"] == 4 * P  # whole, as what rank 0 samples from
     assert held["process"] == parts(tmp_path, device="cuda")["process"]
 
 
@@ -116,6 +119,22 @@ def test_only_models_that_stack_share_a_job():
     assert stack_size(run) == 8
     _, (run, *_) = study_of("tiny-qwen2", world='dtype = "bfloat16"')
     assert stack_size(run) == 1
+
+
+def test_only_tiny_models_of_one_file_stack(tmp_path):
+    world = LLMWorld(model="any", seeds=1)
+    tiny = find_model("tiny-llama")
+    assert stacks(world, tiny, "cpu")
+    assert not stacks(world, tiny, "cuda")
+    large = replace(tiny, folder=tmp_path / "none", config=tiny.config | {"vocab_size": 200_000})
+    assert Sizes.of(large.config).parameters > STACKED
+    assert not stacks(world, large, "cpu")
+    folder = shutil.copytree(tiny.folder, tmp_path / "several")
+    (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+    shutil.copy(folder / "model-1.safetensors", folder / "model-2.safetensors")
+    index = {"weight_map": {"lm_head.weight": "model-1.safetensors", "rest": "model-2.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert not stacks(world, find_model(str(folder)), "cpu")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """The loop does what the design says: every field moves something, numbers add up, and it learns."""
 
+import time
+from dataclasses import replace
+
 import polars as pl
 import pytest
 from llm_fixtures import EVALUATION, query, run, same
 
 import llm_runs
 from banditrft.design import Design, Evaluation
+from banditrft.errors import InputError
 from banditrft.passk import pass_at_k
 from banditrft.records import read_items, write_final, write_run
 from llm_runs.tasks import load_task
@@ -77,6 +81,23 @@ def test_rounds_and_groups_tell_the_same_story(reward):
         assert 4 <= one["tokens"] <= 4 * 24
         assert one["entropy"] > 0
         assert one["kl"] is None
+
+
+@pytest.mark.parametrize("reward", ["zero-one", "minus-one-zero"])
+def test_groups_left_out_are_silent_and_their_tokens_count(reward):
+    """Raw signals of equal rewards are not 0 where the reward is not, and teach nothing all the same."""
+    settings = {"keep_texts": 1}
+    changes = {"batch_size": 3, "rollouts": 2, "rounds": 6, "reward": reward, "skip_equal_groups": True}
+    (tables,) = llm_runs.execute([run(2, 1, settings=settings, **changes)])
+    training = tables.texts.filter(pl.col("source") == "training")
+    rounds = tables.rounds.rows(named=True)
+    parts = zip(rounds, tables.groups.partition_by("round"), training.partition_by("round"), strict=True)
+    for one, groups, texts in parts:
+        equal = groups["correct_strict"].is_in([0, 2])
+        assert one["zero_signal_fraction"] == pytest.approx(equal.mean())
+        characters = texts["response"].str.len_chars()  # a token each, and the end of those that have one
+        assert characters.sum() <= one["tokens"] <= characters.sum() + 6
+    assert 0 < tables.rounds["zero_signal_fraction"].sum() < 6
 
 
 def test_rounds_say_how_the_step_went():
@@ -198,3 +219,23 @@ def test_settings_of_how_a_run_is_carried_out_change_nothing():
     made = [llm_runs.execute([run(0, 0, settings=way)])[0] for way in ways]
     assert same(made[0], made[1])
     assert made[0].evals.equals(made[2].evals)
+
+
+@pytest.mark.parametrize("change", [{"prompt": "1+1="}, {"answer": "0"}])
+def test_a_task_that_has_changed_is_not_trained_on(change):
+    one = run(0, 0)
+    with pytest.raises(InputError, match=rf"the {next(iter(change))} of item .* must be .*queries\.json"):
+        llm_runs.execute([replace(one, query=replace(one.query, **change))])
+
+
+def test_the_last_round_is_charged_with_the_final_evaluation():
+    """Whose work is larger than that of all the rest here."""
+    plan = EVALUATION.model_copy(update={"final_test_samples": 64, "final_eval_samples": 256})
+    started = time.perf_counter()
+    stacked = llm_runs.execute([run(seed, 0, evaluation=plan) for seed in (0, 1)])
+    elapsed = time.perf_counter() - started
+    rounds = pl.concat([tables.rounds for tables in stacked])
+    last = rounds.filter(pl.col("round") == 3)
+    assert (last["seconds_evaluate"] > 10 * rounds.filter(pl.col("round") == 2)["seconds_evaluate"]).all()
+    charged = rounds.select(pl.sum_horizontal(pl.selectors.starts_with("seconds"))).sum().item()
+    assert 0.5 * elapsed < charged < elapsed

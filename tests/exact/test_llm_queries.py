@@ -1,5 +1,6 @@
 """Query selection: a rule of base Pass@1 alone."""
 
+import json
 import math
 
 import pytest
@@ -8,9 +9,12 @@ from hypothesis import strategies as st
 from llm_fixtures import TASK, TOKENIZER, world
 
 import llm_runs
+from banditrft.design import Evaluation
 from banditrft.errors import InputError
 from banditrft.runs import queries_key
+from banditrft.study import Cell, Study
 from llm_runs import queries
+from llm_runs.backends import LOOKING
 from llm_runs.base_models import find_model
 from llm_runs.difficulty import measure
 from llm_runs.queries import choose, content_hash, log_odds, named_item, pool_items
@@ -89,8 +93,38 @@ def test_a_table_of_difficulties_serves_in_place_of_samples(tmp_path):
     chosen = llm_runs.resolve_queries(world(queries={**plain, "file": str(path)}), 7)
     sampled = llm_runs.resolve_queries(world(queries={**SMALL}), 7)
     assert chosen.queries == sampled.queries
-    with pytest.raises(InputError, match=r"queries\.file: .* was measured with another model"):
+    with pytest.raises(InputError, match=r"queries\.file: .* was measured with another "):
         llm_runs.resolve_queries(world("tiny-llama", queries={**plain, "file": str(path)}), 7)
+
+
+def test_a_table_of_other_questions_or_lengths_is_refused(tmp_path):
+    path = tmp_path / "hard.json"
+    measure(world(), path, samples=2, items=2)
+    named = {"count": 1, "base_pass_at_1": (0.0, 1.0), "file": str(path)}
+    with pytest.raises(InputError, match="other settings of sampling"):
+        llm_runs.resolve_queries(world(max_new=9, queries=named), 7)
+    path.write_text(path.read_text().replace(TASK.items("pool", 1)[0].prompt, "9+9=?"))
+    with pytest.raises(InputError, match=r"queries\.file: .* asks something else"):
+        llm_runs.resolve_queries(world(queries=named), 7)
+
+
+def test_a_table_may_be_of_fewer_items_than_the_usual_pool(tmp_path):
+    questions = tmp_path / "q.jsonl"
+    questions.write_text(
+        "".join(json.dumps({"question": f"{a}+1=?", "answer": str(a + 1)}) + "\n" for a in range(1, 9))
+    )
+    files = {
+        "task": "file",
+        "train_file": str(questions),
+        "test_file": str(questions),
+        "grader": "arithmetic",
+    }
+    files |= {"prompt_max": 10, "max_new": 24, "test_items": 8}
+    measure(world(**files), tmp_path / "hard.json", samples=4)
+    named = {"count": 2, "base_pass_at_1": (0.0, 1.0), "file": str(tmp_path / "hard.json")}
+    settings = world(**files, queries=named)
+    llm_runs.check(Study("s", 0, (), (Cell(settings, "c", LOOKING, Evaluation()),), ""))
+    assert len(llm_runs.resolve_queries(settings, 7).queries) == 2
 
 
 def test_a_pool_is_known_by_its_content_and_samples_nothing():

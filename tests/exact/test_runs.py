@@ -76,18 +76,22 @@ def test_llm_runs_are_one_per_query_and_seed():
     assert {r.run_id for r in runs} < set(more.values())
 
 
-def test_only_the_placebo_depends_on_the_base_rate():
-    def by_condition(base):
+def test_only_the_placebo_and_matched_steps_depend_on_the_base_rate():
+    text = LUMPED.replace(
+        'name = "G=1"', 'name = "G=1"\nllm = {optimizer = "sgd", match_step_size = true}', 1
+    )
+    assert text != LUMPED
+
+    def by_condition(base, text=LUMPED):
         queries = {"tiny-qwen2": replace(QUERIES["tiny-qwen2"], queries=(Query(3, "1+2=?", "3", base, 32),))}
         return {
-            r.condition: r.run_id
-            for r in expand(parse_study(LUMPED + LLM), "llm", queries)
-            if r.seeds[0] == 0
+            r.condition: r.run_id for r in expand(parse_study(text + LLM), "llm", queries) if r.seeds[0] == 0
         }
 
     one, two = by_condition(0.25), by_condition(0.26)
     assert one["G=1"] == two["G=1"]
     assert one["placebo"] != two["placebo"]
+    assert by_condition(0.25, text)["G=1"] != by_condition(0.26, text)["G=1"]
 
 
 def test_claims_find_their_conditions_by_design():

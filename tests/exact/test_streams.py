@@ -32,6 +32,15 @@ def test_a_number_does_not_depend_on_what_is_stacked_with_it():
     np.testing.assert_array_equal(stacked[1, 3, :10], alone[0, 0])
 
 
+def test_rollouts_may_differ_between_replicas():
+    together = uniforms(7, [1, 2], [5, 6], Purpose.SAMPLE, 9, np.array([[3, 0], [8, 3]]), 10)
+    alone = [
+        uniforms(7, [seed], [item], Purpose.SAMPLE, 9, rollouts, 10)[0]
+        for seed, item, rollouts in ((1, 5, [3, 0]), (2, 6, [8, 3]))
+    ]
+    np.testing.assert_array_equal(together, alone)
+
+
 def test_every_part_of_the_address_matters():
     base = uniforms(1, [2], [3], Purpose.SAMPLE, 4, [5], 8)
     others = [

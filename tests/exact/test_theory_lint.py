@@ -49,6 +49,20 @@ def warnings(world="lumped", p0=0.3, items=1, **fields):
     return " | ".join(lint(parse_study(study, "s.toml")))
 
 
+def test_adapters_that_vllm_samples_rounded_need_a_correction():
+    study = 'name = "s"\nseeds = 4\nroot_seed = 1\n[[llm]]\nmodel = "tiny-qwen2"\nname = "w"\n' + (
+        'engine = "vllm"\ndtype = "bfloat16"\nlora = {rank = 4}\nCAP\n[[conditions]]\nname = "c"\n'
+        "learning_rate = 1e-5\nrounds = 2\n"
+    )
+    warned, corrected = (
+        lint(parse_study(study.replace("CAP", cap), "s.toml")) for cap in ("", "importance_cap = 2")
+    )
+    assert [line for line in warned if line not in corrected] == [
+        "w, c: importance_cap: none, though vLLM samples from adapters merged and rounded to bfloat16, the "
+        "learner trains them unrounded"
+    ]
+
+
 def test_nothing_to_say():
     assert warnings() == ""
     assert warnings(rollouts=4, signal="grpo") == ""

@@ -1,10 +1,11 @@
 """The sync canary stops a run whose sampler does not have the learner's weights, and lets a healthy one go on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
-from vllm_fixtures import MODEL, engine, learner, limits, needs_vllm, step, world
+from vllm_fixtures import MODEL, address, engine, learner, limits, needs_vllm, prompts, step, world
 
 from banditrft.design import Design
 from llm_runs.base_models import find_model
@@ -14,9 +15,10 @@ from llm_runs.engines.canary import Canary, StaleWeightsError, canary_prompts
 from llm_runs.engines.stacked import StackedEngine
 from llm_runs.engines.vllm import VLLMEngine
 from llm_runs.hub import load_module
-from llm_runs.learners.base import Learner
+from llm_runs.learners.base import Batch, Learner
 from llm_runs.learners.module import ModuleLearner
 from llm_runs.learners.stacked import StackedLearner
+from llm_runs.network.stacked import stack
 
 VOCABULARY = 20
 
@@ -78,7 +80,7 @@ def test_a_push_that_did_not_happen_is_caught(replicas):
     watch.after_push(0)
     step(of, sampler)
     sampler.push(of)
-    with pytest.raises(StaleWeightsError, match=r"round 1: .*largest difference may be 0\.0001 in float32"):
+    with pytest.raises(StaleWeightsError, match=r"round 1: .*mean difference may be 5e-05 in float32"):
         watch.after_push(1)
 
 
@@ -154,12 +156,62 @@ def test_another_learners_weights_are_caught_in_any_engine():
         canary(sampler, of).after_push(0)
 
 
-def test_weights_that_are_no_numbers_are_caught():
-    sampler, of = Counting(), learner()
-    of.weights["norm"].data.fill_(float("nan"))
+def test_a_replica_that_diverged_stops_no_other():
+    sampler, of = Counting(), learner(replicas=2)
+    of.weights["norm"].data[0].fill_(float("nan"))
     sampler.push(of)
+    canary(sampler, of).after_push(0)
+
+
+def test_stale_weights_are_caught_beside_a_replica_that_diverged():
+    sampler, of = Counting(), learner(replicas=2)
+    sampler.push(learner(replicas=2))
+    of.weights["norm"].data[0].fill_(float("nan"))
+    of.weights["norm"].data[1] += 0.01
+    with pytest.raises(StaleWeightsError):
+        canary(sampler, of).after_push(0)
+
+
+def test_a_sampler_whose_log_probabilities_are_no_numbers_is_caught():
+    sampler, of, broken = Counting(), learner(), learner()
+    broken.weights["norm"].data.fill_(float("nan"))
+    sampler.push(broken)
     with pytest.raises(StaleWeightsError, match="nan"):
         canary(sampler, of).after_push(0)
+
+
+class OneTokenOff(StackedEngine):
+    """The torch engine, one token's log-probability rounded far worse than the others'."""
+
+    def sample(self, prompts: Prompts, rollouts: Sequence[int], address: Address) -> Samples:
+        samples = super().sample(prompts, rollouts, address)
+        samples.logprobs_SQGT[0, 0, 0, 0] += 1e-3
+        return samples
+
+
+def test_the_rounding_of_a_single_token_stops_no_run():
+    endless, of = replace(limits(), ends=()), learner()
+    assert of.arch is not None
+    sampler = OneTokenOff(of.arch, endless)
+    sampler.push(of)
+    Canary(sampler, of, endless, "float32", VOCABULARY, 1).after_push(0)
+
+
+@pytest.mark.parametrize("rate", [0.3, 1.0, 10.0])
+def test_a_healthy_run_of_very_large_weights_goes_on(rate):
+    base = find_model(MODEL)
+    assert base.arch is not None
+    of = StackedLearner(
+        base.arch, stack([base.weights()]), Design(learning_rate=rate, rounds=1), world(), limits()
+    )
+    sampler = Counting()
+    watch = canary(sampler, of)
+    sampler.push(of)
+    for round_ in range(4):
+        watch.after_push(round_)
+        samples = sampler.sample(prompts(), range(2), address(round_=round_))
+        signals = torch.where(samples.lengths_SQG % 2 == 0, 1.0, -1.0).double()
+        of.step(Batch(prompts(), samples, signals))
 
 
 @pytest.mark.parametrize(("every", "checked"), [(1, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), (4, [0, 1, 3, 4, 7, 8])])

@@ -142,6 +142,22 @@ def test_a_hash_follows_its_file(folder):
     assert find_model(str(folder)).weights_sha256 != before
 
 
+@pytest.mark.parametrize(
+    "file", ["config.json", "tokenizer.json", "generation_config.json", "chat_template.jinja"]
+)
+def test_what_a_model_samples_is_part_of_its_identity(folder, file):
+    before, weights = find_model(str(folder)).identity, find_model(str(folder)).weights_sha256
+    path = folder / file
+    path.write_text((path.read_text() if path.exists() else "") + "\n")
+    after = find_model(str(folder))
+    assert after.identity != before
+    assert after.weights_sha256 == weights
+
+
+def test_a_shipped_model_is_known_by_its_weights():
+    assert find_model("tiny-llama").identity == find_model("tiny-llama").weights_sha256
+
+
 def test_missing_weights_are_never_made_up(folder):
     edit(folder, num_hidden_layers=4, layer_types=None)
     with pytest.raises(InputError, match=r"its files lack 9 weights, first model\.layers\.3"):
@@ -164,9 +180,13 @@ def test_code_that_comes_with_a_model_is_not_run(folder):
 def test_a_model_must_have_room_for_the_task():
     model = find_model("tiny-llama")
     check_fits(model, prompt_max=40, max_new=24, tokens=20)
-    with pytest.raises(InputError, match="max_position_embeddings must be at least 65, got 64"):
+    with pytest.raises(
+        InputError, match=r"^prompt_max, max_new: together must be at most 64, .*got 41 \+ 24$"
+    ):
         check_fits(model, prompt_max=41, max_new=24, tokens=20)
-    with pytest.raises(InputError, match="vocab_size must be at least 21, the tokenizer's size, got 20"):
+    with pytest.raises(
+        InputError, match="vocab_size of tiny-llama must be at least 21, the tokenizer's size, got 20"
+    ):
         check_fits(model, prompt_max=40, max_new=24, tokens=21)
 
 
@@ -215,6 +235,32 @@ def test_adapters_are_merged_without_touching_the_module(tmp_path):
         )
     assert set(merged) == set(load_file(tmp_path / "model.safetensors"))
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+
+
+def test_merging_adapters_into_bfloat16_loses_nothing_of_a_small_update(tmp_path):
+    model = find_model(str(saved("llama", tmp_path)))
+    module = load_module(model, dtype=torch.bfloat16, device="cpu", lora=Lora(rank=2, alpha=4.0))
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if ".lora_B." in name:
+                parameter.fill_(1e-5)
+    name = "model.layers.0.self_attn.q_proj.weight"
+    layer = module.get_submodule(f"base_model.model.{name.removesuffix('.weight')}")
+    merged = dict(merged_state(module))
+    wanted = layer.base_layer.weight.double() + layer.get_delta_weight("default").double()
+    torch.testing.assert_close(merged[name].double(), wanted, rtol=1e-7, atol=0)
+    assert {n for n, tensor in merged.items() if tensor.dtype == torch.float32} == {
+        n for n in merged if n.endswith("proj.weight")
+    }
+
+
+@pytest.mark.parametrize("target", ["embed_tokens", "lm_head"])
+def test_adapters_on_an_end_of_a_tied_table_are_refused(tmp_path, target):
+    tied = find_model(str(saved("grouped and tied", tmp_path / "tied")))
+    with pytest.raises(InputError, match=r"^lora\.targets: .* one table of tokens"):
+        load_module(tied, **LOADED, lora=Lora(targets=("q_proj", target)))
+    apart = find_model(str(saved("llama", tmp_path / "apart")))
+    load_module(apart, **LOADED, lora=Lora(targets=("q_proj", target)))
 
 
 def test_adapters_of_modules_that_are_not_there_are_refused(tmp_path):

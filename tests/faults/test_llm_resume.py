@@ -1,19 +1,29 @@
 """Runs that are stopped: they go on bit for bit, or say why they cannot, and nothing good is lost."""
 
+import json
 import random
 import resource
 import shutil
 from contextlib import contextmanager
 
 import pytest
-from llm_fixtures import run, same
+from llm_fixtures import EVALUATION, run, same
 from llm_killed import RUNS, go_on, killed
 
 import llm_runs
 from banditrft.errors import InputError
-from banditrft.records import TABLES, checkpoint_path, items_name, read_run, read_table, training_path
+from banditrft.records import (
+    TABLES,
+    checkpoint_path,
+    items_name,
+    read_run,
+    read_table,
+    training_path,
+    write_run,
+)
 from banditrft.schemas import ITEMS, TEXTS
-from llm_runs.training_state import KEPT, resumable, states
+from llm_runs.kept_states import KEPT, prune
+from llm_runs.training_state import load, resumable, save, states
 
 EVERY = {"checkpoint_every": 1}
 DESIGNS = {
@@ -166,3 +176,59 @@ def test_the_newest_states_and_the_best_are_kept(tmp_path):
     newest = {r: counts[r - r % 2] for r in range(1, 9)}  # evaluated every second round
     best = max(newest, key=lambda r: (newest[r], r))
     assert rounds == sorted({best, 7, 8})
+
+
+def test_a_run_goes_on_under_another_final_evaluation(tmp_path):
+    plan = EVALUATION.model_copy(update={"final_eval_samples": 20, "final_test_samples": 3})
+    begun, asked = (
+        [run(seed, 1, settings=EVERY, evaluation=e, kl_coef=0.1, rounds=4) for seed in (0, 1)]
+        for e in (EVALUATION, plan)
+    )
+    stopped(tmp_path, begun, 2)
+    stopped(tmp_path, asked[:1], 3)  # only one of them knows of the change, and is further
+    made = llm_runs.execute(asked, None, tmp_path)
+    assert all(same(a, b) for a, b in zip(made, llm_runs.execute(asked), strict=True))
+
+
+def test_a_stack_goes_on_where_some_runs_knew_the_final_evaluation(tmp_path):
+    plan = EVALUATION.model_copy(update={"final_test_samples": 3})
+    runs = [run(seed, 1, settings=EVERY, evaluation=plan) for seed in (0, 1)]
+    stopped(tmp_path, runs[:1], 2)
+    stopped(tmp_path, [run(1, 1, settings=EVERY)], 2)
+    made = llm_runs.execute(runs, None, tmp_path)
+    assert all(same(a, b) for a, b in zip(made, llm_runs.execute(runs), strict=True))
+
+
+def test_a_state_of_another_kind_of_learner_is_refused(study):
+    root, one, _ = study
+    about = states(root, one)[-1] / "state.json"
+    about.write_text(about.read_text().replace('"stacked"', '"module"'))
+    with pytest.raises(InputError, match=r"state\.json: learner must be 'stacked'.*got 'module'.*device"):
+        llm_runs.execute([one], None, root)
+
+
+def test_a_state_that_another_process_kept_first_is_as_good(study):
+    root, one, whole = study
+    newest = states(root, one)[-1]
+    sha256 = json.loads((newest / "state.json").read_text())["weights_sha256"]
+    save(root, one, sha256, load(root, one, 3, sha256))
+    assert states(root, one)[-1] == newest
+    assert same(llm_runs.execute([one], None, root)[0], whole)
+
+
+def test_states_that_another_process_removed_are_no_loss(study):
+    root, one, _ = study
+    found = states(root, one)
+    gone = [found[0].with_name(f"round-{number:08d}") for number in (0, 9)]
+    prune([gone[0], *found, gone[1]])
+    assert found[-1] in states(root, one)
+
+
+def test_a_run_that_another_process_recorded_needs_no_state(study):
+    root, one, whole = study
+    sha256 = json.loads((states(root, one)[-1] / "state.json").read_text())["weights_sha256"]
+    state = load(root, one, 3, sha256)
+    write_run(root, one, whole, {})
+    with files_of_at_most(500):
+        save(root, one, sha256, state)
+    assert not states(root, one)

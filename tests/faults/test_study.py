@@ -22,7 +22,7 @@ BAD = {
     "text for a number": ("learning_rate = 0.1", 'learning_rate = "fast"', r"design\.learning_rate: .*valid number, got 'fast'"),
     "infinite step": ("learning_rate = 0.1", "learning_rate = inf", r"design\.learning_rate: .*finite"),
     "two conditions of one name": ('name = "G=4"', 'name = "G=1"', r"conditions\[0\]\.name: names must differ, got 'G=1' twice"),
-    "unsupported design": ("rounds = 20", "rounds = 20\nkl_coef = 0.1", r"design\.kl_coef: world 'tiny-qwen2' runs 0\.0, got 0\.1"),
+    "unsupported design": ("rounds = 20", 'rounds = 20\naggregation = "bnpo"', r"design\.aggregation: 'micro-batch-mean' needs the world's micro_batch"),
     "bad world table of a condition": ('reward = "random"', 'reward = "random"\nsim = 4', r"conditions\[2\]\.sim: must be a table"),
     "name that leaves the folder": ('name = "small"', 'name = "../small"', r"^s: name: .*got '\.\./small'$"),
     "name with a line break": ('name = "small"', 'name = "a\\nsmall"', r"^s: name: .*got 'a\\nsmall'$"),

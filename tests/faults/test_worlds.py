@@ -1,35 +1,30 @@
 """What each kind of world refuses, by field and with what it runs instead."""
 
+import json
+
 import pytest
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.worlds import SUPPORTED, ContextualWorld, LLMWorld, WorldSettings, check_supported
+from banditrft.worlds import SUPPORTED, ContextualWorld, LLMWorld, WorldSettings, check_supported, parse_world
 
 LLM, SIM = LLMWorld(model="tiny-qwen2", seeds=1), ContextualWorld(seeds=1)
 REFUSED: dict[str, tuple[WorldSettings, dict[str, object], str]] = {
-    "llm signal": (
+    "llm matching of partial credit": (
         LLM,
-        {"signal": "gpg", "rollouts": 4},
-        "signal: world 'tiny-qwen2' runs 'raw' | 'centered' | 'grpo' | 'rloo', got 'gpg'",
+        {"optimizer": "sgd", "match_step_size": True, "reward": "graded"},
+        "match_step_size: partial credit has no known drift to match, got reward = 'graded'",
     ),
-    "llm noise": (
-        LLM,
-        {"reward": "noisy", "false_positive": 0.1},
-        "reward: world 'tiny-qwen2' runs 'zero-one' | 'minus-one-zero' | 'minus-one-one' | 'random', "
-        "got 'noisy'",
-    ),
-    "llm matching": (
-        LLM,
+    "llm matching on a pool": (
+        LLMWorld(model="tiny-qwen2", seeds=1, train_items=4),
         {"optimizer": "sgd", "match_step_size": True},
-        "match_step_size: world 'tiny-qwen2' runs False, got True",
+        "match_step_size: needs one training query of known base Pass@1, not train_items",
     ),
-    "llm adamw": (
+    "llm mean of micro-batches": (
         LLM,
-        {"optimizer": "adamw"},
-        "optimizer: world 'tiny-qwen2' runs 'sgd' | 'adam', got 'adamw'",
+        {"aggregation": "micro-batch-mean"},
+        "aggregation: 'micro-batch-mean' needs the world's micro_batch, got none",
     ),
-    "llm clip": (LLM, {"grad_clip": 1.0}, "grad_clip: world 'tiny-qwen2' runs None, got 1.0"),
     "sim aggregation": (
         SIM,
         {"aggregation": "sequence-sum"},
@@ -66,3 +61,37 @@ def test_simulated_worlds_run_more(signal: str) -> None:
 def test_both_kinds_refuse_by_the_same_fields_of_a_design() -> None:
     assert set(SUPPORTED) == {"llm", "lumped", "contextual"}
     assert all(set(fields) <= set(Design.model_fields) for fields in SUPPORTED.values())
+
+
+def test_a_value_that_fits_no_alternative_is_one_error() -> None:
+    with pytest.raises(InputError) as caught:
+        parse_world({"kind": "llm", "model": "tiny-qwen2", "seeds": 1, "train_items": -1}, "llm[0]")
+    assert str(caught.value) == (
+        "llm[0].train_items: input should be greater than or equal to 1, or input should be 'all', got -1"
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"queries": {"items": [3, 5], "samples": 8}},
+        {"queries": {"file": "d.json", "count": 2, "base_pass_at_1": [0.1, 0.6]}},
+        {"train_items": "all", "lora": {"rank": 4, "targets": ["q_proj"]}},
+    ],
+)
+def test_settings_that_were_written_read_back(settings: dict[str, object]) -> None:
+    world = parse_world({"kind": "llm", "model": "tiny-qwen2", "seeds": 1, **settings})
+    assert parse_world(json.loads(json.dumps(world.model_dump(mode="json")))) == world
+
+
+def test_a_contextual_world_of_features_reads_back() -> None:
+    world = ContextualWorld(seeds=1, features="f.npz")
+    assert parse_world(json.loads(json.dumps(world.model_dump(mode="json")))) == world
+
+
+def test_an_unknown_world_is_one_line() -> None:
+    with pytest.raises(
+        InputError, match=r"^sim\[0\]\.world: known are 'lumped' and 'contextual', got 'flat'$"
+    ):
+        parse_world({"kind": "sim", "world": "flat"}, "sim[0]")

@@ -1,4 +1,4 @@
-"""docs/design.md: every function and every test named in its tables exists."""
+"""docs/design.md and docs/language-models.md: every function and every test named in its tables exists."""
 
 import ast
 import re
@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+TEXT = "".join(
+    (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("design.md", "language-models.md")
+)
 FUNCTIONS = sorted(set(re.findall(r"`((?:banditrft|sims|llm_runs|analysis)[\w.]*:[\w.]+)`", TEXT)))
 TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py(?:::\w+)?)`", TEXT)))
 
