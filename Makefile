@@ -20,7 +20,7 @@ reproduce: $(VENV)/.llm
 
 # Everything a change must pass.
 test: $(VENV)/.test check
-	pytest -n auto --dist loadgroup
+	pytest -n auto --dist loadfile
 
 # Lint, types, import contracts: the same hooks as before every commit.
 check: $(VENV)/.test

@@ -112,11 +112,17 @@ def plan(study: Study, root: Path) -> list[WorldPlan]:
         InputError: The study cannot be run on any machine, as far as can be known from here.
     """
     worlds = [world for world in study.worlds("llm") if isinstance(world, LLMWorld)]
-    unseen = {world.name: reason for world in worlds if (reason := _unseen(world))}
-    check(study, unseen=unseen)
-    looks = {world.name: unseen.get(world.name) or _look(world) for world in worlds}
+    away = unseen(study)
+    check(study, unseen=away)
+    looks = {world.name: away.get(world.name) or _look(world) for world in worlds}
     kept = read_queries(root)
     return [_world(study, root, world, looks[world.name], kept.get(world.name)) for world in worlds]
+
+
+def unseen(study: Study) -> dict[str, str]:
+    """Worlds whose model or data set is on a hub out of reach, with the reason."""
+    worlds = (world for world in study.worlds("llm") if isinstance(world, LLMWorld))
+    return {world.name: reason for world in worlds if (reason := _unseen(world))}
 
 
 def _unseen(world: LLMWorld) -> str:

@@ -8,6 +8,7 @@ Tested on CPU ranks with gloo only: never run on a GPU.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,11 +37,10 @@ def joined(world: LLMWorld) -> Iterator[int]:
     from llm_runs.learners.sharded import join_ranks
 
     device_of(world)
+    ranks = int(os.environ.get("WORLD_SIZE", world.shards))
+    if ranks != world.shards:
+        raise InputError(f"shards: must be the number of ranks, {ranks}, got {world.shards}")
     rank, _ = join_ranks(world.device)
-    if distributed.get_world_size() != world.shards:
-        raise InputError(
-            f"shards: must be the number of ranks, {distributed.get_world_size()}, got {world.shards}"
-        )
     yield rank
     distributed.destroy_process_group()  # not after an error: the other ranks may be anywhere
 

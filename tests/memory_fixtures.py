@@ -13,6 +13,7 @@ from banditrft.runs import Query, WorldQueries, expand
 from banditrft.study import parse_study
 from llm_runs.base_models import MODELS
 from llm_runs.estimates import need
+from llm_runs.tasks import load_task
 
 STUDY = """
 name = "memory"
@@ -69,7 +70,8 @@ def study_of(model, seeds=1, rollouts=4, kl_coef=0.0, device="cpu", world=""):
     """A study of two rounds on one query that nothing was sampled for, and its runs."""
     settings = {"seeds": seeds, "rollouts": rollouts, "kl_coef": kl_coef, "device": device, "world": world}
     text = STUDY.format(model=model, **settings)
-    queries = WorldQueries("k", "w", "t", (Query(0, "1+1=", "2", 0.5, 10),))
+    item = load_task("arithmetic").item(0)
+    queries = WorldQueries("k", "w", "t", (Query(0, item.prompt, item.answer, 0.5, 10),))
     study = parse_study(text)
     return study, expand(study, "llm", {str(model): queries})
 

@@ -1,4 +1,4 @@
-"""What tests with a real vLLM share. They run on one worker, which keeps one engine (`needs_vllm`)."""
+"""What tests with a real vLLM share. A file runs on one worker, which keeps one engine for it."""
 
 import os
 from collections.abc import Callable
@@ -28,11 +28,10 @@ if os.environ.get("CI") and installed_version() is None:
 
 
 def needs_vllm(test: Callable[..., object]) -> Callable[..., object]:
-    """Mark a test that starts vLLM: skipped where it is not installed, on one worker where it is."""
-    missing = pytest.mark.skipif(
+    """Mark a test that starts vLLM: skipped where it is not installed."""
+    return pytest.mark.skipif(
         installed_version() is None, reason="vLLM is not installed (Linux x86_64: make test installs it)"
-    )
-    return pytest.mark.xdist_group("vllm")(missing(test))
+    )(test)
 
 
 def limits(temperature: float = 1.0) -> Limits:

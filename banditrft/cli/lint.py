@@ -2,7 +2,7 @@
 
 import click
 
-from banditrft.cli.common import check_study, find_study, print_json
+from banditrft.cli.common import find_study, print_json
 
 
 @click.command(name="lint")
@@ -10,11 +10,16 @@ from banditrft.cli.common import check_study, find_study, print_json
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def command(study: str, as_json: bool) -> int:
     """Check STUDY. An error ends with exit code 2; warnings explain what would be wasted."""
+    import sims
     from banditrft.lint import lint
+    from llm_runs import checks, planning
 
     resolved = find_study(study)
-    check_study(resolved, here=True)
-    warnings = lint(resolved)
+    away = planning.unseen(resolved)
+    checks.check(resolved, unseen=away)
+    sims.check(resolved)
+    warnings = [f"{world}: not looked at: {reason}" for world, reason in away.items()]
+    warnings += checks.missing_here(resolved) + lint(resolved)
     if as_json:
         print_json({"study": resolved.name, "warnings": warnings})
         return 0

@@ -16,10 +16,11 @@ from banditrft.study import parse_study
 SMALL = {
     "seeds": 2,
     "rounds": 40,
-    "eval_samples": 32,
-    "final_eval_samples": 128,
-    "final_test_samples": 2,
-    "test_items": 60,
+    "eval_every": 10,
+    "eval_samples": 16,
+    "final_eval_samples": 64,
+    "final_test_samples": 1,
+    "test_items": 40,
 }
 TINY_P = 1e-4
 """A test on fixed seeds: the two engines draw different samples, and one p-value in 10,000 is bad luck."""

@@ -3,9 +3,12 @@
 import re
 
 import pytest
+import torch
+from click.testing import CliRunner
 
 import llm_runs
 from banditrft.claims import CLAIMS
+from banditrft.cli import banditrft
 from banditrft.cli.common import find_study, preset_text
 from banditrft.lint import lint
 from banditrft.study import parse_study
@@ -53,6 +56,18 @@ def test_presets_hold_all_claims_of_their_paper_on_six_pairs(preset, claims):
     assert set(study.claims) == {claim for claim in CLAIMS if claim.startswith(claims)}
     assert len(study.worlds("llm")) == 6
     assert not any("claims:" in line or "no placebo" in line for line in lint(study))
+
+
+@pytest.mark.parametrize("preset", ["paper-a", "paper-b"])
+@pytest.mark.parametrize("typed", [["lint"], ["llm", "--dry-run"]], ids=["lint", "dry-run"])
+def test_presets_are_looked_at_without_hub_or_gpu(preset, typed, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    said = CliRunner().invoke(banditrft, [typed[0], preset, *typed[1:]])
+    assert said.exit_code == 0, said.output
+    assert "no GPU on this machine" in said.output or torch.cuda.is_available()
+    assert not list(tmp_path.glob("runs/*"))
 
 
 @pytest.mark.parametrize("preset", ["paper-a", "paper-b"])
