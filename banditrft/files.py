@@ -1,5 +1,6 @@
 """Files that appear whole or not at all: temporary name, fsync, rename; and JSON read strictly."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -34,6 +35,12 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RecordError(f"{path}: must hold a JSON object, got {type(value).__name__}")
     return value
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file's content, hex; raises OSError where it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def commit(temporary: Path, path: Path) -> None:

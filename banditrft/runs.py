@@ -15,6 +15,7 @@ from typing import Any
 
 from banditrft.design import CURVE_FIELDS, FINAL_FIELDS, Design, Evaluation
 from banditrft.errors import InputError
+from banditrft.files import sha256_of
 from banditrft.study import Cell, Kind, Study, iterate
 from banditrft.worlds import ArmClass, ContextualWorld, LLMWorld, LumpedWorld, WorldSettings
 from banditrft.worlds.llm import RUNNING
@@ -225,7 +226,6 @@ def queries_key(world: LLMWorld, root_seed: int) -> str:
 def _content(field: str, path: str) -> str:
     """sha256 of a file, hex."""
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(Path(path))
     except OSError as error:
         raise InputError(f"{field}: {path}: cannot be read ({error.strerror})") from None

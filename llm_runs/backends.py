@@ -32,6 +32,7 @@ from llm_runs.tokenizers import Tokenizer, load_tokenizer
 if TYPE_CHECKING:
     from llm_runs.graders.base import Grader
     from llm_runs.learners.sharded import ShardedLearner
+    from llm_runs.network.architecture import Architecture
 
 LOOKING = Design(optimizer="sgd", learning_rate=1.0, rounds=1)
 """A design for those who only look at the base model."""
@@ -161,14 +162,15 @@ def open_backend(world: LLMWorld, design: Design | None = None, replicas: int = 
             device = torch.device("cpu")
         world, design = world.model_copy(update={"shards": 1}), LOOKING
     task, model, tokenizer, limits = fitted(world)
-    if replicas > 1 and not stackable(world, model):
+    arch = model.arch if stackable(world, model) else None
+    if replicas > 1 and arch is None:
         raise InputError(f"world {world.name!r}: its model does not stack, got {replicas} runs at once")
     with ExitStack() as closes:
         closes.enter_context(single_thread(world))
         grader = closes.enter_context(task.grader())
         sharded = sharded_learner(world, model, design, limits) if world.shards > 1 else None
-        learner = sharded or _learner(world, model, design, limits, replicas, device)
-        engine = closes.enter_context(closing(_engine(world, model, limits)))
+        learner = sharded or _learner(world, model, arch, design, limits, replicas, device)
+        engine = closes.enter_context(closing(_engine(world, model, arch, limits)))
         canary = Canary(engine, learner, limits, world.dtype, tokenizer.size, world.canary_every)
         yield Backend(world, task, grader, tokenizer, limits, model, engine, learner, canary)
         if sharded is not None:
@@ -183,13 +185,20 @@ def sharded_learner(world: LLMWorld, model: BaseModel, design: Design, limits: L
 
 
 def _learner(
-    world: LLMWorld, model: BaseModel, design: Design, limits: Limits, replicas: int, device: torch.device
+    world: LLMWorld,
+    model: BaseModel,
+    arch: Architecture | None,
+    design: Design,
+    limits: Limits,
+    replicas: int,
+    device: torch.device,
 ) -> Learner:
-    if stackable(world, model) and model.arch is not None:
+    """The learner of a world; `arch` is given where its runs stack."""
+    if arch is not None:
         from llm_runs.learners.stacked import StackedLearner
         from llm_runs.network.stacked import stack
 
-        return StackedLearner(model.arch, stack([model.weights()] * replicas), design, world, limits)
+        return StackedLearner(arch, stack([model.weights()] * replicas), design, world, limits)
     from llm_runs.learners.module import ModuleLearner
 
     return ModuleLearner(_module(world, model, device), design, world, limits)
@@ -209,15 +218,15 @@ def _module(world: LLMWorld, model: BaseModel, device: torch.device) -> torch.nn
         )
 
 
-def _engine(world: LLMWorld, model: BaseModel, limits: Limits) -> Engine:
+def _engine(world: LLMWorld, model: BaseModel, arch: Architecture | None, limits: Limits) -> Engine:
     if world.engine == "vllm":
         from llm_runs.engines.vllm import VLLMEngine
 
         return VLLMEngine(model, world, limits)
-    if stackable(world, model) and model.arch is not None:
+    if arch is not None:
         from llm_runs.engines.stacked import StackedEngine
 
-        return StackedEngine(model.arch, limits)
+        return StackedEngine(arch, limits)
     dtype = getattr(torch, world.dtype)
     if world.shards > 1:
         from llm_runs.engines.copied import CopiedEngine

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from banditrft.errors import InputError
 from llm_runs.network.architecture import Architecture, pack, packed_shapes, unpack
-from llm_runs.weight_files import WEIGHTS, complete, files_of, sha256_of, shapes_of
+from llm_runs.weight_files import WEIGHTS, complete, files_of, hash_of, shapes_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,8 +91,8 @@ class BaseModel:
     def weights_sha256(self) -> str:
         """sha256 of the weights, hex: of the one file, or of the lines "name sha256" of several."""
         if len(self.weight_files) == 1:
-            return sha256_of(self.weight_files[0])
-        lines = "".join(f"{path.name} {sha256_of(path)}\n" for path in self.weight_files)
+            return hash_of(self.weight_files[0])
+        lines = "".join(f"{path.name} {hash_of(path)}\n" for path in self.weight_files)
         return hashlib.sha256(lines.encode()).hexdigest()
 
     @cached_property
@@ -104,7 +104,7 @@ class BaseModel:
         if self.name in SHIPPED:
             return self.weights_sha256
         found = sorted(path for pattern in DEFINING for path in self.folder.glob(pattern))
-        lines = "".join(f"{path.name} {sha256_of(path)}\n" for path in found)
+        lines = "".join(f"{path.name} {hash_of(path)}\n" for path in found)
         return hashlib.sha256(f"{self.weights_sha256}\n{lines}".encode()).hexdigest()
 
     @cached_property

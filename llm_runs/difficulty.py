@@ -9,13 +9,14 @@ one JSON line per item, and every sample has an address of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from banditrft.errors import InputError, RecordError
 from banditrft.files import read_json, write_json
+from banditrft.launch.jobs import Report
 from banditrft.passk import wilson
 from banditrft.runs import sampling_key
 from banditrft.streams import Purpose
@@ -24,7 +25,6 @@ from llm_runs.tasks import Item
 
 FORMAT = 1
 """Version of the file."""
-Report = Callable[[float], None]
 
 
 class Difficulty(NamedTuple):

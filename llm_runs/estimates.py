@@ -10,7 +10,7 @@ Axes: S replicas, Q prompts, G rollouts, P prompt tokens, T response tokens, V v
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -179,13 +179,22 @@ def _some(parts: Mapping[str, int]) -> dict[str, int]:
     return {name: size for name, size in parts.items() if size}
 
 
-def need(runs: Sequence[Run]) -> Need:
+def task_and_model(world: LLMWorld) -> tuple[Task, BaseModel]:
+    """A world's task and model: files are read and the hub is asked."""
+    return task_of(world), find_model(world.model, world.revision)
+
+
+def need(runs: Sequence[Run], look: Callable[[LLMWorld], tuple[Task, BaseModel]] = task_and_model) -> Need:
     """What a job of these runs holds, for an executor to place it.
 
     On GPUs the vLLM engine has its share of the memory of each, `gpu_memory`, beside the learner's need.
+
+    Args:
+        runs: Of one design and world.
+        look: Finds task and model; a launch of many jobs gives one that remembers.
     """
     world, design = _world(runs[0]), runs[0].design
-    task, model = task_of(world), find_model(world.model, world.revision)
+    task, model = look(world)
     on_cpu = Need(
         memory=memory(world, design, task, model, replicas=len(runs)).peak * world.shards,
         cpus=world.shards,

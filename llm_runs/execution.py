@@ -5,10 +5,11 @@ Where the learner is sharded, all ranks of a job call `execute`, and the first d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from banditrft.errors import InputError
+from banditrft.launch.jobs import Report
 from banditrft.records import RunTables
 from banditrft.runs import Run
 from banditrft.worlds import LLMWorld, check_supported
@@ -17,8 +18,6 @@ from llm_runs.backends import stackable
 from llm_runs.base_models import find_model
 from llm_runs.loop import train
 from llm_runs.ranks import follow, joined
-
-Report = Callable[[float], None]
 
 
 def shared_world(runs: Sequence[Run]) -> LLMWorld:

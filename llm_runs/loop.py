@@ -9,7 +9,7 @@ Axes: S replicas, Q queries of a round (batch_size), G rollouts, M baseline roll
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from banditrft.feedback import Feedback, baseline_rollouts
+from banditrft.launch.jobs import Report
 from banditrft.records import RunTables
 from banditrft.runs import Run
 from banditrft.streams import Purpose
@@ -31,8 +32,6 @@ from llm_runs.measure import Measure, train_items
 from llm_runs.recorder import Clock, Recorder
 from llm_runs.rewarding import DRAWN, differing, factors, penalised, rewards
 from llm_runs.trackers import open_tracker
-
-Report = Callable[[float], None]
 
 
 def train(

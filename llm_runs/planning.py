@@ -19,7 +19,7 @@ from banditrft.study import Cell, Study, iterate
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import SHIPPED, BaseModel, find_model
 from llm_runs.checks import check
-from llm_runs.estimates import STACK, Device, Memory, likely_device, memory
+from llm_runs.estimates import STACK, Device, Memory, likely_device, memory, task_and_model
 from llm_runs.sizes import sizes_of, stacks
 from llm_runs.tasks import Task, task_of
 from llm_runs.tasks.files import SOURCES
@@ -114,7 +114,7 @@ def plan(study: Study, root: Path) -> list[WorldPlan]:
     worlds = [world for world in study.worlds("llm") if isinstance(world, LLMWorld)]
     away = unseen(study)
     check(study, unseen=away)
-    looks = {world.name: away.get(world.name) or _look(world) for world in worlds}
+    looks = {world.name: away.get(world.name) or task_and_model(world) for world in worlds}
     kept = read_queries(root)
     return [_world(study, root, world, looks[world.name], kept.get(world.name)) for world in worlds]
 
@@ -141,10 +141,6 @@ def _unseen(world: LLMWorld) -> str:
         except InputError as error:
             return str(error)
     return ""
-
-
-def _look(world: LLMWorld) -> tuple[Task, BaseModel]:
-    return task_of(world), find_model(world.model, world.revision)
 
 
 def _world(

@@ -1,6 +1,6 @@
 """The language-model worlds of a study, resolved, run and recorded: `llm_runs.run`."""
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from banditrft.catalog import read_queries, write_queries
@@ -11,7 +11,7 @@ from banditrft.worlds import LLMWorld
 from llm_runs.base_models import find_model
 from llm_runs.checkpoint import evaluate_checkpoint
 from llm_runs.checks import check
-from llm_runs.estimates import need, stack_size
+from llm_runs.estimates import need, stack_size, task_and_model
 from llm_runs.execution import execute
 from llm_runs.queries import resolve_queries
 
@@ -76,7 +76,7 @@ def run(
         partial(execute, training=root),
         reevaluate=evaluate_checkpoint,
         size=stack_size,
-        need=need,
+        need=partial(need, look=cache(task_and_model)),
         workers=workers,
         executor=executor,
         shard=shard,

@@ -11,7 +11,6 @@ are kept is told in `llm_runs.kept_states`. When the run's records are written a
 from __future__ import annotations
 
 import errno
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import polars as pl
 
 from banditrft.errors import InputError, RecordError
 from banditrft.feedback import Feedback
-from banditrft.files import commit, read_json, sync, write_json
+from banditrft.files import commit, read_json, sha256_of, sync, write_json
 from banditrft.parts import part_of, sweep_parts
 from banditrft.records import read_table, training_path, write_table
 from banditrft.runs import Run
@@ -104,7 +103,7 @@ def save(root: Path, run: Run, weights_sha256: str, state: TrainingState) -> Non
             "learner": state.learner,
             "weights_sha256": weights_sha256,
             "train_pass_at_1": train_pass_at_1(state.tables["evals"]),
-            "files": {path.name: _sha256(path) for path in sorted(part.iterdir())},
+            "files": {path.name: sha256_of(path) for path in sorted(part.iterdir())},
         }
         write_json(part / ABOUT, about)
         sync(part)
@@ -191,7 +190,7 @@ def load(root: Path, run: Run, round_: int, weights_sha256: str) -> TrainingStat
         _check(folder / ABOUT, about, wanted)
         files: dict[str, Any] = about["files"]
         for name in (TENSORS, *(f"{table}.parquet" for table in SCHEMAS)):
-            if _sha256(folder / name) != files[name]:
+            if sha256_of(folder / name) != files[name]:
                 raise InputError(f"{folder / name}: is damaged: its content is not what was written")
         tables = {name: read_table(folder / f"{name}.parquet", schema) for name, schema in SCHEMAS.items()}
         tensors = _tensors(folder / TENSORS)
@@ -242,8 +241,3 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 def _newest(root: Path, run: Run) -> str:
     found = states(root, run)
     return f"round {int(found[-1].name.removeprefix('round-'))}" if found else "the beginning"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

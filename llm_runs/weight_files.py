@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
 from functools import lru_cache
 from pathlib import Path
 
 from banditrft.errors import InputError
+from banditrft.files import sha256_of
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -66,7 +66,7 @@ def shapes_of(path: Path) -> dict[str, list[int]]:
         raise InputError(f"{path}: not a safetensors file ({error})") from None
 
 
-def sha256_of(path: Path) -> str:
+def hash_of(path: Path) -> str:
     """Hex digest of a file; read again only when its size or time of change differ."""
     found = path.stat()
     return _digest(path.resolve(), found.st_size, found.st_mtime_ns)
@@ -74,5 +74,4 @@ def sha256_of(path: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _digest(path: Path, size: int, changed_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)

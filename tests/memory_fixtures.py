@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from banditrft.runs import Query, WorldQueries, expand
 from banditrft.study import parse_study
@@ -76,6 +77,15 @@ def study_of(model, seeds=1, rollouts=4, kl_coef=0.0, device="cpu", world=""):
     return study, expand(study, "llm", {str(model): queries})
 
 
+def peak_of_this_process():
+    """Bytes. `ru_maxrss` would count what the parent held when it forked; on macOS, which has no /proc, it is in bytes."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
 def measured(model, **settings):
     """Estimated and real peak bytes."""
     command = [sys.executable, __file__, str(model), json.dumps(settings)]
@@ -89,5 +99,4 @@ if __name__ == "__main__":
     _, mine = study_of(sys.argv[1], **json.loads(sys.argv[2]))
     job = mine[:8]
     execute(job)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    sys.stdout.write(json.dumps([need(job).memory, peak]) + "\n")
+    sys.stdout.write(json.dumps([need(job).memory, peak_of_this_process()]) + "\n")

@@ -1,6 +1,5 @@
 """Settings of the log-linear contextual world (theory §6, §8)."""
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -8,6 +7,7 @@ from pydantic import Field, model_validator
 
 from banditrft.design import Count, Design, Frozen, Probability, changed
 from banditrft.errors import InputError
+from banditrft.files import sha256_of
 
 LARGEST_POOL = 10**8
 """Largest number of contexts x dimension, of the training pool and of the test set: 0.8 GB."""
@@ -111,7 +111,7 @@ class ContextualWorld(Frozen):
         """
         path = Path(self.features or "")
         try:
-            return hashlib.sha256(path.read_bytes()).hexdigest()
+            return sha256_of(path)
         except OSError as error:
             raise InputError(f"features: '{path}' cannot be read ({error.strerror})") from None
 

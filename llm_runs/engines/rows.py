@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,7 +21,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-F = TypeVar("F", bound=Callable[..., Any])
+from llm_runs.compiled import compiled
+
 Floats = NDArray[np.floating[Any]]
 
 NAME = "banditrft_rows"
@@ -33,12 +32,7 @@ OTHER = ("softcap", "s_aux", "position_bias", "sinks")
 """Arguments of attention functions that change what is computed."""
 
 
-def _compiled(function: F) -> F:
-    flags = {"reassoc", "contract", "nsz"}
-    return cast(F, cast(Any, numba.njit)(cache=True, nogil=True, fastmath=flags)(function))
-
-
-@_compiled
+@compiled
 def attend_row(
     q_NHD: Floats, keys_NKLD: Floats, values_NKLD: Floats, bias_NL: Floats, scale: float, out_NHD: Floats
 ) -> None:

@@ -10,22 +10,17 @@ Axes: N rows (replica, prompt, rollout), H heads, D channels, L cache length.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-F = TypeVar("F", bound=Callable[..., Any])
+from llm_runs.compiled import compiled
+
 Floats = NDArray[np.floating[Any]]
 
 
-def _compiled(function: F) -> F:
-    return cast(F, cast(Any, numba.njit)(cache=True, fastmath={"reassoc", "contract", "nsz"})(function))
-
-
-@_compiled
+@compiled
 def attend_last(
     q_NHD: Floats,
     k_NHD: Floats,

@@ -13,15 +13,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from llm_runs.compiled import compiled
+
 Floats = NDArray[np.floating[Any]]
 Spans = NDArray[np.int64]
-FAST = {"reassoc", "contract", "nsz"}
 
 
 def attention(q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor, spans_M4: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class _Attention(torch.autograd.Function):
         return grads[0], grads[1], grads[2], None
 
 
-@numba.njit(cache=True, fastmath=FAST)  # type: ignore[untyped-decorator, unused-ignore]
+@compiled
 def _forward(
     q_NHD: Floats, k_NHD: Floats, v_NHD: Floats, spans_M4: Spans, out_NHD: Floats, total_NH: Floats
 ) -> None:
@@ -97,7 +97,7 @@ def _forward(
                 total_NH[n, h] = top + math.log(total)
 
 
-@numba.njit(cache=True, fastmath=FAST)  # type: ignore[untyped-decorator, unused-ignore]
+@compiled
 def _backward(
     q_NHD: Floats,
     k_NHD: Floats,

@@ -16,7 +16,6 @@ import json
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_runs.pretraining.corpus import Example, Mixture, batch
@@ -192,8 +191,3 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{n: version(n) for n in ("numpy", "torch", "transformers")},
     }
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

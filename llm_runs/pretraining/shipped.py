@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from banditrft.errors import InputError
+from banditrft.files import sha256_of
 from llm_runs.pretraining.corpus import Mixture
-from llm_runs.pretraining.recipe import Recipe, Shape, fit, sha256, versions
+from llm_runs.pretraining.recipe import Recipe, Shape, fit, versions
 from llm_runs.tasks.arithmetic import CHARACTERS, Arithmetic
 from llm_runs.tasks.boxed import BoxedAnswers
 from llm_runs.tasks.grid import Grid
@@ -147,7 +148,7 @@ def _write_provenance(name: str, origin: Origin, folder: Path, parameters: int, 
         "parameters": parameters,
         "base_pass_at_1": {task: found["pool"]["strict"] for task, found in measured["tasks"].items()},
         "measured": measured,
-        "weights_sha256": sha256(folder / "model.safetensors"),
+        "weights_sha256": sha256_of(folder / "model.safetensors"),
         "command": command,
         "seed": origin.recipe.seed,
         "steps": origin.recipe.steps,
