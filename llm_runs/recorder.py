@@ -52,7 +52,7 @@ class Table:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self._packed: list[pl.DataFrame] = []
+        self._packed = frame([], schema)
         self._rows: list[Row] = []
 
     def append(self, row: Row) -> None:
@@ -64,11 +64,11 @@ class Table:
     def frame(self) -> pl.DataFrame:
         """All of it so far."""
         self._pack()
-        return pl.concat(self._packed)
+        return self._packed
 
     def load(self, table: pl.DataFrame) -> None:
         """Go on from these rows."""
-        self._packed, self._rows = [table], []
+        self._packed, self._rows = table, []
 
     def add_to_last(self, amounts: Mapping[str, float]) -> None:
         """Add amounts to columns of the last row."""
@@ -77,8 +77,9 @@ class Table:
         self.load(pl.concat([whole.head(-1), last]))
 
     def _pack(self) -> None:
-        self._packed = [pl.concat([*self._packed, frame(self._rows, self.schema)])]
-        self._rows = []
+        if self._rows:
+            self._packed = self._packed.vstack(frame(self._rows, self.schema))
+            self._rows = []
 
 
 class Clock:

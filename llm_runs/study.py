@@ -13,11 +13,13 @@ from llm_runs.checkpoint import evaluate_checkpoint
 from llm_runs.checks import check
 from llm_runs.estimates import need, stack_size, task_and_model
 from llm_runs.execution import execute
-from llm_runs.queries import resolve_queries
+from llm_runs.queries import content_hash, pool_items, resolve_queries, test_items
+from llm_runs.tasks import task_of
+from llm_runs.tokenizers import load_tokenizer
 
 
 def resolve(study: Study, root: Path, *, write: bool) -> dict[str, WorldQueries]:
-    """Queries of every language-model world: kept ones where settings and base weights are the same.
+    """Queries of every language-model world: kept ones where settings, weights and questions are the same.
 
     Args:
         study: A resolved study.
@@ -33,13 +35,24 @@ def resolve(study: Study, root: Path, *, write: bool) -> dict[str, WorldQueries]
     resolved = dict(known)
     for world in worlds:
         kept = known.get(world.name)
-        model = find_model(world.model, world.revision)
-        wanted = (queries_key(world, study.root_seed), model.identity)
-        if kept is None or (kept.key, kept.weights_hash) != wanted:
+        if kept is None or not _holds(kept, world, study.root_seed):
             resolved[world.name] = resolve_queries(world, study.root_seed)
     if write and resolved != known:
         write_queries(root, resolved)
     return resolved
+
+
+def _holds(kept: WorldQueries, world: LLMWorld, root_seed: int) -> bool:
+    """Whether kept queries are still what the world asks for; a task's questions may have changed since."""
+    model = find_model(world.model, world.revision)
+    if (kept.key, kept.weights_hash) != (queries_key(world, root_seed), model.identity):
+        return False
+    task, tokenizer = task_of(world), load_tokenizer(model.folder, world.chat)
+    pool = None if world.train_items is None else content_hash(pool_items(task, tokenizer, world).items)
+    if (kept.pool_hash, kept.test_hash) != (pool, content_hash(test_items(task, tokenizer, world).items)):
+        return False
+    asked = [task.item(query.item) for query in kept.queries]
+    return all((q.prompt, q.answer) == (i.prompt, i.answer) for q, i in zip(kept.queries, asked, strict=True))
 
 
 def expand_study(study: Study, root: Path, *, write: bool) -> list[Run]:

@@ -2,16 +2,18 @@
 
 A run's whole state is its round, the learner's state (weights, moments, reference), the windows of past
 rewards and the rows recorded so far; every random number has an address and needs no state. It stands in
-``training/<run_id>/round-<r>/`` of the study's folder: ``state.safetensors``, one Parquet file per table, and
-``state.json`` with the hashes of all of them. Such a folder appears whole or not at all. Which
-are kept is told in `llm_runs.kept_states`. When the run's records are written all of it goes
-(`banditrft.records.write_run`).
+``training/<run_id>/round-<r>/`` of the study's folder: ``state.safetensors``, the tables as Parquet in one
+``tables.zip`` (every file costs an fsync), and ``state.json`` with the hashes of both. Such a folder appears
+whole or not at all. Which are kept is told in `llm_runs.kept_states`. When the run's records are written all
+of it goes (`banditrft.records.write_run`).
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import shutil
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +23,9 @@ import polars as pl
 
 from banditrft.errors import InputError, RecordError
 from banditrft.feedback import Feedback
-from banditrft.files import commit, read_json, sha256_of, sync, write_json
+from banditrft.files import commit, read_json, sha256_of, sync, write_bytes, write_json
 from banditrft.parts import part_of, sweep_parts
-from banditrft.records import read_table, training_path, write_table
+from banditrft.records import check_table, training_path
 from banditrft.runs import Run
 from llm_runs.kept_states import ABOUT, prune, train_pass_at_1
 from llm_runs.recorder import SCHEMAS, Recorder
@@ -34,9 +36,9 @@ if TYPE_CHECKING:
     from llm_runs.backends import Backend
     from llm_runs.measure import Measure
 
-FORMAT = 2
+FORMAT = 3
 """Version of what stands in such a folder."""
-TENSORS, WINDOWS = "state.safetensors", "windows."
+TENSORS, ROWS, WINDOWS = "state.safetensors", "tables.zip", "windows."
 FINAL = ("final", "items")
 """Tables of the final evaluation; before the last round they hold that of the base weights."""
 
@@ -93,8 +95,7 @@ def save(root: Path, run: Run, weights_sha256: str, state: TrainingState) -> Non
         part.mkdir(parents=True)
         save_file({name: tensor.contiguous() for name, tensor in state.tensors.items()}, part / ".tensors")
         commit(part / ".tensors", part / TENSORS)
-        for name, table in state.tables.items():
-            write_table(table, SCHEMAS[name], part / f"{name}.parquet")
+        write_bytes(part / ROWS, _packed(state.tables))
         about = {
             "format": FORMAT,
             "run_id": run.run_id,
@@ -189,10 +190,10 @@ def load(root: Path, run: Run, round_: int, weights_sha256: str) -> TrainingStat
         wanted = {"format": FORMAT, "run_id": run.run_id, "round": round_, "weights_sha256": weights_sha256}
         _check(folder / ABOUT, about, wanted)
         files: dict[str, Any] = about["files"]
-        for name in (TENSORS, *(f"{table}.parquet" for table in SCHEMAS)):
+        for name in (TENSORS, ROWS):
             if sha256_of(folder / name) != files[name]:
                 raise InputError(f"{folder / name}: is damaged: its content is not what was written")
-        tables = {name: read_table(folder / f"{name}.parquet", schema) for name, schema in SCHEMAS.items()}
+        tables = _unpacked(folder / ROWS)
         tensors = _tensors(folder / TENSORS)
         return TrainingState(round_, about["evaluation_id"], about["learner"], tensors, tables)
     except (InputError, RecordError, OSError, KeyError, TypeError) as error:
@@ -229,6 +230,25 @@ def _check(path: Path, about: Mapping[str, Any], wanted: Mapping[str, Any]) -> N
     for name, value in wanted.items():
         if about.get(name) != value:
             raise InputError(f"{path}: {name} must be {value}, got {about.get(name)}")
+
+
+def _packed(tables: Mapping[str, pl.DataFrame]) -> bytes:
+    """Tables as Parquet in a zip file; they are checked when they are read."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, table in tables.items():
+            file = io.BytesIO()
+            table.write_parquet(file, compression="lz4", statistics=False)
+            archive.writestr(f"{name}.parquet", file.getvalue())
+    return content.getvalue()
+
+
+def _unpacked(path: Path) -> dict[str, pl.DataFrame]:
+    with zipfile.ZipFile(path) as archive:
+        tables = {name: pl.read_parquet(archive.read(f"{name}.parquet")) for name in SCHEMAS}
+    for name, table in tables.items():
+        check_table(table, SCHEMAS[name], f"{path}: {name}")
+    return tables
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ COMMANDS = {
     "grade": "Grade responses strictly and leniently: GSM8K, MATH, arithmetic.",
     "diagram": "Phase diagrams of the simulated world: figures with their data.",
     "report": "Verdicts and report.html from a study's records.",
+    "fields": "Every field of a study file: kind, default, meaning.",
     "lint": "Check a study file and explain degenerate settings.",
     "status": "Which runs of a study are there.",
     "base-model": "The tiny base models: list, show, train again.",

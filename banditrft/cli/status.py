@@ -1,6 +1,7 @@
 """`banditrft status STUDY`: which runs are there, in both kinds of world."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -12,10 +13,15 @@ from banditrft.worlds import LLMWorld
 
 @click.command(name="status")
 @study_argument
+@click.option("--engine", type=click.Choice(["torch", "vllm"]), help="As given to `banditrft llm`.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def command(study: str, runs: Path, as_json: bool) -> int:
+def command(study: str, runs: Path, engine: Literal["torch", "vllm"] | None, as_json: bool) -> int:
     """Say which runs of STUDY are there. Exit code 0 whether or not all are."""
     resolved = find_study(study)
+    if engine is not None:
+        import llm_runs
+
+        resolved = llm_runs.with_engine(resolved, engine)
     root = runs / resolved.name
     queries = read_queries(root)
     waiting = [

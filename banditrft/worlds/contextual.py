@@ -35,8 +35,8 @@ class ContextualWorld(Frozen):
 
     kind: Literal["sim"] = "sim"
     world: Literal["contextual"] = "contextual"
-    name: str = "contextual"
-    seeds: Count
+    name: str = Field("contextual", description="what records and the report call it")
+    seeds: Count = Field(description="seeds of every condition")
     dimension: Annotated[int, Field(ge=2, le=100_000)] = Field(64, description="d, length of a context")
     transfer: Length = Field(2.0, description="|mu|, length of the contexts' mean")
     alignment: Annotated[float, Field(ge=-LARGEST_LENGTH, le=LARGEST_LENGTH)] = Field(

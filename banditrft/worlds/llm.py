@@ -25,8 +25,10 @@ RUNNING = frozenset(
 class QuerySelection(Frozen):
     """Training queries chosen by base Pass@1, before any fine-tuning."""
 
-    count: Count = 4
-    base_pass_at_1: Annotated[tuple[Probability, Probability], Field(strict=False)] = (0.1, 0.5)
+    count: Count = Field(4, description="queries to choose, evenly over the range of log-odds")
+    base_pass_at_1: Annotated[tuple[Probability, Probability], Field(strict=False)] = Field(
+        (0.1, 0.5), description="range of base Pass@1 to choose from"
+    )
     pool: Count = Field(160, description="candidates looked at")
     samples: Count = Field(128, description="base samples per candidate")
     items: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = Field(
@@ -57,8 +59,8 @@ class QuerySelection(Frozen):
 class Lora(Frozen):
     """Low-rank adapters trained in place of the full weights (arXiv 2106.09685)."""
 
-    rank: Count = 16
-    alpha: Positive = 32.0
+    rank: Count = Field(16, description="rank of an update")
+    alpha: Positive = Field(32.0, description="an update is scaled by alpha / rank")
     targets: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         (), description="modules that get adapters; all linear ones by default"
     )
@@ -72,28 +74,28 @@ class LLMWorld(Frozen):
     """
 
     kind: Literal["llm"] = "llm"
-    name: str = ""
+    name: str = Field("", description="what records and the report call it [the model]")
     model: str = Field(min_length=1, description="shipped name, folder, or name on the Hugging Face hub")
     revision: str | None = Field(None, description="commit or tag of a model on the hub")
-    task: str = "arithmetic"
+    task: str = Field("arithmetic", description="shipped name, 'file', entry point, or module:Class")
     train_file: str | None = Field(None, description="questions to train on, .jsonl or verl's .parquet")
     test_file: str | None = Field(None, description="held-out questions, likewise")
     grader: str | None = Field(None, description="grader of the files' answers [the task's own]")
     prompt_max: Count | None = Field(None, description="longest prompt in tokens [the task's]")
     max_new: Count | None = Field(None, description="longest response in tokens [the task's]")
     chat: bool | None = Field(None, description="use the tokenizer's chat template [where it has one]")
-    engine: Literal["torch", "vllm"] = "torch"
+    engine: Literal["torch", "vllm"] = Field("torch", description="what samples")
     dtype: Literal["float32", "bfloat16"] = Field(
         "float32", description="of sampling and of forward passes; master weights are float32"
     )
-    lora: Lora | None = None
-    queries: QuerySelection = QuerySelection()
+    lora: Lora | None = Field(None, description="train low-rank adapters; none trains all weights")
+    queries: QuerySelection = Field(QuerySelection(), description="how training queries are chosen")
     train_items: Count | Literal["all"] | None = Field(
         None, description="train in batches on a pool of so many queries, the first of the task's"
     )
     test_items: Count | Literal["all"] = Field(200, description="held-out items")
     seeds: Count = Field(description="seeds per query, or of a pool")
-    temperature: Positive = 1.0
+    temperature: Positive = Field(1.0, description="of sampling, in training and in evaluation")
     importance_cap: Positive | None = Field(
         None, description="weigh tokens by min(learner / sampler probability, this); none is no correction"
     )
@@ -108,7 +110,9 @@ class LLMWorld(Frozen):
     gradient_checkpointing: bool = Field(
         False, description="compute activations again in the backward pass; not of tiny models that stack"
     )
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where a run computes; auto: a GPU if any"
+    )
     gpu_memory: Annotated[float, Field(gt=0, le=1)] = Field(
         0.45, description="share of a GPU's memory that the vLLM engine may take"
     )

@@ -19,7 +19,7 @@ LARGEST_SPREAD = 600.0
 class ArmClass(Frozen):
     """A class of arms that start with equal probability (theory §1)."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, description="of the class")
     arms: Annotated[int, Field(ge=1, le=MAX_ARMS)] = Field(1, description="number of arms in the class")
     mass: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="initial probability of the class"
@@ -36,9 +36,11 @@ class LumpedWorld(Frozen):
 
     kind: Literal["sim"] = "sim"
     world: Literal["lumped"] = "lumped"
-    name: str = "lumped"
-    seeds: Count
-    classes: Annotated[tuple[ArmClass, ...], Field(strict=False)] = ()
+    name: str = Field("lumped", description="what records and the report call it")
+    seeds: Count = Field(description="seeds of every condition")
+    classes: Annotated[tuple[ArmClass, ...], Field(strict=False)] = Field(
+        (), description="arms that start alike, at least one class"
+    )
     law: ArmLaw | None = Field(None, description="initial distribution over ranked arms, instead of classes")
     shared: NonNegative = Field(
         0.0, description="strength of the parameter phi_c that shifts all arms of a class; starts at 0"

@@ -19,12 +19,12 @@ import llm_runs
 from banditrft.catalog import read_queries
 from banditrft.errors import InputError
 from banditrft.records import read_items, read_run, read_table, training_path
-from banditrft.schemas import ROUNDS, TEXTS
+from banditrft.schemas import TEXTS
 from banditrft.study import parse_study
 from llm_runs.base_models import find_model
 from llm_runs.ranks import joined
 from llm_runs.tasks import load_task
-from llm_runs.training_state import states
+from llm_runs.training_state import load, resumable
 
 COMMAND = str(Path(sys.executable).with_name("banditrft"))
 STUDY = """
@@ -159,8 +159,7 @@ def story(grouped, tmp_path_factory):
     killer.join()
     seen["left over"] = ranks_of(os.getpid())
     (run,) = llm_runs.expand_study(study, root, write=False)
-    (*_, last) = states(root, run)
-    seen["state"] = read_table(last / "rounds.parquet", ROUNDS)
+    seen["state"] = load(root, run, resumable(root, run), find_model(str(grouped)).weights_sha256).tables["rounds"]
     seen["ended"] = llm_runs.run(study, folder, workers=1)
     seen["states left"] = training_path(root, run).exists()
     seen["tables"] = records(root, run)

@@ -4,9 +4,14 @@ import sys
 import textwrap
 
 import pytest
+from llm_fixtures import world
 
+from banditrft.design import Evaluation
 from banditrft.errors import InputError
+from banditrft.study import Cell, Study
+from llm_runs.backends import LOOKING
 from llm_runs.graders import load_grader
+from llm_runs.study import resolve
 from llm_runs.tasks import load_task
 
 CAPITALS = textwrap.dedent(
@@ -156,3 +161,44 @@ def test_questions_of_the_wrong_kind_are_named(tmp_path, monkeypatch, given, mes
     sys.modules.pop("wrong_towns")
     with pytest.raises(InputError, match=rf"^task: 'capitals': questions\('pool'\):? {message}"):
         task.size("pool")
+
+
+SUMS = textwrap.dedent(
+    """
+    from llm_runs.graders import load_grader
+    from llm_runs.tasks import Listed, Question
+
+    OFFSET = 1
+
+
+    class Sums(Listed):
+        name = "sums"
+        prompt_max = 10
+        max_new = 24
+
+        def questions(self, split):
+            first = 3 if split == "pool" else 7
+            return [Question.of(f"{n}+{OFFSET}=", str(n + OFFSET)) for n in range(first, first + 2)]
+
+        def grader(self):
+            return load_grader("arithmetic")
+    """
+)
+
+
+@pytest.mark.parametrize("chosen", [{"train_items": 2}, {"queries": {"items": (0,), "samples": 2}}])
+def test_kept_queries_are_looked_up_again_when_a_task_has_changed(tmp_path, monkeypatch, chosen):
+    (tmp_path / "sum_tasks.py").write_text(SUMS)
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = world(task="sum_tasks:Sums", test_items=2, **chosen)
+    study = Study("s", 0, (), (Cell(settings, "c", LOOKING, Evaluation()),), "")
+    try:
+        first = resolve(study, tmp_path, write=True)
+        assert resolve(study, tmp_path, write=False) == first
+        sys.modules["sum_tasks"].OFFSET = 2
+        second = resolve(study, tmp_path, write=False)[settings.name]
+    finally:
+        sys.modules.pop("sum_tasks", None)
+    kept = first[settings.name]
+    assert second.test_hash != kept.test_hash
+    assert (second.pool_hash, second.queries) != (kept.pool_hash, kept.queries)

@@ -111,7 +111,7 @@ def study(kept, tmp_path):
     return tmp_path / "study", one, whole
 
 
-@pytest.mark.parametrize("file", ["state.safetensors", "rounds.parquet", "evals.parquet", "state.json"])
+@pytest.mark.parametrize("file", ["state.safetensors", "tables.zip", "state.json"])
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "missing"])
 def test_a_damaged_state_is_named_and_the_one_before_serves(study, file, damage):
     root, one, whole = study
