@@ -1,0 +1,183 @@
+"""What the bandit model sees of a condition: success counts of its runs, and how its design makes them learn.
+
+The optimiser, the signal, the reward map and the numbers of rollouts are known from the design. What the
+closed forms do not cover is refused by field, so that a fit never describes another design than the one that
+ran.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from banditrft.design import Design
+from banditrft.errors import InputError
+from banditrft.predict import two_classes
+from banditrft.theory.cases import has_single_query
+from banditrft.theory.contextual import log_odds_gain
+from banditrft.theory.coordinates import Coordinates
+from banditrft.theory.laws import REWARDS, require, round_law
+from banditrft.theory.matching import design_table
+from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWorld, WorldSettings
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+GROUP_SIGNALS = ("raw", "centered", "grpo", "rloo")
+COVERED: dict[str, tuple[object, ...]] = {
+    "optimizer": ("sgd", "adam", "adamw"),
+    "signal": GROUP_SIGNALS,
+    "reward": REWARDS,
+    "updates_per_round": (1,),
+    "grad_clip": (None,),
+    "kl_coef": (0.0,),
+    "weight_decay": (0.0,),
+    "skip_equal_groups": (False,),
+}
+"""Values of Design fields that the fitted bandit covers."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Runs of one query under one condition, R of them.
+
+    Attributes:
+        design: What was learned.
+        query: The training query's item.
+        seed: (R,) seeds.
+        rounds_E: (E,) rounds of the evaluations, the final one included as a second one of the last round.
+        counts_RE2: (R, E, 2) right answers and samples of each.
+        rollouts_RT2: (R, T, 2) right answers and rollouts of each round; None where groups were not kept.
+        base_2: Right answers and samples that measured the query's base, beside the runs; zeros if none.
+        test_R22: (R, 2, 2) right answers and samples of the test set, of the base and at the end; zeros
+            where there is no test set.
+        groups_RTB: (R, T, B) right answers of each group; None likewise.
+    """
+
+    design: Design
+    query: int
+    seed: Ints
+    rounds_E: Ints
+    counts_RE2: Floats
+    rollouts_RT2: Floats | None
+    base_2: Floats
+    test_R22: Floats
+    groups_RTB: Floats | None
+
+    @property
+    def n(self) -> int:
+        """Number of runs, R."""
+        return int(self.seed.size)
+
+
+def check_covered(design: Design) -> None:
+    """Refuse a design that the fitted bandit does not cover.
+
+    Raises:
+        InputError: Names the field, what is covered, and the value.
+    """
+    for name, allowed in COVERED.items():
+        require(design, name, allowed)
+    if design.signal != "raw":
+        for name in ("baseline_rollouts", "replay_window"):
+            require(design, name, (0,))
+
+
+def check_world(world: WorldSettings) -> None:
+    """Refuse a world whose training queries the bandit does not describe one by one.
+
+    Raises:
+        InputError: Names the world and why.
+    """
+    if isinstance(world, ImportedWorld):
+        raise InputError(
+            f"world '{world.name}': the bandit needs a design that is known in full, and logs do not say it"
+        )
+    if isinstance(world, LumpedWorld):
+        if sorted(c.reward for c in world.classes) != [0.0, 1.0]:
+            raise InputError(
+                f"world '{world.name}': the bandit has one class of right and one of wrong arms, got "
+                f"{len(world.classes)} classes"
+            )
+    elif isinstance(world, ContextualWorld):
+        if not has_single_query(world):
+            raise InputError(
+                f"world '{world.name}': the bandit is fitted to runs on one query of one base Pass@1 each"
+            )
+    elif isinstance(world, LLMWorld) and world.train_items is not None:
+        raise InputError(
+            f"world '{world.name}': the bandit is fitted to runs on one query each, got a pool of "
+            f"{world.train_items}"
+        )
+
+
+def coordinates_of(world: WorldSettings, design: Design) -> Coordinates:
+    """The parameters that move, before the effective step scales them: of an LLM one shared direction.
+
+    Args:
+        world: Decides whether arms are tabular or parameters shared.
+        design: Gives the law of the rounds.
+    """
+    law = round_law(design)
+    if isinstance(world, LumpedWorld):
+        _, arms, right = _classes(world)
+        return Coordinates.arms(law, right, arms, world.shared)
+    if isinstance(world, ContextualWorld):
+        size = log_odds_gain(world, "adam") / world.dimension
+        return Coordinates.features(law, np.array([size]), np.array([1.0]))
+    return Coordinates.features(law, np.ones(1))
+
+
+def eps_of(world: WorldSettings, design: Design) -> float:
+    """Adam's eps where gradients have the scale of the model's; 0 for a language model (theory §4)."""
+    return 0.0 if isinstance(world, LLMWorld) else design.adam_eps
+
+
+def unit_gain(coordinates: Coordinates, design: Design) -> float:
+    """Log-odds per unit of learning signal at a learning rate of 1, before the fitted step replaces it."""
+    if design.optimizer == "sgd":
+        return coordinates.gain()
+    return float(np.abs(coordinates.slope_C).sum())
+
+
+def known_gain(world: WorldSettings, design: Design) -> float | None:
+    """Log-odds per unit of learning signal and learning rate that a simulated world's settings imply.
+
+    For SGD d(log-odds) per unit of multiplier, for Adam the most that one round can move the log-odds. None
+    for a language model. Of the contextual world's queries the mean.
+    """
+    if isinstance(world, LLMWorld):
+        return None
+    if isinstance(world, ContextualWorld):
+        return log_odds_gain(world, design.optimizer)
+    return unit_gain(coordinates_of(world, design), design)
+
+
+def drives(design: Design, base: float, groups_RTB: Floats) -> Floats:
+    """What each round taught: signals of right and of wrong rollouts over all, and their energies.
+
+    Args:
+        design: Signal, rewards, group and batch size.
+        base: Base Pass@1, for a step size that is matched there.
+        groups_RTB: Right answers of each group.
+
+    Returns:
+        float64 (R, T, 4).
+    """
+    signals_S2 = design_table(design, base)
+    G, B = design.rollouts, design.batch_size
+    right = np.arange(G + 1, dtype=np.float64)
+    low_S, high_S = signals_S2[:, 0], signals_S2[:, 1]
+    by_count_S4 = np.stack(
+        [
+            right * high_S / G,
+            (G - right) * low_S / G,
+            right * high_S**2 / G**2 / B,
+            (G - right) * low_S**2 / G**2 / B,
+        ],
+        axis=1,
+    )
+    return np.asarray(by_count_S4[groups_RTB.astype(np.int64)].mean(axis=2))
+
+
+def _classes(world: LumpedWorld) -> tuple[float, int, int]:
+    return two_classes(world.model_copy(update={"shared": 0.0}))

@@ -1,0 +1,126 @@
+"""A contest of item models: settings by cross-validation inside the fitted entries, then a forecast each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.fits.compare import Comparison, compare
+from analysis.fits.forecasting import Forecast, cross_validate, forecast, select, split
+from analysis.fits.item_models import ItemFit, ItemModel, wald
+from analysis.fits.panel import Panel
+from banditrft.errors import InputError
+
+SEED = 20_260
+"""Of the bootstrap."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What came out.
+
+    Attributes:
+        entries: How many entries were fitted.
+        until: First entry that was not scored, `entries` where none was.
+        cells: Scored cells.
+        cross_validation: Family -> setting -> mean loss at each cut inside the fitted entries.
+        chosen: Family -> the setting that cross-validation chose.
+        forecasts: Every setting's forecast that was made, by name.
+        main: Setting whose forecast the others are compared with.
+        comparisons: Other setting -> loss of `main` minus its loss.
+    """
+
+    entries: int
+    until: int
+    cells: int
+    cross_validation: dict[str, dict[str, tuple[float, ...]]]
+    chosen: dict[str, str]
+    forecasts: dict[str, Forecast]
+    main: str
+    comparisons: dict[str, Comparison]
+
+
+def contest(
+    panel: Panel,
+    families: Mapping[str, Sequence[ItemModel]],
+    entries: int | None = None,
+    until: int | None = None,
+    main: str | None = None,
+) -> Contest:
+    """Choose each family's setting, fit every setting of every family, and compare their forecasts with one.
+
+    Every setting is scored, so that a reader sees what the choice cost; the choice itself reads nothing but
+    the fitted entries.
+
+    Args:
+        panel: Counts of items over time.
+        families: Family -> settings.
+        entries: How many entries are fitted; all of them by default, and then nothing is scored.
+        until: First entry that is not scored; the end by default.
+        main: Family whose chosen setting the others are compared with; the last by default.
+
+    Raises:
+        InputError: No family, or nothing is left to fit or to score.
+    """
+    if not families:
+        raise InputError("models: must name at least one family")
+    past, later = (panel, None) if entries is None else split(panel, entries, until)
+    found = {name: cross_validate(models, past) for name, models in families.items()}
+    chosen = {name: select(models, found[name]).name for name, models in families.items()}
+    every = [model for models in families.values() for model in models]
+    forecasts = {model.name: forecast(model, past, later) for model in every}
+    first = chosen[main or list(families)[-1]]
+    rng = np.random.default_rng(SEED)
+    comparisons = {
+        name: compare(forecasts[first].loss_IT, other.loss_IT, rng)
+        for name, other in forecasts.items()
+        if name != first and later is not None
+    }
+    return Contest(
+        past.num_entries,
+        past.num_entries + (0 if later is None else later.num_entries),
+        int(np.isfinite(forecasts[first].loss_IT).sum()),
+        found,
+        chosen,
+        forecasts,
+        first,
+        comparisons,
+    )
+
+
+def rows(result: Contest) -> list[dict[str, Any]]:
+    """A contest as one row of plain numbers per setting, in the order of the registry."""
+    family = {setting: name for name, losses in result.cross_validation.items() for setting in losses}
+    return [
+        {
+            "family": family[name],
+            "model": name,
+            "chosen": result.chosen[family[name]] == name,
+            "cross_validation": list(result.cross_validation[family[name]][name]),
+            "log_loss": one.mean if result.cells else None,
+            "log_likelihood": _finite(one.fitted.fit.log_likelihood),
+            "df": one.fitted.df,
+            "aic": _finite(one.fitted.aic),
+            "bic": _finite(one.fitted.bic),
+            "parameters": parameter_rows(one.fitted),
+            "extra": one.fitted.extra,
+            "warnings": list(one.fitted.warnings),
+            "against_main": asdict(result.comparisons[name]) if name in result.comparisons else None,
+        }
+        for name, one in result.forecasts.items()
+    ]
+
+
+def parameter_rows(fitted: ItemFit) -> list[dict[str, Any]]:
+    """Parameters with their Wald intervals, None where there is none."""
+    found = []
+    for name, meaning in zip(fitted.fit.names, fitted.meanings, strict=True):
+        low, high = wald(fitted.fit, name)
+        estimate = fitted.fit[name]
+        found.append({"name": name, "estimate": estimate, "low": low, "high": high, "meaning": meaning})
+    return found
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,82 @@
+"""Hierarchical logistic in time: each item's log-odds are a line in time, lines differ between items.
+
+Item i answers at time t with success probability sigmoid(u_i + v_i f(t)), (u_i, v_i) bivariate normal over
+items, f(t) = t or log(1 + t), scaled to 1 at the last entry. The integral over (u, v) is a sum over a fixed
+grid, so the marginal likelihood is exact to the grid and the forecast averages over each item's posterior.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, gammaln, log_expit
+
+from analysis.fits.item_models import ItemFit, bound_warnings, search
+from analysis.fits.panel import Panel, clock
+
+Floats = npt.NDArray[np.float64]
+Clock = Literal["linear", "log"]
+LEVELS = np.linspace(-10.0, 10.0, 81)
+SLOPES = np.linspace(-8.0, 8.0, 65)
+NAMES = ("level", "slope", "level_sd", "slope_sd", "correlation")
+MEANINGS = (
+    "mean log-odds at the first entry",
+    "mean gain in log-odds from the first to the last entry",
+    "SD over items of the level",
+    "SD over items of the slope",
+    "correlation of level and slope over items",
+)
+BOUNDS = ((-8.0, 8.0), (-6.0, 6.0), (0.2, 8.0), (0.15, 6.0), (-0.98, 0.98))
+"""The SDs start at what the grid can tell from 0."""
+
+
+def fit_mixed_logistic(panel: Panel, time: Clock = "linear", *, errors: bool = True) -> ItemFit:
+    """Fit the hierarchical logistic model to a panel by maximum marginal likelihood.
+
+    Args:
+        panel: Counts of items over time.
+        time: f, what log-odds are linear in.
+        errors: Whether to compute standard errors.
+    """
+    level_G, slope_G = (x.ravel() for x in np.meshgrid(LEVELS, SLOPES, indexing="ij"))
+    time_E = _scaled(panel, panel.rounds_E, time)
+    logit_GE = level_G[:, None] + slope_G[:, None] * time_E
+    wrong_IE = panel.n_IE - panel.correct_IE
+    log_IG = panel.correct_IE @ log_expit(logit_GE).T + wrong_IE @ log_expit(-logit_GE).T
+    top_I = log_IG.max(axis=1)
+    given_IG = np.exp(log_IG - top_I[:, None])
+    ways = gammaln(panel.n_IE + 1.0) - gammaln(panel.correct_IE + 1.0) - gammaln(wrong_IE + 1.0)
+    constant = float(top_I.sum() + ways.sum())
+
+    def loss(x: Floats) -> float:
+        with np.errstate(divide="ignore"):
+            value = -float(np.log(given_IG @ _weights(x, level_G, slope_G)).sum()) - constant
+        return value if math.isfinite(value) else 1e12
+
+    start, scale = (0.0, 0.0, 2.0, 1.0, 0.0), (1.0, 1.0, 1.0, 1.0, 0.5)
+    fit = search(loss, NAMES, start, BOUNDS, scale, n=panel.num_items, errors=errors)
+    belief_IG = given_IG * _weights(fit.estimate, level_G, slope_G)
+    belief_IG /= belief_IG.sum(axis=1, keepdims=True)
+
+    def forecast(rounds_T: Floats) -> Floats:
+        logit_GT = level_G[:, None] + slope_G[:, None] * _scaled(panel, rounds_T, time)
+        return np.asarray(belief_IG @ expit(logit_GT), dtype=np.float64)
+
+    return ItemFit(fit, len(NAMES), MEANINGS, forecast, warnings=bound_warnings(fit, errors=errors))
+
+
+def _scaled(panel: Panel, rounds_T: Floats, time: Clock) -> Floats:
+    """Clock f of the rounds, 0 at the panel's first entry and 1 at its last."""
+    times_T, end = clock(panel.rounds_E, rounds_T), float(panel.times_E[-1])
+    return np.asarray(
+        np.log1p(times_T) / math.log1p(end) if time == "log" else times_T / end, dtype=np.float64
+    )
+
+
+def _weights(x: Floats, level_G: Floats, slope_G: Floats) -> Floats:
+    level, slope, level_sd, slope_sd, correlation = x.tolist()
+    a_G, b_G = (level_G - level) / level_sd, (slope_G - slope) / slope_sd
+    log_G = -0.5 * (a_G**2 - 2.0 * correlation * a_G * b_G + b_G**2) / (1.0 - correlation**2)
+    weight_G = np.exp(log_G - log_G.max())
+    return np.asarray(weight_G / weight_G.sum(), dtype=np.float64)

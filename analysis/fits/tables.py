@@ -1,0 +1,165 @@
+"""A table of counts in, a table of fitted models out: as plain numbers, and as Markdown."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from analysis.fits.contest import contest, rows
+from analysis.fits.curve_table import curve_rows, curves_of
+from analysis.fits.curves import CURVES
+from analysis.fits.items import FAMILIES, MAIN, ablations
+from analysis.fits.panel import panel_of
+from banditrft.errors import InputError
+
+
+def fit_table(
+    table: pl.DataFrame,
+    source: str,
+    what: str,
+    models: Sequence[str] | None = None,
+    entries: int | None = None,
+    until: int | None = None,
+    *,
+    ablations: bool = False,
+) -> dict[str, Any]:
+    """Fit the models of a kind to a table of counts.
+
+    Args:
+        table: Columns of `analysis.counts.COUNTS`, one split.
+        source: What it is called in errors.
+        what: "items" (all items of a condition together), "curves" (each item for itself) or "mean" (the
+            items of a condition summed).
+        models: Names of families (items) or curve models; all by default.
+        entries: How many entries are fitted; all by default, and then nothing is scored.
+        until: First entry that is not scored; the end by default.
+        ablations: For items, also the walk with each mechanism switched on and off.
+
+    Returns:
+        "what", and "fits": for each condition or curve its name and its models.
+
+    Raises:
+        InputError: An unknown model, or data that cannot be fitted.
+    """
+    if what == "items":
+        fits = _items(table, source, models, entries, until, with_ablations=ablations)
+    else:
+        if ablations:
+            raise InputError("--ablations: are of item models")
+        chosen = [CURVES[name] for name in _known(models, list(CURVES))]
+        fits = [
+            {"name": curve.name, "models": curve_rows(curve, chosen, entries, until)}
+            for curve in curves_of(table, by_item=what == "curves")
+        ]
+    return {"what": what, "fits": fits}
+
+
+def _items(
+    table: pl.DataFrame,
+    source: str,
+    models: Sequence[str] | None,
+    entries: int | None,
+    until: int | None,
+    *,
+    with_ablations: bool,
+) -> list[dict[str, Any]]:
+    families = {name: FAMILIES[name] for name in _known(models, list(FAMILIES))}
+    main = MAIN if MAIN in families else list(families)[-1]
+    if with_ablations:
+        families["mechanisms"] = tuple(ablations().values())
+    found = []
+    for (condition,), part in table.group_by(["condition"], maintain_order=True):
+        result = contest(panel_of(part, f"{source}, condition {condition!r}"), families, entries, until, main)
+        scored = {
+            "entries": result.entries,
+            "until": result.until,
+            "cells": result.cells,
+            "main": result.main,
+        }
+        found.append({"name": str(condition), **scored, "models": rows(result)})
+    return found
+
+
+def _known(models: Sequence[str] | None, names: Sequence[str]) -> Sequence[str]:
+    if unknown := [name for name in models or () if name not in names]:
+        raise InputError(f"--models: must be among {', '.join(names)}, got {', '.join(unknown)}")
+    return names if models is None else [name for name in names if name in models]
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """What `banditrft fit` prints: a table per condition or curve, parameters and warnings below it."""
+    lines = [f"# Fits to {_text(found['source'])}", ""]
+    if found["forecast"] is not None:
+        last = "the end" if found["until"] is None else f"entry {found['until'] - 1}"
+        lines += [f"Fitted: the first {found['forecast']} entries. Scored: the rest, to {last}.", ""]
+    for fit in found["fits"]:
+        lines += [f"## {_text(fit['name'])}", ""]
+        lines += _item_lines(fit) if found["what"] == "items" else _curve_lines(fit)
+    for bandit in found.get("bandit", ()):
+        lines += [f"## Bandit model, {_text(bandit['world'])}", "", _text(bandit["sentence"]), ""]
+        lines += [f"- {_text(warning)}" for warning in bandit["warnings"]]
+        lines += [f"- {_text(name)} is left out: {_text(why)}" for name, why in bandit["left_out"].items()]
+        lines += [""] * bool(bandit["warnings"] or bandit["left_out"])
+    return "\n".join(lines)
+
+
+CRITERIA = ("log-likelihood", "df", "AIC", "BIC")
+
+
+def _item_lines(fit: dict[str, Any]) -> list[str]:
+    heads = ("model", "chosen", "cross-validation", "forecast", "main minus it, 95% interval", *CRITERIA)
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in fit["models"]:
+        against = row["against_main"]
+        gap = (
+            ""
+            if against is None
+            else f"{against['difference']:.4f} ({against['low']:.4f}, {against['high']:.4f})"
+        )
+        cv = sum(row["cross_validation"]) / len(row["cross_validation"])
+        name = f"**{row['model']}**" if row["model"] == fit["main"] else row["model"]
+        cells = [name, "yes" if row["chosen"] else "", f"{cv:.4f}", _number(row["log_loss"], 4), gap]
+        lines.append(
+            f"| {' | '.join([*cells, *_likelihood(row)[:1], str(row['df']), *_likelihood(row)[1:]])} |"
+        )
+    return [*lines, "", *_parameter_lines(fit["models"])]
+
+
+def _curve_lines(fit: dict[str, Any]) -> list[str]:
+    lines = [
+        "| model | equation | log-likelihood | AIC | BIC | held-out log-loss | held-out error |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in fit["models"]:
+        scores = [_number(row["held_out_log_loss"], 5), _number(row["held_out_error"], 4)]
+        lines.append(f"| {' | '.join([row['model'], row['equation'], *_likelihood(row), *scores])} |")
+    return [*lines, "", *_parameter_lines(fit["models"])]
+
+
+def _parameter_lines(models: Sequence[dict[str, Any]]) -> list[str]:
+    lines = ["| model | parameter | estimate | 95% interval | meaning |", "|---|---|---|---|---|"]
+    for row in models:
+        for p in row["parameters"]:
+            interval = f"{_number(p['low'], 4)} to {_number(p['high'], 4)}"
+            shown = interval if (p["low"], p["high"]) != (None, None) else "-"
+            cells = [row["model"], p["name"], _number(p["estimate"], 4), shown, p["meaning"]]
+            lines.append(f"| {' | '.join(cells)} |")
+    warned = [f"- {row['model']}: {_text(warning)}" for row in models for warning in row["warnings"]]
+    return [*lines, "", *warned, *([""] if warned else [])]
+
+
+def _likelihood(row: dict[str, Any]) -> list[str]:
+    return [_number(row[name], 1) for name in ("log_likelihood", "aic", "bic")]
+
+
+def _number(value: float | None, digits: int) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.{digits}f}" if abs(value) >= 10.0**-digits or value == 0 else f"{value:.2e}"
+
+
+def _text(value: str) -> str:
+    """Text of the data inside Markdown."""
+    for mark in ("\\", "|", "`", "<", "*", "_", "["):
+        value = value.replace(mark, f"\\{mark}")
+    return " ".join(value.split())

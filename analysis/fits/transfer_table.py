@@ -1,0 +1,96 @@
+"""The fit-here-predict-there table of a study as Markdown and JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from analysis.fits.predict_there import transfer_test
+from analysis.fits.transfer_result import NAMES, TransferRow, TransferTest
+from analysis.loading import load
+from banditrft.errors import InputError
+from banditrft.files import write_bytes
+
+DIGITS = {"rounds": 1, "seed_sd": 1}
+
+
+def tests_of(path: Path | str) -> tuple[list[TransferTest], dict[str, str]]:
+    """Transfer tests of all worlds of a study, and the worlds without one, with the reason.
+
+    Args:
+        path: The study's folder of records.
+
+    Raises:
+        RecordError: The records cannot be trusted; names the file.
+    """
+    records = load(path)
+    found, left_out = [], {}
+    for world in records.worlds:
+        try:
+            found.append(transfer_test(records, world))
+        except InputError as error:
+            left_out[world] = str(error)
+    return found, left_out
+
+
+def markdown(tests: Sequence[TransferTest]) -> str:
+    """One section per fitted world: the sentence, the rows, what was not predicted."""
+    parts = []
+    for test in tests:
+        parts += [f"## {test.world}", "", test.sentence, ""]
+        if test.rows:
+            parts += [
+                "| condition | quantity | predicted (95%) | observed | fitted condition's own | z | inside |",
+                "|---|---|---|---|---|---|---|",
+                *(_line(row, test.world) for row in test.rows),
+                "",
+            ]
+        outside = [_name(c.world, c.condition, test.world) for c in test.curves if not c.inside]
+        if test.curves:
+            said = f"all but {', '.join(outside)}" if outside else "all"
+            parts += [f"Mean curves inside their simultaneous band: {said}.", ""]
+        parts += [f"- Not predicted, {name}: {reason}." for name, reason in test.left_out.items()]
+        parts += [""] if test.left_out else []
+    return "\n".join(parts)
+
+
+def write(records: Path | str, folder: Path | str) -> None:
+    """Write `table.md` and `transfer.json` of a study.
+
+    Args:
+        records: The study's folder of records.
+        folder: Where the two files go.
+
+    Raises:
+        RecordError: The records cannot be trusted; names the file.
+    """
+    tests, left_out = tests_of(records)
+    to = Path(folder)
+    to.mkdir(parents=True, exist_ok=True)
+    values: dict[str, Any] = {"worlds": [asdict(test) for test in tests], "left_out": left_out}
+    write_bytes(to / "table.md", f"{markdown(tests).rstrip()}\n".encode())
+    write_bytes(to / "transfer.json", f"{json.dumps(values, indent=1)}\n".encode())
+
+
+def _line(row: TransferRow, world: str) -> str:
+    digits = DIGITS.get(row.quantity, 3)
+
+    def shown(value: float | None, places: int = digits) -> str:
+        return "-" if value is None else f"{value:.{places}f}"
+
+    interval = f"{shown(row.predicted)} ({shown(row.low)} to {shown(row.high)})"
+    cells = (
+        _name(row.world, row.condition, world),
+        NAMES[row.quantity],
+        interval,
+        shown(row.observed),
+        shown(row.unchanged),
+        shown(row.z, 1),
+        "yes" if row.inside else "**no**",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _name(world: str, condition: str, fitted: str) -> str:
+    return condition if world == fitted else f"{world}: {condition}"

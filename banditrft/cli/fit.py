@@ -1,0 +1,135 @@
+"""`banditrft fit SOURCE`: models of learning curves fitted, compared, and judged by what they forecast."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from banditrft.cli.common import print_json
+from banditrft.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+WHAT = ("auto", "items", "curves", "mean")
+JSON, MARKDOWN = "fit.json", "fit.md"
+
+
+@click.command(name="fit")
+@click.argument("source", metavar="SOURCE", type=click.Path(path_type=Path))
+@click.option("--n", type=click.IntRange(min=1), help="Rollouts behind each fraction of a JSON file.")
+@click.option(
+    "--forecast", metavar="N", type=click.IntRange(min=2), help="Fit the first N entries, score the rest."
+)
+@click.option(
+    "--until", metavar="M", type=click.IntRange(min=3), help="Score no entry from the M-th on (from 0)."
+)
+@click.option(
+    "--what",
+    type=click.Choice(WHAT),
+    default="auto",
+    help="Models of all items together, of each item's curve, or of the mean over items.",
+)
+@click.option("--models", metavar="A,B", help="Names of models (curves) or families (items) [default: all].")
+@click.option("--ablations", is_flag=True, help="Item models: switch each mechanism on and off as well.")
+@click.option("--split", type=click.Choice(["train", "test"]), default="train", help="Which evaluations.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Write fit.json and fit.md there."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def command(
+    source: Path,
+    n: int | None,
+    forecast: int | None,
+    until: int | None,
+    what: str,
+    models: str | None,
+    ablations: bool,
+    split: str,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Fit models of learning curves to SOURCE: a study's folder, or a file of success counts.
+
+    A file is CSV, JSONL or Parquet with the columns item, round, n, correct (and condition, seed, split), or
+    JSON {item: [fraction, ...]} with --n rollouts behind each fraction. Many items are fitted together, their
+    settings chosen by cross-validation inside the fitted entries; few items one curve at a time; of a study
+    the mean over items of each condition, beside the bandit model of its designs.
+    """
+    from analysis.fits.tables import fit_table
+
+    if until is not None and forecast is None:
+        raise InputError("--until: needs --forecast")
+    table, name = _read(source, n, split)
+    wanted = None if models is None else [word.strip() for word in models.split(",")]
+    found: dict[str, Any] = {"source": name, "split": split, "forecast": forecast, "until": until}
+    chosen = _what(what, table, folder=source.is_dir())
+    found |= fit_table(table, name, chosen, wanted, forecast, until, ablations=ablations)
+    if source.is_dir():
+        found["bandit"] = _bandit(source)
+    _deliver(found, out, as_json=as_json)
+    return 0
+
+
+def _read(source: Path, n: int | None, split: str) -> tuple["pl.DataFrame", str]:
+    import polars as pl
+
+    from analysis import load
+    from analysis.counts import counts_of, read_counts
+
+    if source.is_dir():
+        if n is not None:
+            raise InputError("--n: records state their own n")
+        return counts_of(load(source), "test" if split == "test" else "train"), source.name
+    table = read_counts(source, n).filter(pl.col("split") == split)
+    if not table.height:
+        raise InputError(f"{source}: holds no counts of split {split!r}")
+    return table, source.name
+
+
+def _what(what: str, table: "pl.DataFrame", *, folder: bool) -> str:
+    from analysis.fits.panel import FEWEST_ITEMS
+
+    if what != "auto":
+        return what
+    if folder:
+        return "mean"
+    return "items" if table["item"].n_unique() >= FEWEST_ITEMS else "curves"
+
+
+def _bandit(source: Path) -> list[dict[str, Any]]:
+    """The bandit model of the study's designs, world by world; why not where there is none."""
+    from analysis import load
+    from analysis.fits.bandit import fit_records
+
+    records, found = load(source), []
+    for world in records.worlds:
+        try:
+            fitted = fit_records(records, world)
+        except InputError as error:
+            found.append({"world": world, "sentence": str(error), "warnings": [], "left_out": {}})
+            continue
+        found.append(
+            {
+                "world": world,
+                "sentence": fitted.sentence,
+                "warnings": list(fitted.warnings),
+                "left_out": fitted.left_out,
+            }
+        )
+    return found
+
+
+def _deliver(found: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
+    from analysis.fits.tables import markdown
+    from banditrft.files import write_bytes, write_json
+
+    text = markdown(found)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / JSON, found)
+        write_bytes(out / MARKDOWN, text.encode())
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(text, nl=False)
