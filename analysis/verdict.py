@@ -95,7 +95,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Placebo:
-    """The same reading of the runs whose rewards were drawn at random."""
+    """A reading of the runs whose rewards were drawn at random, or of how far a condition exceeds it.
+
+    Attributes:
+        label: What it states.
+        condition: The placebo condition.
+        estimate: In the unit of its kind.
+        interval: Two-sided 95%, or both one-sided 95% bounds of a fraction; unadjusted, decides nothing.
+        n: Units of replication.
+        sentence: What it says, for people.
+        kind: What the estimate is.
+        world: World it reads; None where the label says it.
+        compared: The condition whose excess over the placebo it is; None for the placebo alone.
+    """
 
     label: str
     condition: str
@@ -103,6 +115,9 @@ class Placebo:
     interval: Interval
     n: int
     sentence: str
+    kind: Kind = "difference"
+    world: str | None = None
+    compared: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,13 +131,16 @@ class Verdict:
         world: Name of the world, or of the model.
         verdict: supported, refuted or undecided.
         summary: One sentence.
-        p: Smaller of the p-values that would decide it, before Holm; None if it was not tested.
-        p_adjusted: After Holm over the primary verdicts of the report.
-        level: Error rate at which Holm reads its intervals.
+        p: Smaller of the p-values that would decide it, before correction; None if it was not tested.
+        p_adjusted: After Holm over the primary verdicts of the report, or after Benjamini and Hochberg over
+            the secondary ones.
+        level: Error rate at which the procedure reads its intervals.
         family: Number of verdicts in the family.
         parts: Components; the claim is their conjunction.
         placebo: What the placebo does.
         notes: Limits that belong to this verdict.
+        secondary: Whether it stands in the secondary family, of a study's own choice.
+        post_hoc: Whether runs that it reads were made before it was registered.
     """
 
     claim: str
@@ -138,6 +156,8 @@ class Verdict:
     parts: tuple[Part, ...]
     placebo: tuple[Placebo, ...] = ()
     notes: tuple[str, ...] = ()
+    secondary: bool = False
+    post_hoc: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; label, estimate, interval and n are the first component's.

@@ -19,7 +19,7 @@ from banditrft.study import Cell, Study
 from banditrft.theory import cautions
 from banditrft.theory.generalisation import sign_overlap
 from banditrft.theory.laws import round_law
-from banditrft.worlds import ContextualWorld, LLMWorld, LumpedWorld
+from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWorld
 
 MIN_RUNS_A1 = 5
 """0.5**5 < .05: with fewer runs, not even unanimous ones put the fraction's lower bound above one half."""
@@ -36,7 +36,7 @@ def lint(study: Study) -> list[str]:
         found.append("updates_per_round: one everywhere, so no clip of the policy ratio ever acts")
     for claim in study.claims:
         found += list(_claim(study, claim))
-    if study.claims and not any(placebo_conditions(study.designs(w.name)) for w in study.worlds()):
+    if study.in_force and not any(placebo_conditions(study.designs(w.name)) for w in study.worlds()):
         found.append("conditions: no placebo (reward = 'random'), so no gain can be told from drift")
     return list(dict.fromkeys(found))
 
@@ -48,21 +48,25 @@ def _cell(cell: Cell) -> Iterator[str]:
         yield f"eval_every: {evaluation.eval_every} exceeds rounds = {design.rounds}; only ends are seen"
     if isinstance(cell.world, LLMWorld):
         yield from _llm(cell.world, design)
-        return
-    if design.batch_size > 1 and _pool(cell.world) == 1:
+    elif not isinstance(cell.world, ImportedWorld):
+        yield from _sim(cell.world, design)
+
+
+def _sim(world: LumpedWorld | ContextualWorld, design: Design) -> Iterator[str]:
+    if design.batch_size > 1 and _pool(world) == 1:
         yield (
             f"batch_size: the pool holds one query, so a round has {design.batch_size} copies of it, each a "
             "group of its own"
         )
-    if design.batch_size > _pool(cell.world) > 1:
-        yield f"batch_size: {design.batch_size} exceeds the pool of {_pool(cell.world)} queries"
-    base = _base(cell.world)
+    if design.batch_size > _pool(world) > 1:
+        yield f"batch_size: {design.batch_size} exceeds the pool of {_pool(world)} queries"
+    base = _base(world)
     if base is None or not 0.0 < base < 1.0:
         return
     warned = _silent(design, base)
     if warned:
         yield warned
-    step = cautions.largest_move(design, base, _gain(cell.world, design))
+    step = cautions.largest_move(design, base, _gain(world, design))
     if step is not None and step > UNSTABLE_STEP:
         yield f"learning_rate: one success can move a query's log-odds by {step:.3g}; luck decides"
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from banditrft.claims import claims_hash
+from banditrft.claims import Claim, claims_hash, get_claims
 
 PACKAGES = ("banditrft", "numpy", "scipy", "numba", "polars", "torch", "transformers")
 
@@ -45,11 +45,11 @@ def commit() -> str | None:
     return answer.stdout.strip()
 
 
-def provenance(claims: Sequence[str], started: str) -> dict[str, Any]:
+def provenance(claims: Sequence[str | Claim], started: str) -> dict[str, Any]:
     """Provenance of a run that has just finished.
 
     Args:
-        claims: Ids of the claims in force when it started.
+        claims: Claims in force when it started: ids of the ledger, and the study's own.
         started: When it did, as :func:`now` gives it.
     """
     return {
@@ -58,6 +58,6 @@ def provenance(claims: Sequence[str], started: str) -> dict[str, Any]:
         "host": platform.node(),
         "versions": versions(),
         "commit": commit(),
-        "claims": sorted(claims),
+        "claims": sorted(claim.id for claim in get_claims(claims)),
         "claims_hash": claims_hash(claims),
     }

@@ -27,6 +27,7 @@ from banditrft.schemas import (
     EVALS,
     GROUPS,
     ITEMS,
+    MEASURED,
     ROUNDS,
     SCHEMA,
     SECONDS,
@@ -138,7 +139,8 @@ def write_run(root: Path, run: Run, tables: RunTables, provenance: Mapping[str, 
     part.mkdir(parents=True)
     try:
         for name, schema in TABLES.items():
-            write_table(getattr(tables, name), schema, part / f"{name}.parquet")
+            filled = _filled(name, run.world.model_dump(include={"world"}))
+            write_table(getattr(tables, name), schema, part / f"{name}.parquet", filled)
         write_final(part, run, Final(tables.final, tables.items))
         if tables.texts is not None:
             write_table(tables.texts, TEXTS, part / "texts.parquet")
@@ -167,6 +169,12 @@ def _place(part: Path, folder: Path, run: Run, tables: RunTables) -> None:
         # The name is a hash of the content: another process or a condition that shares the run was first.
         if not (folder / final_name(run)).exists():
             write_final(folder, run, Final(tables.final, tables.items))
+
+
+def _filled(table: str, world: Any) -> tuple[str, ...]:
+    """Columns that must have values; logs of another trainer lack what it did not write."""
+    imported = isinstance(world, dict) and world.get("world") == "imported"
+    return () if imported else MEASURED.get(table, ())
 
 
 def describe(run: Run) -> dict[str, Any]:
@@ -219,7 +227,10 @@ def read_run(folder: Path, evaluation_id: str) -> RunRecord:
         raise RecordError(
             f"{folder / 'run.json'}: must be the complete run {folder.name}, got {info.get('run_id')!r}"
         )
-    read = {name: read_table(folder / f"{name}.parquet", schema) for name, schema in TABLES.items()}
+    read = {
+        name: read_table(folder / f"{name}.parquet", schema, _filled(name, info.get("world")))
+        for name, schema in TABLES.items()
+    }
     for name, table in read.items():
         wanted = info["rows"].get(name)
         if table.height != wanted:

@@ -87,6 +87,10 @@ log-probabilities in nats."""
 ITEMS: Schema = EVALS
 """Counts of a final evaluation by item, which is never null: pass@k comes from them (`banditrft.passk`)."""
 NULLABLE = {
+    "reward_mean",
+    "signal_mean",
+    "signal_var",
+    "zero_signal_fraction",
     "update_norm",
     "kl",
     "entropy",
@@ -101,6 +105,8 @@ NULLABLE = {
     "p_exact",
     "log_prob",
 }
+MEASURED = {"rounds": ("reward_mean", "signal_mean", "signal_var", "zero_signal_fraction")}
+"""Columns by table without nulls, unless the run was imported from another trainer's logs."""
 TABLES: Mapping[str, Schema] = {"rounds": ROUNDS, "groups": GROUPS, "evals": EVALS}
 
 
@@ -138,12 +144,15 @@ def check_table(table: pl.DataFrame, schema: Schema, where: str, filled: Collect
     ).row(0, named=True)
     for name in schema:
         if nulls := found.get(f"nulls {name}"):
-            raise RecordError(f"{where}: column '{name}' must have no nulls, got {nulls}")
+            row = table[name].is_null().arg_max()
+            raise RecordError(
+                f"{where}: column '{name}' must have no nulls, got {nulls}, the first in row {row}"
+            )
         if found.get(f"infinite {name}"):
             raise RecordError(f"{where}: column '{name}' must be finite, got {_first_bad(table, name)}")
     for name in counts:
         if found[f"outside {name}"]:
-            bad = table.filter(_outside(name)).row(0, named=True)
+            bad = table.with_row_index("row").filter(_outside(name)).row(0, named=True)
             raise RecordError(f"{where}: '{name}' must lie in 0..n, got {bad}")
 
 

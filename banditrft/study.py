@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from banditrft.claims import get_claims
+from banditrft.claims import CLAIMS, Claim, OwnClaim, get_claims, own_claims
 from banditrft.design import Count, Design, Evaluation, Frozen, explain, parse
 from banditrft.errors import InputError, Problems
 from banditrft.worlds import WorldSettings, check_supported, parse_world
@@ -38,6 +38,7 @@ class _Outline(Frozen):
     seeds: Count
     root_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     claims: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    own_claims: Annotated[tuple[Table, ...], Field(strict=False)] = ()
     design: Table = Field(default_factory=dict)
     conditions: Annotated[tuple[Table, ...], Field(min_length=1, strict=False)]
     sim: Annotated[tuple[Table, ...], Field(strict=False)] = ()
@@ -66,6 +67,7 @@ class Study:
         text: The file's text, kept for provenance.
         description: What the study is for.
         expected: Verdicts written down before the runs, by claim ("A1") or claim and world ("A1/lumped").
+        own_claims: Claims that it states itself.
     """
 
     name: str
@@ -75,6 +77,12 @@ class Study:
     text: str
     description: str = ""
     expected: Mapping[str, Word] = field(default_factory=dict)
+    own_claims: tuple[OwnClaim, ...] = ()
+
+    @property
+    def in_force(self) -> tuple[str | Claim, ...]:
+        """Everything it tests: ids of the ledger, then its own claims."""
+        return (*self.claims, *self.own_claims)
 
     def expects(self, claim: str, world: str) -> Word | None:
         """The verdict expected of a claim in a world; the claim's own entry stands for worlds without one."""
@@ -146,6 +154,11 @@ def _resolve(outline: _Outline, text: str) -> Study:
             cells.append(problems.attempt(_cell, world, condition["name"], layers))
     problems.settle()
     whole = tuple(cell for cell in cells if cell)
+    designs: dict[str, dict[str, Design]] = {}
+    for cell in whole:
+        designs.setdefault(cell.world.name, {})[cell.condition] = cell.design
+    own = problems.attempt(own_claims, outline.own_claims, designs, tuple(CLAIMS)) or ()
+    problems.settle()
     return Study(
         outline.name,
         outline.root_seed,
@@ -154,6 +167,7 @@ def _resolve(outline: _Outline, text: str) -> Study:
         text,
         outline.description,
         outline.expected,
+        own,
     )
 
 
@@ -181,7 +195,7 @@ def _check_expected(outline: _Outline, worlds: list[str]) -> None:
     lines = []
     for key, word in outline.expected.items():
         claim, _, world = key.partition("/")
-        if claim not in outline.claims:
+        if claim not in (*outline.claims, *(table.get("id") for table in outline.own_claims)):
             lines.append(f"expected.{key}: must name a claim of this study, got {word!r} for {claim!r}")
         elif "/" in key and world not in (*worlds, *TOGETHER):
             lines.append(f"expected.{key}: must name a world of this study, got {world!r}")

@@ -5,11 +5,12 @@ from pathlib import Path
 
 
 class Numbers(HTMLParser):
-    """Collects every <data> element, the ids, and anything that would leave the page."""
+    """Collects every <data> element, the ids, links to files beside the page, and whatever would leave it."""
 
     def __init__(self):
         super().__init__()
         self.found, self.open, self.ids, self.links, self.outside, self.images = [], None, [], [], [], []
+        self.files = []
 
     def handle_starttag(self, tag, attrs):
         values = dict(attrs)
@@ -18,9 +19,11 @@ class Numbers(HTMLParser):
         if "id" in values:
             self.ids.append(values["id"])
         for name in ("href", "aria-labelledby"):
-            if name in values:
+            if name in values and not values[name].startswith("figures/"):
                 self.links.append(values[name].removeprefix("#"))
-        if tag in {"script", "link", "iframe", "img", "object"} or "src" in values:
+        if values.get("href", "").startswith("figures/"):
+            self.files.append(values["href"])
+        if tag in {"link", "iframe", "img", "object"} or "src" in values:
             self.outside.append(tag)
         if tag == "svg":
             self.images.append(values)

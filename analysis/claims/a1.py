@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.binomials import Fraction, detectable_fraction, least_successes, lower_bound, reaches
 from analysis.claims.finding import Finding, Group
+from analysis.inference.binomials import Fraction, detectable_fraction, least_successes, lower_bound, reaches
 from analysis.loading import Cell, Records
 from analysis.verdict import Part, Placebo, Secondary, Verdict, decide
 from banditrft.claims import ReachesOne, placebo_conditions, single_query_conditions
@@ -135,6 +135,7 @@ def _placebo(cell: Cell, claim: ReachesOne) -> Placebo:
             "the placebo also "
             f"reaches is not learned from reward."
         ),
+        kind="fraction",
     )
 
 

@@ -7,16 +7,16 @@ parts).
 
 from dataclasses import dataclass
 
-from analysis.binomials import Fraction
 from analysis.claims import speed, transfer
 from analysis.claims.finding import Finding, Group
 from analysis.claims.pairs import Pairs, match
 from analysis.claims.speed import Speed
 from analysis.claims.transfer import Transfer
-from analysis.equivalence import paired_difference
-from analysis.hitting import hitting_times
+from analysis.inference.binomials import Fraction
+from analysis.inference.equivalence import paired_difference
+from analysis.inference.hitting import hitting_times
+from analysis.inference.multiplicity import bonferroni
 from analysis.loading import Cell, Records
-from analysis.multiplicity import bonferroni
 from analysis.verdict import Part, Placebo, Verdict, Word, bounded
 from banditrft.claims import MoreRollouts, placebo_conditions, rollout_pairs
 
@@ -182,6 +182,7 @@ def _reaching(cell: Cell, claim: MoreRollouts) -> Placebo:
         interval=(hits.lower(0.05), hits.upper(0.05)),
         n=hits.n,
         sentence=f"With rewards drawn at random {hits.successes} of {hits.n} runs hit the threshold.",
+        kind="fraction",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from analysis.claims.finding import Finding
 from analysis.formats import FORMATS
-from analysis.multiplicity import bonferroni
+from analysis.inference.multiplicity import bonferroni
 from analysis.verdict import ALL, Part, Placebo, Verdict, Word
 from banditrft.claims import Claim
 

@@ -1,15 +1,15 @@
 """Type "fails": under a change runs fail by a horizon and by a multiple of it, more than without it (A7)."""
 
-from analysis.binomials import Fraction
 from analysis.claims import placebos
 from analysis.claims.cases import Case, Component, absent, findings
 from analysis.claims.finding import Finding
 from analysis.claims.fractions import share
 from analysis.claims.reading import Band, Measured
 from analysis.claims.worlds import Kind, few_queries, kinds, trained
-from analysis.hitting import HittingTimes, hitting_times
+from analysis.inference.binomials import Fraction
+from analysis.inference.hitting import HittingTimes, hitting_times
+from analysis.inference.risk import RiskDifference
 from analysis.loading import Cell, Records
-from analysis.risk import RiskDifference
 from analysis.verdict import Placebo, Secondary
 from banditrft.claims import Fails, contrasts, placebo_conditions
 
@@ -38,7 +38,8 @@ def _case(records: Records, kind: Kind, world: str, claim: Fails) -> Case:
         return Case(kind, world, (), (why,))
     parts: list[Component] = []
     for name, horizon in (("early", last / claim.late), ("late", last)):
-        parts += _at(name, horizon, read, claim)
+        changed = read[0][1]
+        parts += [failing(name, changed, claim, horizon), more_failing(name, read, claim, horizon)]
     found = [cells[n] for n in placebo_conditions(records.designs(world))]
     placebo = tuple(_placebo(c, claim, h) for c in found for h in (last / claim.late, last))
     return Case(
@@ -61,13 +62,13 @@ def failures(cell: Cell, claim: Fails, horizon: float) -> tuple[Fraction, Hittin
     return Fraction(int((~times.hit).sum()), cell.n), times
 
 
-def _at(name: str, horizon: float, pairs: list[Two], claim: Fails) -> list[Measured]:
-    plain, changed = pairs[0]
-    (without, _), (failed, times) = (failures(c, claim, horizon) for c in (plain, changed))
-    fraction = share(
+def failing(name: str, cell: Cell, claim: Fails, horizon: float) -> Measured:
+    """Fraction of a condition's runs that fail by a horizon."""
+    failed, times = failures(cell, claim, horizon)
+    return share(
         f"fail-{name}",
-        f"Runs that fail by round {horizon:g}, '{changed.condition}'",
-        changed,
+        f"Runs that fail by round {horizon:g}, '{cell.condition}'",
+        cell,
         failed,
         claim.fraction,
         sentence=(
@@ -75,13 +76,19 @@ def _at(name: str, horizon: float, pairs: list[Two], claim: Fails) -> list[Measu
             f"or above train Pass@1 {claim.pass_at_1:g}; the fraction gets exact bounds (Clopper-Pearson)."
         ),
         points={
-            "query": changed.query.tolist(),
-            "seed": changed.seed.tolist(),
+            "query": cell.query.tolist(),
+            "seed": cell.seed.tolist(),
             "failed": (~times.hit).tolist(),
         },
     )
+
+
+def more_failing(name: str, pairs: list[Two], claim: Fails, horizon: float) -> Measured:
+    """How much more often runs fail with the change than without it; further pairs stand beside."""
+    plain, changed = pairs[0]
+    (without, _), (failed, _) = (failures(c, claim, horizon) for c in (plain, changed))
     risk = RiskDifference(failed, without)
-    difference = Measured(
+    return Measured(
         id=f"risk-{name}",
         label=f"Failures by round {horizon:g}, '{changed.condition}' minus '{plain.condition}'",
         kind="risk",
@@ -99,7 +106,6 @@ def _at(name: str, horizon: float, pairs: list[Two], claim: Fails) -> list[Measu
         counts={"failed": failed.successes, "failed_without": without.successes},
         secondary=tuple(_beside(a, b, claim, horizon) for a, b in pairs[1:]),
     )
-    return [fraction, difference]
 
 
 def _beside(plain: Cell, changed: Cell, claim: Fails, horizon: float) -> Secondary:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from analysis.loading import Records
 from analysis.verdict import Verdict
-from banditrft.worlds import ContextualWorld, LLMWorld, LumpedWorld
+from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWorld
 
 
 @dataclass(frozen=True)
@@ -55,5 +55,11 @@ def groups(records: Records) -> list[Group]:
     found = []
     if lumped or contextual:
         found.append(Group("sim", "simulated", lumped, contextual))
-    found += [Group("llm", w.name, w.name, w.name) for w in worlds if isinstance(w, LLMWorld)]
+    for world in worlds:
+        if isinstance(world, LLMWorld):
+            found.append(Group("llm", world.name, world.name, world.name))
+        elif isinstance(world, ImportedWorld):
+            curves = all(c.has_train for c in records.of(world.name).values())
+            train = world.name if curves and world.single_query else None
+            found.append(Group("llm", world.name, train, world.name))
     return found

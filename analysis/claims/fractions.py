@@ -5,9 +5,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from analysis.binomials import Fraction, detectable_fraction, least_successes, reaches
 from analysis.claims.reading import Band, Measured
 from analysis.claims.worlds import unit
+from analysis.inference.binomials import Fraction, detectable_fraction, least_successes, reaches
 from analysis.loading import Cell
 from banditrft.claims import HardQuery, NoTransfer
 

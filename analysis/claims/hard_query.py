@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from analysis.binomials import Fraction
 from analysis.claims import placebos
 from analysis.claims.cases import Case, Component, absent, findings
 from analysis.claims.finding import Finding
@@ -13,9 +12,10 @@ from analysis.claims.fractions import reaching
 from analysis.claims.gains import over_base
 from analysis.claims.reading import Band, Measured, beside, detectable
 from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, table, tested_cells
-from analysis.equivalence import Difference
+from analysis.inference.binomials import Fraction
+from analysis.inference.equivalence import Difference
+from analysis.inference.slopes import line, mean_of, slopes
 from analysis.loading import Cell, Records
-from analysis.slopes import line, mean_of, slopes
 from banditrft.claims import HardQuery
 
 LEVELS = 3

@@ -26,7 +26,10 @@ def _case(records: Records, kind: Kind, world: str, claim: Improves) -> Case:
         return Case(kind, world, (), ("no such condition with a test set and two runs.",))
     band = Band(low=claim.margin)
     parts: list[Component] = []
-    if "train" in claim.splits:
+    missing: tuple[str, ...] = ()
+    if "train" in claim.splits and not cell.has_base_train:
+        missing = ("train Pass@1 of the base policy is not recorded.",)
+    elif "train" in claim.splits:
         label = f"Gain in train Pass@1, {cell.condition}"
         parts.append(over_base("gain-train", label, cell, final_train(cell), cell.train[:, 0], band))
     label = f"Gain in test Pass@1, {cell.condition}"
@@ -38,6 +41,7 @@ def _case(records: Records, kind: Kind, world: str, claim: Improves) -> Case:
         kind,
         world,
         tuple(parts),
+        missing,
         placebo=placebos.gains(records, world),
         notes=few_queries([cell]),
     )

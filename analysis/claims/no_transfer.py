@@ -10,10 +10,10 @@ from analysis.claims.finding import Finding
 from analysis.claims.fractions import reaching
 from analysis.claims.reading import Band, Measured, detectable
 from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, tested_cells, unit
-from analysis.equivalence import contrast
+from analysis.inference.equivalence import contrast
+from analysis.inference.multiplicity import bonferroni
+from analysis.inference.slopes import mean_of, slopes
 from analysis.loading import Cell, Records
-from analysis.multiplicity import bonferroni
-from analysis.slopes import mean_of, slopes
 from analysis.verdict import ALL, Verdict, Word
 from banditrft.claims import NoTransfer
 

@@ -10,12 +10,15 @@ from analysis.claims.finding import Finding
 from analysis.claims.gains import between
 from analysis.claims.reading import Band, Measured
 from analysis.claims.worlds import Floats, Ints, Kind, few_queries, kinds, points, table, tested
-from analysis.equivalence import paired_difference
-from analysis.inversion import Inverted
+from analysis.inference.equivalence import paired_difference
+from analysis.inference.inversion import Inverted
+from analysis.inference.slopes import quadratic_argmax
 from analysis.loading import Cell, Records
-from analysis.slopes import quadratic_argmax
 from banditrft.claims import Optimum, conditions, rest
 from banditrft.design import Design
+
+BEST = "Best "
+"""Begins the label of a place; the field stands after it."""
 
 
 def find(records: Records, claim: Optimum) -> list[Finding]:
@@ -38,11 +41,10 @@ def _case(records: Records, kind: Kind, world: str, claim: Optimum) -> Case:
         )
         return Case(kind, world, (), (why,))
     keys, values = table(cells, [c.test for c in cells])
-    parts: list[Component] = [_location(cells, keys, values, claim)]
-    for part_id, end in (("over-few", 0), ("over-many", -1)):
-        label = f"Final test Pass@1, '{cells[middle].condition}' minus '{cells[end].condition}'"
-        both = values[:, [end, middle]]
-        parts.append(between(part_id, label, (cells[end], cells[middle]), keys, both, Band(low=0.0)))
+    parts: list[Component] = [
+        location(cells, keys, values, "batch_size", float(claim.batch_size), claim.factor),
+        *ends(cells, keys, values, middle, "test"),
+    ]
     placebo = placebos.gains(records, world)
     return Case(kind, world, tuple(parts), placebo=placebo, notes=few_queries(cells))
 
@@ -57,7 +59,8 @@ def splits(records: Records, world: str, claim: Optimum) -> list[Cell]:
     spending = [
         n
         for n in conditions(designs, claim.where)
-        if designs[n].batch_size * designs[n].rollouts == claim.budget
+        if not {"batch_size", "rollouts"} & {*records.of(world)[n].unknown}
+        and designs[n].batch_size * designs[n].rollouts == claim.budget
     ]
     families = [
         [n for n in spending if _alike(designs[n], designs[head])]
@@ -73,13 +76,23 @@ def _alike(design: Design, head: Design) -> bool:
     return rest(design, free) == rest(head, free)
 
 
-def _location(cells: list[Cell], keys: Ints, values: Floats, claim: Optimum) -> Measured:
-    doublings = [math.log2(c.design.batch_size) for c in cells]
-    centre, reach = math.log2(claim.batch_size), math.log2(claim.factor)
+def location(cells: list[Cell], keys: Ints, values: Floats, field: str, at: float, factor: float) -> Measured:
+    """Where the final Pass@1 is best along a design field, against a value of it and a factor around it.
+
+    Args:
+        cells: C conditions, by the field's value.
+        keys: Query and seed of each of the N common runs.
+        values: (N, C) their final Pass@1.
+        field: The design field.
+        at: Claimed place, one of its values.
+        factor: How far from it the optimum may lie.
+    """
+    steps = [_value(c, field) for c in cells]
+    centre, reach = math.log2(at), math.log2(factor)
     band = (centre - reach, centre + reach)
-    test = quadratic_argmax(doublings, values, band)
+    test = quadratic_argmax([math.log2(s) for s in steps], values, band)
     best = int(np.argmax(values.mean(axis=0)))
-    gap = paired_difference(values[:, best], values[:, _where(cells, claim.batch_size)])
+    gap = paired_difference(values[:, best], values[:, steps.index(at)])
 
     def detail(level: float) -> str:
         low, high = test.interval(level)
@@ -91,7 +104,7 @@ def _location(cells: list[Cell], keys: Ints, values: Floats, claim: Optimum) -> 
 
     return Measured(
         id="location",
-        label="Best batch size",
+        label=BEST + field.replace("_", " "),
         kind="location",
         world=cells[0].world.name,
         conditions=tuple(c.condition for c in cells),
@@ -100,18 +113,34 @@ def _location(cells: list[Cell], keys: Ints, values: Floats, claim: Optimum) -> 
         n=test.n,
         unit=cells[0].unit,
         sentence=(
-            f"A quadratic in log2 B through {len(cells)} splits, seed by seed; the interval holds the places "
-            "where the mean slope over seeds is not told from 0 (Fieller)."
+            f"A quadratic in log2 of {field} through {len(cells)} conditions, seed by seed; the interval "
+            "holds the places where the mean slope over seeds is not told from 0 (Fieller)."
         ),
         detail=detail,
         counts={c.condition: float(v) for c, v in zip(cells, values.mean(axis=0), strict=True)},
         points=points(keys, values[:, best] - values.mean(axis=1)),
-        span=(float(cells[0].design.batch_size), float(cells[-1].design.batch_size)),
+        span=(steps[0], steps[-1]),
     )
 
 
-def _where(cells: list[Cell], batch_size: int) -> int:
-    return next(i for i, c in enumerate(cells) if c.design.batch_size == batch_size)
+def field_of(label: str) -> str:
+    """The design field that a place's label names."""
+    return label.removeprefix(BEST).replace(" ", "_")
+
+
+def ends(cells: list[Cell], keys: Ints, values: Floats, middle: int, split: str) -> list[Component]:
+    """The claimed optimum against both ends of the ladder."""
+    found: list[Component] = []
+    for part_id, end in (("over-few", 0), ("over-many", -1)):
+        label = f"Final {split} Pass@1, '{cells[middle].condition}' minus '{cells[end].condition}'"
+        both = values[:, [end, middle]]
+        part_id = part_id if split == "test" else f"{part_id}-train"
+        found.append(between(part_id, label, (cells[end], cells[middle]), keys, both, Band(low=0.0)))
+    return found
+
+
+def _value(cell: Cell, field: str) -> float:
+    return float(getattr(cell.design, field))
 
 
 class _Powers:

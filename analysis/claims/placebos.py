@@ -1,8 +1,8 @@
 """What the placebo gains on train and test: whatever a claim also shows there is not learned from reward."""
 
-from analysis.binomials import Fraction
 from analysis.claims.worlds import Floats, final_train
-from analysis.equivalence import paired_difference
+from analysis.inference.binomials import Fraction
+from analysis.inference.equivalence import paired_difference
 from analysis.loading import Cell, Records
 from analysis.verdict import Placebo, bounded
 from banditrft.claims import placebo_conditions
@@ -28,11 +28,14 @@ def failing(cell: Cell, failures: Fraction, horizon: float) -> Placebo:
         interval=(failures.lower(0.05), failures.upper(0.05)),
         n=failures.n,
         sentence=f"With rewards drawn at random {failures.successes} of {failures.n} runs fail.",
+        kind="fraction",
     )
 
 
 def _gains(cell: Cell) -> list[Placebo]:
-    found = [_gain(cell, "train", final_train(cell), cell.train[:, 0])]
+    found = []
+    if cell.has_base_train:
+        found.append(_gain(cell, "train", final_train(cell), cell.train[:, 0]))
     if cell.has_test:
         found.append(_gain(cell, "test", cell.test, cell.test_base))
     return found

@@ -21,8 +21,8 @@ from analysis.claims.worlds import (
     single_query_groups,
     unit,
 )
+from analysis.inference.spread import noise_over_sd
 from analysis.loading import Cell, Records
-from analysis.spread import noise_over_sd
 from banditrft.claims import RandomCurves
 
 FEWEST = 3

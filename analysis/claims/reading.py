@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from analysis.equivalence import Difference
+from analysis.inference.equivalence import Difference
 from analysis.verdict import Interval, Kind, Part, Secondary, bounded, decide, finite
 
 CONVENTION = 0.05

@@ -12,6 +12,7 @@ from analysis.claims import (
     no_gain,
     no_transfer,
     optimum,
+    own,
     random_curves,
     stability,
     trend,
@@ -43,6 +44,7 @@ FINDERS: dict[type, Finder] = {
     claims.Trend: trend.find,
     claims.Optimum: optimum.find,
     claims.VarianceShare: variance_share.find,
+    claims.OwnClaim: own.find,
 }
 
 

@@ -3,15 +3,16 @@
 import math
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from analysis.claims.pairs import Pairs
-from analysis.equivalence import paired_difference
-from analysis.hitting import HittingTimes, hitting_times
-from analysis.ratio import RatioTest, ratio_test
-from analysis.survival import FEWEST, median_ratio, restricted_mean
+from analysis.inference.equivalence import paired_difference
+from analysis.inference.hitting import HittingTimes, hitting_times
+from analysis.inference.ratio import RatioTest, ratio_test
+from analysis.inference.survival import FEWEST, median_ratio, restricted_mean
 from analysis.verdict import Part, Secondary, bounded, decide, finite
 from banditrft.claims import MoreRollouts
 
@@ -72,14 +73,7 @@ class Speed:
                 "step": max(few.step, many.step),
             },
             secondary=self.extra,
-            points={
-                "query": self.pairs.query.tolist(),
-                "seed": self.pairs.seed.tolist(),
-                "few_after": few.lower.tolist(),
-                "few_by": [finite(t) for t in few.upper],
-                "many_after": many.lower.tolist(),
-                "many_by": [finite(t) for t in many.upper],
-            },
+            points=points(self.pairs, self.times),
         )
 
 
@@ -104,7 +98,7 @@ def measure(
         neighbours: The same comparison in other worlds, by label.
     """
     times = both_times(pairs, claim.pass_at_1, claim.consecutive)
-    seed = [root_seed, zlib.crc32(f"{claim.id} {part_id} {pairs.few.world.name}".encode())]
+    seed = keyed(root_seed, f"{claim.id} {part_id} {pairs.few.world.name}")
 
     def ratio(
         of: tuple[HittingTimes, HittingTimes], who: Pairs, margins: tuple[float, ...] = ()
@@ -131,14 +125,34 @@ def measure(
     return Speed(part_id, label, pairs, band, claim, times, ratio(times, pairs, band), tuple(extra))
 
 
-def both_times(pairs: Pairs, threshold: float, consecutive: int) -> tuple[HittingTimes, HittingTimes]:
-    """Hitting times of the two conditions up to the horizon they share."""
-    horizon = min(pairs.few.rounds[-1], pairs.many.rounds[-1])
+def both_times(
+    pairs: Pairs, threshold: float, consecutive: int, until: float = math.inf
+) -> tuple[HittingTimes, HittingTimes]:
+    """Hitting times of the two conditions up to the horizon they share, or `until` where that is earlier."""
+    horizon = min(pairs.few.rounds[-1], pairs.many.rounds[-1], until)
     few, many = (
         hitting_times(cell.rounds, cell.train[rows], threshold, consecutive=consecutive, horizon=horizon)
         for cell, rows in ((pairs.few, pairs.rows_few), (pairs.many, pairs.rows_many))
     )
     return few, many
+
+
+def keyed(root_seed: int, what: str) -> list[int]:
+    """Seed of the relabellings of one test, so that the same records give the same interval."""
+    return [root_seed, zlib.crc32(what.encode())]
+
+
+def points(pairs: Pairs, times: tuple[HittingTimes, HittingTimes]) -> dict[str, list[Any]]:
+    """The pairs' hitting times, each as the evaluations before it and of it."""
+    few, many = times
+    return {
+        "query": pairs.query.tolist(),
+        "seed": pairs.seed.tolist(),
+        "few_after": few.lower.tolist(),
+        "few_by": [finite(t) for t in few.upper],
+        "many_after": many.lower.tolist(),
+        "many_by": [finite(t) for t in many.upper],
+    }
 
 
 def _upper_end(times: HittingTimes) -> HittingTimes:

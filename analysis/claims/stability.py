@@ -20,11 +20,12 @@ from analysis.claims.worlds import (
     single_query_groups,
     table,
 )
-from analysis.inversion import Inverted
+from analysis.inference.inversion import Inverted
+from analysis.inference.spread import log_sd_ratio, spread_ratio
 from analysis.loading import Cell, Records
-from analysis.spread import log_sd_ratio, spread_ratio
 from analysis.verdict import Secondary
 from banditrft.claims import Fields, LessStable, contrasts
+from banditrft.errors import InputError
 
 Two = tuple[Cell, Cell]
 
@@ -47,12 +48,11 @@ def _case(records: Records, group: Group, claim: LessStable) -> Case:
         ("spread-matched", "SGD with matched steps", "sgd", claim.matched),
     ):
         cells = _contrast(records, group.train, claim, optimizer, changed)
-        extra = _test_spread(compared, claim) if optimizer == "adam" else ()
-        measured = cells and _spread(part_id, title, cells, claim, extra)
-        if measured:
-            parts.append(measured)
-        else:
-            missing.append(f"Spread under {title} is not tested: no such conditions on such queries.")
+        try:
+            extra = _test_spread(compared, claim) if optimizer == "adam" else ()
+            parts.append(_spread(part_id, title, _present(cells), claim, extra))
+        except InputError as error:
+            missing.append(f"Spread under {title} is not tested: {error}.")
     difference = compared and _difference(compared, claim)
     if difference:
         parts.append(difference)
@@ -84,12 +84,18 @@ def _contrast(
     return (cells[found[0][0]], cells[found[0][1]]) if found else None
 
 
+def _present(cells: Two | None) -> Two:
+    if cells is None:
+        raise InputError("no such conditions")
+    return cells
+
+
 def _spread(
     part_id: str, title: str, cells: Two, claim: LessStable, extra: tuple[Secondary, ...]
-) -> Measured | None:
+) -> Measured:
     areas, kept = _above(cells, [area(c) for c in cells], claim)
     if len(kept) < FEWEST:
-        return None
+        raise InputError(f"fewer than {FEWEST} pairs on such queries")
     noise, _ = _above(cells, [area_noise(c) for c in cells], claim)
     test = _ratio(areas, kept, claim)
     own = ratio_of(log_sd_ratio(areas[:, 1], noise[:, 1], areas[:, 0], noise[:, 0], kept[:, 0]))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.claims.pairs import Pairs
-from analysis.equivalence import Difference, margin, paired_difference
+from analysis.inference.equivalence import Difference, margin, paired_difference
 from analysis.verdict import Part, Secondary, bounded, decide
 from banditrft.claims import MoreRollouts
 

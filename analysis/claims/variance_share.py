@@ -10,10 +10,10 @@ from analysis.claims.cases import Case, absent, findings
 from analysis.claims.finding import Finding
 from analysis.claims.reading import Band, Measured, Transformed, beside
 from analysis.claims.worlds import Floats, Ints, Kind, few_queries, kinds, tested
-from analysis.equivalence import Difference
+from analysis.inference.equivalence import Difference
+from analysis.inference.shares import log_variance_ratio, share
+from analysis.inference.spread import jackknife
 from analysis.loading import Cell, Records
-from analysis.shares import log_variance_ratio, share
-from analysis.spread import jackknife
 from analysis.verdict import Secondary
 from banditrft.claims import VarianceShare, conditions
 from banditrft.design import Design

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from analysis.claims.finding import Group
 from analysis.loading import Cell, Records
 from banditrft.claims import Fields, conditions
-from banditrft.worlds import ContextualWorld, LLMWorld, WorldSettings
+from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, WorldSettings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -33,13 +33,13 @@ def tested(records: Records, kind: Kind, *, single_query: bool) -> list[str]:
     return [
         w.name
         for w in _present(records, kind)
-        if isinstance(w, LLMWorld | ContextualWorld) and one_query(w) == single_query
+        if isinstance(w, LLMWorld | ImportedWorld | ContextualWorld) and one_query(w) == single_query
     ]
 
 
 def trained(records: Records, kind: Kind) -> list[str]:
     """Worlds of one training query, the same for every seed; contextual ones for want of them."""
-    single = [w for w in _present(records, kind) if one_query(w)]
+    single = [w for w in _present(records, kind) if one_query(w) and has_curves(records, w)]
     same = [w.name for w in single if not isinstance(w, ContextualWorld)]
     return same or [w.name for w in single]
 
@@ -69,7 +69,14 @@ def one_query(world: WorldSettings) -> bool:
     """Whether a run has a single training query."""
     if isinstance(world, LLMWorld):
         return world.train_items is None
+    if isinstance(world, ImportedWorld):
+        return world.single_query
     return not isinstance(world, ContextualWorld) or (world.train_items == 1 and world.features is None)
+
+
+def has_curves(records: Records, world: WorldSettings) -> bool:
+    """Whether every run of a world has a training curve; imported logs may lack them."""
+    return not isinstance(world, ImportedWorld) or all(c.has_train for c in records.of(world.name).values())
 
 
 def _present(records: Records, kind: Kind) -> list[WorldSettings]:
@@ -77,8 +84,9 @@ def _present(records: Records, kind: Kind) -> list[WorldSettings]:
 
 
 def final_train(cell: Cell) -> Floats:
-    """Train Pass@1 of each run's final evaluation."""
-    return np.asarray(cell.final_correct / cell.final_samples, dtype=np.float64)
+    """Train Pass@1 of each run's final evaluation, NaN where an import has none."""
+    known = cell.final_samples > 0
+    return np.where(known, cell.final_correct / np.where(known, cell.final_samples, 1), np.nan)
 
 
 def unit(cell: Cell) -> str:

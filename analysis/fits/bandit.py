@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fits.bandit_data import Counts, check_covered, check_world, known_gain
+from analysis.fits.bandit_data import Counts, Geometry, check_covered, check_world, known_gain
 from analysis.fits.bandit_population import GainOfQueries, TransferToTest, gain_of_queries, transfer_to_test
 from analysis.fits.bandit_prediction import Check, checks
 from analysis.fits.bandit_query import QueryFit, fit_query
@@ -101,7 +101,11 @@ class BanditFit:
 
 
 def fit_records(
-    records: Records, world: str, conditions: Sequence[str] | None = None, level: float = 0.95
+    records: Records,
+    world: str,
+    conditions: Sequence[str] | None = None,
+    level: float = 0.95,
+    geometry: Geometry = "shared",
 ) -> BanditFit:
     """Fit the bandit to the conditions of a world.
 
@@ -110,6 +114,7 @@ def fit_records(
         world: Name of one of its worlds.
         conditions: Names of conditions; all by default.
         level: Nominal coverage of the intervals.
+        geometry: How a language model moves.
 
     Returns:
         The fits; conditions outside the closed forms are left out with the reason.
@@ -133,7 +138,7 @@ def fit_records(
         except InputError as error:
             left_out[name] = str(error)
             continue
-        fits.append(_fit_cell(records, cell, level))
+        fits.append(_fit_cell(records, cell, level, geometry))
     return BanditFit(world, tuple(fits), left_out, _warnings(records, world, fits), _sentence(fits, left_out))
 
 
@@ -152,11 +157,11 @@ def fit(records: Records) -> tuple[BanditFit, ...]:
     return tuple(found)
 
 
-def _fit_cell(records: Records, cell: Cell, level: float) -> ConditionFit:
+def _fit_cell(records: Records, cell: Cell, level: float, geometry: Geometry) -> ConditionFit:
     queries = [int(q) for q in np.unique(cell.query)]
     counts = [counts_of_runs(records, cell, q, MOST_RUNS) for q in queries]
     fits = tuple(
-        fit_query(cell.world, own, cell.condition, cell.base[q], level)
+        fit_query(cell.world, own, cell.condition, cell.base[q], level, geometry)
         for q, own in zip(queries, counts, strict=True)
     )
     usable = [f for f in fits if f.identified]
@@ -167,7 +172,7 @@ def _fit_cell(records: Records, cell: Cell, level: float) -> ConditionFit:
         known_gain=known_gain(cell.world, cell.design),
         transfer=transfer_to_test(fits, counts, level),
         residuals=_residuals(cell, fits, counts),
-        checks=checks(cell, fits),
+        checks=checks(cell, fits, geometry),
     )
 
 

@@ -6,6 +6,7 @@ ran.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,12 @@ from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWor
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Geometry = Literal["shared", "arms"]
+"""How a language model is taken to move: along one direction that all responses share, or by parameters of
+each response, of which the many wrong ones are met one at a time (theory §4). The raw {0,1} reward is silent
+on failures and cannot tell the two apart; signals that push wrong answers down can."""
+CLASS_ARMS = 1000
+"""Arms of a language model under "arms": many; more change nothing without eps."""
 GROUP_SIGNALS = ("raw", "centered", "grpo", "rloo")
 COVERED: dict[str, tuple[object, ...]] = {
     "optimizer": ("sgd", "adam", "adamw"),
@@ -110,12 +117,13 @@ def check_world(world: WorldSettings) -> None:
         )
 
 
-def coordinates_of(world: WorldSettings, design: Design) -> Coordinates:
-    """The parameters that move, before the effective step scales them: of an LLM one shared direction.
+def coordinates_of(world: WorldSettings, design: Design, geometry: Geometry = "shared") -> Coordinates:
+    """The parameters that move, before the effective step scales them.
 
     Args:
         world: Decides whether arms are tabular or parameters shared.
         design: Gives the law of the rounds.
+        geometry: Of a language model; simulated worlds have their own.
     """
     law = round_law(design)
     if isinstance(world, LumpedWorld):
@@ -124,12 +132,14 @@ def coordinates_of(world: WorldSettings, design: Design) -> Coordinates:
     if isinstance(world, ContextualWorld):
         size = log_odds_gain(world, "adam") / world.dimension
         return Coordinates.features(law, np.array([size]), np.array([1.0]))
-    return Coordinates.features(law, np.ones(1))
+    return (
+        Coordinates.arms(law, 1, CLASS_ARMS) if geometry == "arms" else Coordinates.features(law, np.ones(1))
+    )
 
 
 def eps_of(world: WorldSettings, design: Design) -> float:
-    """Adam's eps where gradients have the scale of the model's; 0 for a language model (theory §4)."""
-    return 0.0 if isinstance(world, LLMWorld) else design.adam_eps
+    """Adam's eps where gradients have a simulated world's scale; 0 for language models (theory §4)."""
+    return design.adam_eps if isinstance(world, LumpedWorld | ContextualWorld) else 0.0
 
 
 def unit_gain(coordinates: Coordinates, design: Design) -> float:
@@ -143,13 +153,13 @@ def known_gain(world: WorldSettings, design: Design) -> float | None:
     """Log-odds per unit of learning signal and learning rate that a simulated world's settings imply.
 
     For SGD d(log-odds) per unit of multiplier, for Adam the most that one round can move the log-odds. None
-    for a language model. Of the contextual world's queries the mean.
+    where there are no such settings. Of the contextual world's queries the mean.
     """
-    if isinstance(world, LLMWorld):
-        return None
     if isinstance(world, ContextualWorld):
         return log_odds_gain(world, design.optimizer)
-    return unit_gain(coordinates_of(world, design), design)
+    if isinstance(world, LumpedWorld):
+        return unit_gain(coordinates_of(world, design), design)
+    return None
 
 
 def drives(design: Design, base: float, groups_RTB: Floats) -> Floats:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fits.bandit_data import coordinates_of, drives, eps_of, unit_gain
+from analysis.fits.bandit_data import Geometry, coordinates_of, drives, eps_of, unit_gain
 from analysis.inference.hitting import hitting_times
 from banditrft.design import Design, Evaluation
 from banditrft.worlds import WorldSettings
@@ -47,6 +47,8 @@ def draw_runs(
     step_N: Floats,
     rng: np.random.Generator,
     overdispersion: float = 0.0,
+    known_NTB: Floats | None = None,
+    geometry: Geometry = "shared",
 ) -> DrawnRuns:
     """Draw one run for each pair of base log-odds and effective step.
 
@@ -58,9 +60,12 @@ def draw_runs(
         step_N: Log-odds per unit of learning signal, learning rate included.
         rng: Source of all randomness.
         overdispersion: Intra-class correlation of an evaluation's answers.
+        known_NTB: Right answers of each group in the rounds that each run has behind it; the others are
+            drawn.
+        geometry: How a language model moves.
     """
     T, N = design.rounds, log_odds_N.size
-    coordinates = coordinates_of(world, design)
+    coordinates = coordinates_of(world, design, geometry)
     slope_C = coordinates.slope_C / unit_gain(coordinates, design)
     eps, adam = eps_of(world, design), design.optimizer != "sgd"
     base = float(1.0 / (1.0 + np.exp(-np.median(log_odds_N))))
@@ -70,7 +75,10 @@ def draw_runs(
     x_N, at = log_odds_N.copy(), {0: log_odds_N}
     for t in range(1, T + 1):
         p_N = 1.0 / (1.0 + np.exp(-x_N))
-        right_NB = rng.binomial(design.rollouts, p_N[:, None], (N, design.batch_size))
+        if known_NTB is not None and t <= known_NTB.shape[1]:
+            right_NB = known_NTB[:, t - 1].astype(np.int64)
+        else:
+            right_NB = rng.binomial(design.rollouts, p_N[:, None], (N, design.batch_size))
         taught_N4 = by_count_S4[right_NB].mean(axis=1)
         u_N1 = (taught_N4[:, 0] * (1.0 - p_N) - taught_N4[:, 1] * p_N)[:, None]
         mean_NC = u_N1 * coordinates.size_C

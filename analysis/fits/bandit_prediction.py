@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.fits.bandit_data import Geometry
 from analysis.fits.bandit_draws import draw_runs, statistics
 from analysis.fits.bandit_population import step_error
 from analysis.fits.bandit_query import LARGEST_SPREAD, QueryFit
@@ -121,13 +122,16 @@ def sets_for(runs: int) -> int:
     return int(np.clip(MOST_DRAWN // runs, LEAST_SETS, SETS))
 
 
-def predict_cell(cell: Cell, drawn: Sequence[Parameters], rng: np.random.Generator) -> Predicted:
+def predict_cell(
+    cell: Cell, drawn: Sequence[Parameters], rng: np.random.Generator, geometry: Geometry = "shared"
+) -> Predicted:
     """Runs of a condition: for each draw of the parameters as many seeds of each query as it has.
 
     Args:
         cell: Design, evaluation, and numbers of seeds.
         drawn: Parameters of each of its queries.
         rng: Source of all randomness.
+        geometry: How a language model moves.
     """
     by_query = {p.query: p for p in drawn}
     own_N = [by_query[int(q)] for q in cell.query]
@@ -137,7 +141,9 @@ def predict_cell(cell: Cell, drawn: Sequence[Parameters], rng: np.random.Generat
     log_step_DN = np.stack([p.log_gain_D for p in own_N], axis=1) + np.log(cell.design.learning_rate)
     log_step_DN = log_step_DN + luck_DN * np.stack([p.spread_D for p in own_N], axis=1)
     step_N = np.exp(np.minimum(log_step_DN, LARGEST_LOG_STEP).ravel())
-    runs = draw_runs(cell.world, cell.design, cell.evaluation, base_DN.ravel(), step_N, rng, rho)
+    runs = draw_runs(
+        cell.world, cell.design, cell.evaluation, base_DN.ravel(), step_N, rng, rho, None, geometry
+    )
     sets = len(base_DN)
     return Predicted(
         values=statistics(runs.rounds_E, runs.train_NE, runs.final_N, cell.query, sets),
@@ -153,19 +159,22 @@ def observed(cell: Cell) -> dict[str, float]:
     return {name: float(value[0]) for name, value in found.items()}
 
 
-def checks(cell: Cell, fits: Sequence[QueryFit], seed: int = 0) -> tuple[Check, ...]:
+def checks(
+    cell: Cell, fits: Sequence[QueryFit], geometry: Geometry = "shared", seed: int = 0
+) -> tuple[Check, ...]:
     """Replicate a condition from its own fit; none where a query's step is not identified.
 
     Args:
         cell: The condition.
         fits: One fit per query.
+        geometry: How a language model moves.
         seed: Of the draws.
     """
     if not all(f.identified for f in fits):
         return ()
     rng = np.random.default_rng(seed)
     drawn = [parameters_of(f, sets_for(cell.n), rng) for f in fits]
-    values = predict_cell(cell, drawn, rng).values
+    values = predict_cell(cell, drawn, rng, geometry).values
     found = []
     for name, seen in observed(cell).items():
         below = float((values[name] < seen).mean() + 0.5 * (values[name] == seen).mean())

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fits.bandit_data import Counts
+from analysis.fits.bandit_data import Counts, Geometry
 from analysis.fits.bandit_surface import COARSEST, Model, Source, Surface, measured_base, surface
 from analysis.fits.profile import Fit, Interval, maximise, profile_interval
 from banditrft.worlds import WorldSettings
@@ -90,7 +90,12 @@ class QueryFit:
 
 
 def fit_query(
-    world: WorldSettings, counts: Counts, condition: str, base: float, level: float = 0.95
+    world: WorldSettings,
+    counts: Counts,
+    condition: str,
+    base: float,
+    level: float = 0.95,
+    geometry: Geometry = "shared",
 ) -> QueryFit:
     """Fit one query's runs by maximum likelihood.
 
@@ -100,8 +105,9 @@ def fit_query(
         condition: Its name.
         base: Measured base Pass@1, for step sizes that are matched there.
         level: Nominal coverage of the intervals.
+        geometry: How a language model moves.
     """
-    model = Model.of(world, counts, base)
+    model = Model.of(world, counts, base, geometry)
     known = surface(model)
     fit, intervals = _maximum(known, counts, level)
     own_R = known.own_steps(*fit.estimate)

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fits.bandit_data import Counts, coordinates_of, drives, eps_of, unit_gain
+from analysis.fits.bandit_data import Counts, Geometry, coordinates_of, drives, eps_of, unit_gain
 from analysis.fits.bandit_kernels import driven, ladder
 from analysis.fits.likelihood import beta_binomial, binomial
 from banditrft.theory.coordinates import advance
@@ -48,29 +48,32 @@ class Model:
         counts: The runs.
         source: Where the log-likelihood comes from.
         drives_RT4: What each round taught, of source "rollouts".
+        geometry: How a language model moves.
     """
 
     world: WorldSettings
     counts: Counts
     source: Source
     drives_RT4: Floats
+    geometry: Geometry = "shared"
 
     @classmethod
-    def of(cls, world: WorldSettings, counts: Counts, base: float) -> "Model":
+    def of(cls, world: WorldSettings, counts: Counts, base: float, geometry: Geometry = "shared") -> "Model":
         """Choose the source.
 
         Args:
             world: The runs' world.
             counts: The runs.
             base: Base Pass@1, for step sizes that are matched there.
+            geometry: How a language model moves.
         """
         design = counts.design
         if counts.groups_RTB is not None:
-            return cls(world, counts, "rollouts", drives(design, base, counts.groups_RTB))
+            return cls(world, counts, "rollouts", drives(design, base, counts.groups_RTB), geometry)
         kind = (design.signal, design.reward, design.batch_size * design.rollouts, design.optimizer)
         one_direction = getattr(world, "shared", 0.0) == 0.0
         exact = one_direction and kind == ("raw", "zero-one", 1, "sgd")
-        return cls(world, counts, "ladder" if exact else "mean-field", np.empty((0, 0, 4)))
+        return cls(world, counts, "ladder" if exact else "mean-field", np.empty((0, 0, 4)), geometry)
 
     def log_likelihoods(self, log_odds_M: Floats, log_step_M: Floats, rho: float) -> Floats:
         """Of each run at each point, (R, M), up to a constant."""
@@ -100,7 +103,7 @@ class Model:
     def mean_paths(self, log_odds_M: Floats, step_M: Floats) -> Floats:
         """Mean-field log-odds after t = 0..T rounds, (M, T + 1) (theory §4)."""
         design = self.counts.design
-        coordinates = coordinates_of(self.world, design)
+        coordinates = coordinates_of(self.world, design, self.geometry)
         design = design.model_copy(update={"adam_eps": eps_of(self.world, design)})
         slope_C = coordinates.slope_C / unit_gain(coordinates, design)
         first_MC, second_MC = np.zeros((2, log_odds_M.size, slope_C.size))
@@ -115,7 +118,7 @@ class Model:
     def _drive(self, log_odds_M: Floats, step_M: Floats, rho: float, path: Floats, out_RM: Floats) -> None:
         design, counts = self.counts.design, self.counts
         rollouts = counts.rollouts_RT2 if counts.rollouts_RT2 is not None else np.empty((0, 0, 2))
-        c = coordinates_of(self.world, design)
+        c = coordinates_of(self.world, design, self.geometry)
         slope_C = c.slope_C / unit_gain(c, design)
         driven(
             log_odds_M,

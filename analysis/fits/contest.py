@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from analysis.fits.compare import Comparison, compare
-from analysis.fits.forecasting import Forecast, cross_validate, forecast, select, split
+from analysis.fits.forecasting import Forecast, cross_validate, forecast, oracle, select, split
 from analysis.fits.item_models import ItemFit, ItemModel, wald
 from analysis.fits.panel import Panel
 from banditrft.errors import InputError
 
 SEED = 20_260
 """Of the bootstrap."""
+VARIANTS = "mechanisms"
+"""Family of the variants in a table."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,10 @@ class Contest:
         chosen: Family -> the setting that cross-validation chose.
         forecasts: Every setting's forecast that was made, by name.
         main: Setting whose forecast the others are compared with.
-        comparisons: Other setting -> loss of `main` minus its loss.
+        comparisons: Other setting -> loss of `main` minus its loss; variant -> loss of the first variant
+            minus its loss.
+        variants: Names of the variants, which nothing was chosen among.
+        oracle: Loss of a constant per item fitted to the scored entries; None where none was scored.
     """
 
     entries: int
@@ -39,6 +44,8 @@ class Contest:
     forecasts: dict[str, Forecast]
     main: str
     comparisons: dict[str, Comparison]
+    variants: tuple[str, ...]
+    oracle: float | None
 
 
 def contest(
@@ -47,6 +54,7 @@ def contest(
     entries: int | None = None,
     until: int | None = None,
     main: str | None = None,
+    variants: Sequence[ItemModel] = (),
 ) -> Contest:
     """Choose each family's setting, fit every setting of every family, and compare their forecasts with one.
 
@@ -59,6 +67,7 @@ def contest(
         entries: How many entries are fitted; all of them by default, and then nothing is scored.
         until: First entry that is not scored; the end by default.
         main: Family whose chosen setting the others are compared with; the last by default.
+        variants: Models that are fitted and scored beside them and compared with the first of them.
 
     Raises:
         InputError: No family, or nothing is left to fit or to score.
@@ -68,14 +77,15 @@ def contest(
     past, later = (panel, None) if entries is None else split(panel, entries, until)
     found = {name: cross_validate(models, past) for name, models in families.items()}
     chosen = {name: select(models, found[name]).name for name, models in families.items()}
-    every = [model for models in families.values() for model in models]
+    every = [*(model for models in families.values() for model in models), *variants]
     forecasts = {model.name: forecast(model, past, later) for model in every}
     first = chosen[main or list(families)[-1]]
+    names = tuple(model.name for model in variants)
     rng = np.random.default_rng(SEED)
     comparisons = {
-        name: compare(forecasts[first].loss_IT, other.loss_IT, rng)
-        for name, other in forecasts.items()
-        if name != first and later is not None
+        name: compare(forecasts[other].loss_IT, forecasts[name].loss_IT, rng)
+        for name, other in ((name, names[0] if name in names else first) for name in forecasts)
+        if name != other and later is not None
     }
     return Contest(
         past.num_entries,
@@ -86,18 +96,20 @@ def contest(
         forecasts,
         first,
         comparisons,
+        names,
+        None if later is None else oracle(later),
     )
 
 
 def rows(result: Contest) -> list[dict[str, Any]]:
-    """A contest as one row of plain numbers per setting, in the order of the registry."""
+    """A contest as one row of plain numbers per setting and variant, in the order of the registry."""
     family = {setting: name for name, losses in result.cross_validation.items() for setting in losses}
     return [
         {
-            "family": family[name],
+            "family": family.get(name, VARIANTS),
             "model": name,
-            "chosen": result.chosen[family[name]] == name,
-            "cross_validation": list(result.cross_validation[family[name]][name]),
+            "chosen": name in result.chosen.values(),
+            "cross_validation": list(result.cross_validation.get(family.get(name, ""), {}).get(name, ())),
             "log_loss": one.mean if result.cells else None,
             "log_likelihood": _finite(one.fitted.fit.log_likelihood),
             "df": one.fitted.df,
@@ -106,7 +118,8 @@ def rows(result: Contest) -> list[dict[str, Any]]:
             "parameters": parameter_rows(one.fitted),
             "extra": one.fitted.extra,
             "warnings": list(one.fitted.warnings),
-            "against_main": asdict(result.comparisons[name]) if name in result.comparisons else None,
+            "compared_with": result.variants[0] if name in result.variants else result.main,
+            "comparison": asdict(result.comparisons[name]) if name in result.comparisons else None,
         }
         for name, one in result.forecasts.items()
     ]

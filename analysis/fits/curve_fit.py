@@ -7,7 +7,7 @@ rounds at the fitted curve.
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +20,11 @@ from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-RHO = CurveParameter("rho", "correlation of the answers of one cell", (0.0, 0.99), (0.01,))
-STARTS = 8
+RHO = CurveParameter("rho", "correlation of the answers of one cell", (1e-7, 0.99), (1e-4, 0.05))
+SEVERAL_RUNS = (
+    "several runs, whose cells count as independent: intervals are too narrow where runs differ lastingly"
+)
+STARTS = 3
 """Most searches per model."""
 
 
@@ -94,38 +97,31 @@ def fit_curve(model: CurveModel, curve: Curve, *, level: float = 0.95, profile: 
         InputError: Fewer rounds than parameters of the curve, or every answer was right, or wrong.
     """
     check_curve(curve, len(model.parameters))
-    horizon, rate = float(curve.rounds_N.max()), curve.correct_N / curve.n_N
-    unit_N = curve.rounds_N / horizon
+    horizon = float(curve.rounds_N.max())
+    cells = np.stack([curve.rounds_N, curve.n_N, curve.correct_N])
+    (rounds_M, n_M, correct_M), times_M = np.unique(cells, axis=1, return_counts=True)  # equal cells once
     dispersed = bool((curve.n_N > 1).any())
     wanted = (*model.parameters, *((RHO,) if dispersed else ()))
 
-    def loss(x: Floats) -> float:
-        p_N = _inside(model.curve(x, unit_N))
-        each_N = beta_binomial(curve.correct_N, curve.n_N, p_N, float(x[-1]) if dispersed else 0.0)
-        value = -float(each_N.sum())
+    def loss(z: Floats) -> float:
+        x = np.array([p.natural(value) for p, value in zip(wanted, z.tolist(), strict=True)])
+        p_M = _inside(model.curve(x[: len(model.parameters)], rounds_M / horizon))
+        each_M = beta_binomial(correct_M, n_M, p_M, float(x[-1]) if dispersed else 0.0)
+        value = -float(times_M @ each_M)
         return value if math.isfinite(value) else 1e12
 
-    ends = {"first": _rate_at(curve, rate, "first"), "last": _rate_at(curve, rate, "last")}
-    grid = list(itertools.product(*([ends.get(str(s), s) for s in p.starts] for p in wanted)))
-    grid = sorted(grid, key=lambda x: loss(np.array(x, dtype=np.float64)))[:STARTS]
-    bounds = [p.bounds for p in wanted]
-    starts = [[float(x) for x in start] for start in grid]
+    ends = {end: _rate_at(curve, end) for end in ("first", "last")}
+    grid = itertools.product(*([p.searched(float(ends.get(str(s), s))) for s in p.starts] for p in wanted))
+    starts = sorted(grid, key=lambda z: loss(np.array(z)))[:STARTS]
+    bounds = [(p.searched(p.bounds[0]), p.searched(p.bounds[1])) for p in wanted]
     found = maximise(loss, starts, [p.name for p in wanted], n=curve.n_N.size, bounds=bounds)
     none = Interval(None, None, (False, False), level)
     intervals = [profile_interval(loss, found, p.name, level) if profile else none for p in wanted]
-    scale = horizon ** np.array([p.power for p in wanted], dtype=np.float64)
-    fit = Fit(
-        found.names,
-        found.estimate * scale,
-        found.log_likelihood,
-        found.covariance * np.outer(scale, scale),
-        found.converged,
-        found.n,
-        tuple((low * s, high * s) for (low, high), s in zip(bounds, scale.tolist(), strict=True)),
-    )
-    shown = tuple(_scaled(i, s) for i, s in zip(intervals, scale.tolist(), strict=True))
+    shown = tuple(_natural(i, p, horizon) for i, p in zip(intervals, wanted, strict=True))
     warnings = _warnings(found, intervals if profile else [])
-    return CurveFit(model, fit, shown, horizon, warnings)
+    if np.unique(curve.rounds_N).size < curve.rounds_N.size:
+        warnings += (SEVERAL_RUNS,)
+    return CurveFit(model, _natural_fit(found, wanted, horizon), shown, horizon, warnings)
 
 
 def held_out(predict: Callable[[Floats], Floats], later: Curve) -> tuple[float, float]:
@@ -164,25 +160,42 @@ def _inside(p: Floats) -> Floats:
     return np.asarray(np.clip(np.nan_to_num(p, nan=EDGE), EDGE, 1.0 - EDGE), dtype=np.float64)
 
 
-def _rate_at(curve: Curve, rate_N: Floats, end: str) -> float:
+def _rate_at(curve: Curve, end: str) -> float:
     """Mean rate of the first or last round, kept off 0 and 1 by half an answer."""
     at = curve.rounds_N.min() if end == "first" else curve.rounds_N.max()
     here = curve.rounds_N == at
     return float((curve.correct_N[here].sum() + 0.5) / (curve.n_N[here].sum() + 1.0))
 
 
-def _scaled(interval: Interval, scale: float) -> Interval:
-    low, high = (None if x is None else x * scale for x in (interval.low, interval.high))
+def _natural(interval: Interval, parameter: CurveParameter, horizon: float) -> Interval:
+    unit = horizon**parameter.power
+    low, high = (None if x is None else parameter.natural(x) * unit for x in (interval.low, interval.high))
     return Interval(low, high, interval.bounded, interval.level)
 
 
+def _natural_fit(found: Fit, wanted: Sequence[CurveParameter], horizon: float) -> Fit:
+    """The fit with its parameters in rounds; covariance by the delta method."""
+    values = [p.natural(z) for p, z in zip(wanted, found.estimate.tolist(), strict=True)]
+    unit = horizon ** np.array([p.power for p in wanted], dtype=np.float64)
+    slope = unit * np.array([p.slope(value) for p, value in zip(wanted, values, strict=True)])
+    covariance = found.covariance * np.outer(slope, slope)
+    bounds = tuple((p.bounds[0] * u, p.bounds[1] * u) for p, u in zip(wanted, unit.tolist(), strict=True))
+    estimate = np.array(values) * unit
+    return Fit(found.names, estimate, found.log_likelihood, covariance, found.converged, found.n, bounds)
+
+
 def _warnings(fit: Fit, intervals: list[Interval]) -> tuple[str, ...]:
-    """One sentence for each parameter that the data do not place."""
+    """One sentence for each parameter that the data do not place; rho may well be 0."""
     found = [] if fit.converged else ["the search did not converge"]
-    for name, interval in zip(fit.names, intervals, strict=len(intervals) > 0):
-        if name != "rho" and fit.at_bound(name):
+    for i, interval in enumerate(intervals):
+        name, (low, high) = fit.names[i], (fit.bounds or ())[i]
+        if name == RHO.name:
+            continue
+        if fit.at_bound(name):
             found.append(f"{name} ends at its bound")
-        elif not interval.identified:
-            side = "either side" if not any(interval.bounded) else "above" if interval.bounded[0] else "below"
-            found.append(f"{name} is not identified: no limit {side}")
+        open_below = interval.low is None or interval.low <= low
+        open_above = interval.high is None or interval.high >= high
+        if open_below or open_above:
+            side = "on either side" if open_below and open_above else "below" if open_below else "above"
+            found.append(f"{name} is not identified: its interval has no limit {side}")
     return tuple(found)

@@ -5,8 +5,10 @@ fraction of the last fitted round, so that every parameter is of order one in th
 a reader sees are in rounds, or per round.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +32,7 @@ class CurveParameter:
         bounds: Where it may lie, time being 1 at the last fitted round.
         starts: Where searches begin; None begins at the curve's first ("first") or last ("last") rate.
         power: Power of rounds in its unit: 1 a time, -1 a rate, 0 neither.
+        scale: On what scale it is searched: probabilities as log-odds, positive numbers as logarithms.
     """
 
     name: str
@@ -37,6 +40,25 @@ class CurveParameter:
     bounds: tuple[float, float]
     starts: tuple[float | str, ...]
     power: int = 0
+    scale: Literal["logit", "log", "plain"] = "logit"
+
+    def searched(self, value: float) -> float:
+        """A value on the scale of the search."""
+        if self.scale == "logit":
+            return float(logit(value))
+        return math.log(value) if self.scale == "log" else value
+
+    def natural(self, value: float) -> float:
+        """The value back from the scale of the search."""
+        if self.scale == "logit":
+            return float(expit(value))
+        return math.exp(value) if self.scale == "log" else value
+
+    def slope(self, value: float) -> float:
+        """Derivative of the value with respect to its place on the scale of the search."""
+        if self.scale == "logit":
+            return value * (1.0 - value)
+        return value if self.scale == "log" else 1.0
 
 
 @dataclass(frozen=True)
@@ -58,8 +80,13 @@ class CurveModel:
     curve: Callable[[Floats, Floats], Floats]
 
 
+def _below(x: Floats) -> float:
+    """Log-odds at round 0 of the curve that the ceiling scales; a base above it is drawn down to it."""
+    return float(logit(min(x[0] / x[2], 1.0 - EDGE)))
+
+
 def _logistic(x: Floats, t: Floats) -> Floats:
-    return np.asarray(x[2] * expit(logit(x[0]) + x[1] * t))
+    return np.asarray(x[2] * expit(_below(x) + x[1] * t))
 
 
 def _exponential(x: Floats, t: Floats) -> Floats:
@@ -80,21 +107,23 @@ def _log_time(x: Floats, t: Floats) -> Floats:
 
 
 def _flow(x: Floats, t: Floats) -> Floats:
-    if x[1] == 0:
-        return np.full(t.shape, x[2] * x[0])
-    return x[2] * flow_curve(float(x[0]), t, learning_rate=float(x[1]) / 2.0, num_correct=1, num_arms=2)
+    start, half = float(expit(_below(x))), float(x[1]) / 2.0
+    return np.asarray(x[2] * flow_curve(start, t, learning_rate=half, num_correct=1, num_arms=2))
 
 
 def _normalised_flow(x: Floats, t: Floats) -> Floats:
-    return np.asarray(x[2] * expit(2.0 * np.arcsinh(np.sinh(logit(x[0]) / 2.0) + x[1] * t / 4.0)))
+    return np.asarray(x[2] * expit(2.0 * np.arcsinh(np.sinh(_below(x) / 2.0) + x[1] * t / 4.0)))
 
 
 BASE = CurveParameter("base", "success probability at round 0", RATE, ("first",))
 CEILING = CurveParameter("ceiling", "success probability that the curve tends to", RATE, ("last", 0.9))
-SCALED = CurveParameter("ceiling", "factor below 1 on the whole curve", (0.01, 1.0), (1.0, "last"))
-BEGIN = CurveParameter("base", "success probability at round 0, before the ceiling", RATE, ("first",))
-TIME = CurveParameter("time", "rounds until the gap has shrunk by e", (1e-3, 100.0), (0.1, 0.5, 2.0), 1)
-STEP = (0.0, 1e4)
+SCALED = CurveParameter(
+    "ceiling", "success probability that the curve tends to", (0.01, 1.0 - EDGE), (0.99, "last")
+)
+TIME = CurveParameter(
+    "time", "rounds until the gap has shrunk by e", (1e-3, 100.0), (0.1, 0.5, 2.0), 1, "log"
+)
+STEP = (1e-3, 1e4)
 
 
 def _ceilinged(
@@ -104,12 +133,12 @@ def _ceilinged(
     return parameters[:2], lambda x, t: curve(np.append(x, 1.0), t)
 
 
-SLOPE = CurveParameter("slope", "log-odds per round", (-200.0, 200.0), (0.5, 3.0, -1.0), -1)
-RAW_STEP = CurveParameter("step", "log-odds per round and unit of p(1-p)", STEP, (1.0, 10.0, 50.0), -1)
+SLOPE = CurveParameter("slope", "log-odds per round", (-200.0, 200.0), (0.5, 3.0, -1.0), -1, "plain")
+RAW_STEP = CurveParameter("step", "log-odds per round and unit of p(1-p)", STEP, (1.0, 10.0, 50.0), -1, "log")
 NORMAL_STEP = CurveParameter(
-    "step", "log-odds per round and unit of sqrt(p(1-p))", STEP, (1.0, 5.0, 20.0), -1
+    "step", "log-odds per round and unit of sqrt(p(1-p))", STEP, (1.0, 5.0, 20.0), -1, "log"
 )
-LOGISTIC, FLOW, NORMALISED = (BEGIN, SLOPE, SCALED), (BEGIN, RAW_STEP, SCALED), (BEGIN, NORMAL_STEP, SCALED)
+LOGISTIC, FLOW, NORMALISED = (BASE, SLOPE, SCALED), (BASE, RAW_STEP, SCALED), (BASE, NORMAL_STEP, SCALED)
 
 CURVES: dict[str, CurveModel] = {
     model.name: model
@@ -124,15 +153,25 @@ CURVES: dict[str, CurveModel] = {
         CurveModel(
             "logistic", "reference", "logit y = logit(base) + slope t", *_ceilinged(LOGISTIC, _logistic)
         ),
-        CurveModel("logistic with ceiling", "theory §9", "y = ceiling x logistic curve", LOGISTIC, _logistic),
+        CurveModel(
+            "logistic with ceiling",
+            "theory §9",
+            "y = ceiling x logistic curve from base / ceiling",
+            LOGISTIC,
+            _logistic,
+        ),
         CurveModel(
             "logit in log time",
             "theory §9",
             "logit y = logit(base) + exponent log(1 + t/time)",
             (
                 BASE,
-                CurveParameter("exponent", "log-odds per unit of log time", (-50.0, 50.0), (0.5, 2.0)),
-                CurveParameter("time", "rounds before time counts in logs", (1e-3, 10.0), (0.02, 0.3), 1),
+                CurveParameter(
+                    "exponent", "log-odds per unit of log time", (-50.0, 50.0), (0.5, 2.0), 0, "plain"
+                ),
+                CurveParameter(
+                    "time", "rounds before time counts in logs", (1e-3, 10.0), (0.02, 0.3), 1, "log"
+                ),
             ),
             _log_time,
         ),
@@ -150,8 +189,12 @@ CURVES: dict[str, CurveModel] = {
             (
                 BASE,
                 CEILING,
-                CurveParameter("time", "rounds before the power law sets in", (1e-3, 100.0), (0.05, 0.5), 1),
-                CurveParameter("exponent", "decay of the gap with log time", (0.01, 20.0), (0.5, 2.0)),
+                CurveParameter(
+                    "time", "rounds before the power law sets in", (1e-3, 100.0), (0.05, 0.5), 1, "log"
+                ),
+                CurveParameter(
+                    "exponent", "decay of the gap with log time", (0.01, 20.0), (0.5, 2.0), 0, "log"
+                ),
             ),
             _power,
         ),
@@ -162,13 +205,21 @@ CURVES: dict[str, CurveModel] = {
             (
                 BASE,
                 CEILING,
-                CurveParameter("middle", "rounds to half of the gain", (1e-3, 100.0), (0.2, 0.5, 1.0), 1),
-                CurveParameter("steepness", "B", (0.1, 20.0), (1.0, 3.0)),
+                CurveParameter(
+                    "middle", "rounds to half of the gain", (1e-3, 100.0), (0.2, 0.5, 1.0), 1, "log"
+                ),
+                CurveParameter("steepness", "B", (0.1, 20.0), (1.0, 3.0), 0, "log"),
             ),
             _scalerl,
         ),
         CurveModel("bandit flow", "theory §2", "dy/dt = step [y(1-y)]^2", *_ceilinged(FLOW, _flow)),
-        CurveModel("bandit flow with ceiling", "theory §2, §9", "y = ceiling x bandit flow", FLOW, _flow),
+        CurveModel(
+            "bandit flow with ceiling",
+            "theory §2, §9",
+            "y = ceiling x bandit flow from base / ceiling",
+            FLOW,
+            _flow,
+        ),
         CurveModel(
             "normalised bandit flow",
             "theory §3",
@@ -178,7 +229,7 @@ CURVES: dict[str, CurveModel] = {
         CurveModel(
             "normalised bandit flow with ceiling",
             "theory §3, §9",
-            "y = ceiling x normalised bandit flow",
+            "y = ceiling x normalised flow from base / ceiling",
             NORMALISED,
             _normalised_flow,
         ),

@@ -53,6 +53,16 @@ def log_loss(p_IT: Floats, panel: Panel) -> Floats:
     return np.asarray(-rate_IT * np.log(p_IT) - (1.0 - rate_IT) * np.log1p(-p_IT), dtype=np.float64)
 
 
+def oracle(later: Panel) -> float:
+    """Mean loss of a constant per item fitted to the scored entries themselves: what no constant can beat.
+
+    Args:
+        later: The scored entries.
+    """
+    rate_I = later.correct_IE.sum(axis=1) / np.maximum(later.n_IE.sum(axis=1), 1)
+    return float(np.nanmean(log_loss(np.repeat(rate_I[:, None], later.num_entries, axis=1), later)))
+
+
 def split(panel: Panel, entries: int, until: int | None = None) -> tuple[Panel, Panel]:
     """A panel's first entries, and the later ones that a forecast is scored on.
 

@@ -87,6 +87,9 @@ def search(
     """
     from scipy.optimize import minimize
 
+    if not names:
+        none = np.zeros(0)
+        return Fit((), none, -loss(none), np.zeros((0, 0)), converged=True, n=n, bounds=())
     unit = np.asarray(scale, dtype=np.float64)
     limits = [(low / s, high / s) for (low, high), s in zip(bounds, unit, strict=True)]
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fits.bandit import ConditionFit, fit_records
-from analysis.fits.bandit_data import check_covered, check_world
+from analysis.fits.bandit_data import Geometry, check_covered, check_world
 from analysis.fits.bandit_population import TransferToTest
 from analysis.fits.bandit_prediction import Parameters, observed, parameters_of, predict_cell, sets_for
 from analysis.fits.bandit_surface import COARSEST
@@ -35,18 +35,20 @@ from analysis.fits.transfer_result import (
 )
 from analysis.loading import Cell, Records
 from banditrft.errors import InputError
+from banditrft.worlds import LLMWorld
 
 Floats = NDArray[np.float64]
 LEVEL = 0.95
 
 
-def transfer_test(records: Records, world: str, seed: int = 0) -> TransferTest:
+def transfer_test(records: Records, world: str, seed: int = 0, geometry: Geometry = "shared") -> TransferTest:
     """Fit a world's minimal condition of each optimiser and predict all others.
 
     Args:
         records: A study's records.
         world: Name of the world to fit.
         seed: Of the draws.
+        geometry: How a language model moves; simulated worlds have their own.
 
     Raises:
         InputError: The world is not there, trains on a pool, or has no minimal condition.
@@ -62,7 +64,10 @@ def transfer_test(records: Records, world: str, seed: int = 0) -> TransferTest:
             f"penalty or clipping to fit, got {', '.join(cells)}"
         )
     first = starts.get("adam", starts.get("sgd", ""))
-    fits = {family: fit_records(records, world, [name])[name] for family, name in starts.items()}
+    fits = {
+        family: fit_records(records, world, [name], geometry=geometry)[name]
+        for family, name in starts.items()
+    }
     rows: list[TransferRow] = []
     curves: list[CurveForecast] = []
     left_out: dict[str, str] = {}
@@ -71,7 +76,7 @@ def transfer_test(records: Records, world: str, seed: int = 0) -> TransferTest:
         if target is cells[first]:
             continue
         try:
-            made = _predict(cells, fits, starts, target, seed)
+            made = _predict(cells, fits, starts, target, seed, geometry)
         except InputError as error:
             left_out[name] = str(error)
             continue
@@ -87,6 +92,7 @@ def transfer_test(records: Records, world: str, seed: int = 0) -> TransferTest:
         covered=share_covered(rows),
         closer=closer,
         sentence=summary(starts, rows, curves, closer),
+        geometry=geometry if isinstance(records.worlds[world], LLMWorld) else None,
     )
 
 
@@ -96,6 +102,7 @@ def _predict(
     starts: dict[str, str],
     target: Cell,
     seed: int,
+    geometry: Geometry,
 ) -> tuple[list[TransferRow], CurveForecast]:
     """Rows and curve of one condition.
 
@@ -112,7 +119,7 @@ def _predict(
     fit, start = fits[source], cells[starts[source]]
     rng = np.random.default_rng([seed, len(target.condition), target.n])
     drawn = _parameters(fit, start, target, ratio, rng)
-    found = predict_cell(target, drawn, rng)
+    found = predict_cell(target, drawn, rng, geometry)
     values, seen = dict(found.values), observed(target)
     if target.has_test and fit.transfer is not None:
         values["test"] = _test(fit.transfer, target, found.displacement_DN, rng)

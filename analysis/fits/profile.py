@@ -196,7 +196,7 @@ def _limit(loss: Loss, fit: Fit, place: int, side: float, reach: float) -> float
     def root(distance: float) -> float:
         nonlocal warm
         value, others = _refit(loss, fit, place, centre + side * distance, warm)
-        if math.isfinite(value):
+        if value - best < reach**2:  # a refit far beyond the cutoff may be lost: none starts there
             warm = others
         return math.sqrt(min(max(2.0 * (value - best), 0.0), 1e12)) - reach
 

@@ -65,16 +65,18 @@ def _items(
 ) -> list[dict[str, Any]]:
     families = {name: FAMILIES[name] for name in _known(models, list(FAMILIES))}
     main = MAIN if MAIN in families else list(families)[-1]
-    if with_ablations:
-        families["mechanisms"] = tuple(ablations().values())
+    variants = tuple(ablations().values()) if with_ablations else ()
     found = []
     for (condition,), part in table.group_by(["condition"], maintain_order=True):
-        result = contest(panel_of(part, f"{source}, condition {condition!r}"), families, entries, until, main)
+        result = contest(
+            panel_of(part, f"{source}, condition {condition!r}"), families, entries, until, main, variants
+        )
         scored = {
             "entries": result.entries,
             "until": result.until,
             "cells": result.cells,
             "main": result.main,
+            "oracle": result.oracle,
         }
         found.append({"name": str(condition), **scored, "models": rows(result)})
     return found
@@ -103,25 +105,36 @@ def markdown(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+DIFFERENCE = (
+    "Losses are nats per answer. Difference: the forecast of the model in bold minus this one (of a "
+    "mechanism: of the walk minus this one), so that below 0 the former is better; items are clusters."
+)
 CRITERIA = ("log-likelihood", "df", "AIC", "BIC")
 
 
 def _item_lines(fit: dict[str, Any]) -> list[str]:
-    heads = ("model", "chosen", "cross-validation", "forecast", "main minus it, 95% interval", *CRITERIA)
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    heads = ("model", "chosen", "cross-validation", "forecast", "difference, 95% interval", *CRITERIA)
+    lines = [DIFFERENCE, "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in fit["models"]:
-        against = row["against_main"]
-        gap = (
-            ""
-            if against is None
-            else f"{against['difference']:.4f} ({against['low']:.4f}, {against['high']:.4f})"
-        )
-        cv = sum(row["cross_validation"]) / len(row["cross_validation"])
+        gap, folds = row["comparison"], row["cross_validation"]
         name = f"**{row['model']}**" if row["model"] == fit["main"] else row["model"]
-        cells = [name, "yes" if row["chosen"] else "", f"{cv:.4f}", _number(row["log_loss"], 4), gap]
-        lines.append(
-            f"| {' | '.join([*cells, *_likelihood(row)[:1], str(row['df']), *_likelihood(row)[1:]])} |"
-        )
+        log_likelihood, aic, bic = _likelihood(row)
+        cells = [
+            name,
+            "yes" if row["chosen"] else "",
+            _number(sum(folds) / len(folds) if folds else None, 4),
+            _number(row["log_loss"], 4),
+            ""
+            if gap is None
+            else f"{_signed(gap['difference'])} ({_signed(gap['low'])}, {_signed(gap['high'])})",
+            log_likelihood,
+            "-" if row["df"] is None else str(row["df"]),
+            aic,
+            bic,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    if fit["oracle"] is not None:
+        lines += ["", f"A constant per item fitted to the scored entries themselves: {fit['oracle']:.4f}."]
     return [*lines, "", *_parameter_lines(fit["models"])]
 
 
@@ -150,6 +163,10 @@ def _parameter_lines(models: Sequence[dict[str, Any]]) -> list[str]:
 
 def _likelihood(row: dict[str, Any]) -> list[str]:
     return [_number(row[name], 1) for name in ("log_likelihood", "aic", "bic")]
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 4) + 0.0:.4f}"
 
 
 def _number(value: float | None, digits: int) -> str:

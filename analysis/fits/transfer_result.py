@@ -90,6 +90,7 @@ class TransferTest:
         closer: Share of rows (area, final, rounds) in which the prediction lies closer to the observed value
             than the fitted condition's own value does; None without such rows.
         sentence: In words.
+        geometry: How a language model was taken to move, "shared" or "arms"; None in a simulated world.
     """
 
     world: str
@@ -100,6 +101,7 @@ class TransferTest:
     covered: float | None
     closer: float | None
     sentence: str
+    geometry: str | None = None
 
 
 def summary(

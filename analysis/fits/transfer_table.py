@@ -6,17 +6,27 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from analysis.fits.bandit_data import Geometry
 from analysis.fits.predict_there import transfer_test
 from analysis.fits.transfer_result import NAMES, TransferRow, TransferTest
 from analysis.loading import load
 from banditrft.errors import InputError
 from banditrft.files import write_bytes
+from banditrft.worlds import LLMWorld
 
+GEOMETRIES: tuple[Geometry, ...] = ("shared", "arms")
+MOVES: dict[str | None, str] = {
+    None: "",
+    "shared": ", one direction that all responses share",
+    "arms": ", parameters of each response",
+}
 DIGITS = {"rounds": 1, "seed_sd": 1}
 
 
 def tests_of(path: Path | str) -> tuple[list[TransferTest], dict[str, str]]:
-    """Transfer tests of all worlds of a study, and the worlds without one, with the reason.
+    """Transfer tests of all worlds of a study, of language models for both ways to move.
+
+    Worlds without one come second, with the reason.
 
     Args:
         path: The study's folder of records.
@@ -26,9 +36,10 @@ def tests_of(path: Path | str) -> tuple[list[TransferTest], dict[str, str]]:
     """
     records = load(path)
     found, left_out = [], {}
-    for world in records.worlds:
+    for world, settings in records.worlds.items():
         try:
-            found.append(transfer_test(records, world))
+            for geometry in GEOMETRIES if isinstance(settings, LLMWorld) else GEOMETRIES[:1]:
+                found.append(transfer_test(records, world, geometry=geometry))
         except InputError as error:
             left_out[world] = str(error)
     return found, left_out
@@ -38,7 +49,7 @@ def markdown(tests: Sequence[TransferTest]) -> str:
     """One section per fitted world: the sentence, the rows, what was not predicted."""
     parts = []
     for test in tests:
-        parts += [f"## {test.world}", "", test.sentence, ""]
+        parts += [f"## {test.world}{MOVES[test.geometry]}", "", test.sentence, ""]
         if test.rows:
             parts += [
                 "| condition | quantity | predicted (95%) | observed | fitted condition's own | z | inside |",
@@ -68,9 +79,18 @@ def write(records: Path | str, folder: Path | str) -> None:
     tests, left_out = tests_of(records)
     to = Path(folder)
     to.mkdir(parents=True, exist_ok=True)
-    values: dict[str, Any] = {"worlds": [asdict(test) for test in tests], "left_out": left_out}
+    values = _rounded({"worlds": [asdict(test) for test in tests], "left_out": left_out})
     write_bytes(to / "table.md", f"{markdown(tests).rstrip()}\n".encode())
     write_bytes(to / "transfer.json", f"{json.dumps(values, indent=1)}\n".encode())
+
+
+def _rounded(value: Any) -> Any:
+    """Plain values with numbers of six significant digits."""
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _line(row: TransferRow, world: str) -> str:

@@ -19,6 +19,9 @@ Floats = npt.NDArray[np.float64]
 EM_STEPS = 100
 """Fixed: EM from the uniform distribution, stopped here, is smooth in the other parameters."""
 
+SMALLEST = 1e-300
+"""Keeps the log-likelihood finite where parameters make what was seen impossible."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -66,7 +69,7 @@ class Walk:
         )
         never_I = np.exp(self._never() - top_I) if self.mechanisms.unreachable else np.zeros(top_I.size)
         total_I, start = self._start(np.asarray(given_IJ), never_I, value)
-        return float(np.sum(np.log(total_I) + top_I)), start
+        return float(np.sum(np.log(np.maximum(total_I, SMALLEST)) + top_I)), start
 
     def _backward(self, value: dict[str, float], loading: float) -> tuple[Floats, Floats]:
         """Probability of all entries given the base state, as (I, J) messages times exp of (I,) logs."""

@@ -1,27 +1,31 @@
-"""The report: one offline page, and verdicts.json and summary.md with the same numbers.
+"""The report: one offline page, verdicts.json and summary.md with the same numbers, figures as files.
 
-`document` gathers plain data, the figures are inline SVG, `page` renders the template from that very
-data. No script, no request, no date of rendering: the same records give the same bytes.
+`content.document` gathers plain data, `figures.collect` draws from it, `page` and `summary` render that very
+data. No request, no date of rendering: the same records give the same bytes.
 """
 
 from pathlib import Path
 
 from analysis.judging import verdicts
 from analysis.loading import Records, load
-from analysis.reporting.document import document
+from analysis.reporting.content.document import document
+from analysis.reporting.content.further import Fits, further
+from analysis.reporting.figures.collect import collect
 from analysis.reporting.page import render
+from analysis.reporting.saving import save_figures
 from analysis.reporting.summary import summary
 from banditrft.files import write_bytes, write_json
 
 REPORT, VERDICTS, SUMMARY = "report.html", "verdicts.json", "summary.md"
 
 
-def report(records: Records | Path | str, out: Path | str) -> Path:
-    """Write report.html, verdicts.json and summary.md into a folder.
+def report(records: Records | Path | str, out: Path | str, fits: Fits = "models") -> Path:
+    """Write report.html, verdicts.json, summary.md and the folder figures into a folder.
 
     Args:
         records: Records of a study, or their folder.
         out: Folder to write into; made if missing.
+        fits: Worlds that the bandit is fitted to: "models" (language models), "all" or "none".
 
     Returns:
         The page.
@@ -30,11 +34,17 @@ def report(records: Records | Path | str, out: Path | str) -> Path:
         RecordError: The records cannot be trusted; nothing is written.
     """
     read = records if isinstance(records, Records) else load(records)
-    found = verdicts(read)
-    content = document(read, found)
-    page = render(read, content)
+    beside = further(read, fits)
+    content = document(read, verdicts(read), beside)
+    figures = collect(read, content, beside)
+    content["figures"] = [
+        {"number": f.number, "section": f.section, "caption": f.figure.caption, "file": f.stem}
+        for f in figures
+    ]
+    page = render(content, figures)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
+    save_figures(folder, figures)
     write_json(folder / VERDICTS, content)
     write_bytes(folder / SUMMARY, summary(content).encode())
     write_bytes(folder / REPORT, page.encode())

@@ -1,50 +1,58 @@
-"""The page: figures from the document and the curves, put into the template. HTML is escaped everywhere."""
+"""The page: the document and its figures put into the templates. HTML is escaped everywhere.
 
-from dataclasses import replace
+Its policy lets a browser run the one script and the one style that stand in it, by their hashes, and fetch
+nothing: text that came from records can neither run nor call.
+"""
+
+import base64
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from analysis.formats import FORMATS, points, ratio
-from analysis.loading import Cell, Records
-from analysis.reporting import curves, dots, kaplan
-from analysis.reporting.bands import LOG, closed, scale
-from analysis.reporting.forest import Row, plot, strip
+from analysis.fits.transfer_result import NAMES
+from analysis.formats import FORMATS
+from analysis.reporting.figures.collect import Numbered
+from analysis.reporting.figures.forests import card
+from analysis.reporting.figures.palette import variables
 from analysis.reporting.numbers import Shown
-from analysis.verdict import ALL
 
 TEMPLATES = Path(__file__).parent / "templates"
-KIND = {"sim": "simulated", "llm": "language model"}
-FOREST = {
-    "speed-adam": ("Speed-up under Adam", "rounds at G = 1 over rounds at G = 4"),
-    "speed-sgd": ("Speed-up under SGD", "rounds at G = 1 over rounds at G = 4"),
-    "test": ("Change in final test Pass@1", "points, G = 4 minus G = 1"),
-    "gain-train": ("Gain in train Pass@1", "points over the base policy"),
-    "gain-test": ("Gain in test Pass@1", "points over the base policy"),
-    "spread-train": ("Spread of training curves", "SD over seeds / SD of an evaluation"),
-    "spread-test": ("Spread of test gains", "SD over seeds / SD of an evaluation"),
-    "spread-adam": ("Spread of training under Adam", "changed over plain"),
-    "spread-matched": ("Spread of training under matched SGD", "changed over plain"),
-    "no-gain": ("Change in final test Pass@1", "points, changed minus plain"),
-    "fall": ("Change of test Pass@1 on hard queries", "points over the base policy"),
-    "dose": ("Dose-response", "points per unit of base log-odds"),
-    "risk-early": ("Failures by the horizon", "points of runs, changed minus plain"),
-    "risk-late": ("Failures by the later horizon", "points of runs, changed minus plain"),
-    "flat": ("Slope of test Pass@1", "points over the run"),
-    "behind": ("Other worlds' slope minus this one's", "points over the run"),
-    "no-better": ("Change in final test Pass@1", "points, changed minus plain"),
-    "no-worse": ("Change in final test Pass@1", "points, changed minus plain"),
-    "trend": ("Trend of final test Pass@1", "points per doubling"),
-    "location": ("Best batch size", "queries per round"),
-    "over-few": ("Claimed split against fewest queries", "points of test Pass@1"),
-    "over-many": ("Claimed split against most queries", "points of test Pass@1"),
-    "share": ("Worlds against designs", "share of the two variances"),
+KINDS = {"sim": "simulated", "llm": "language model"}
+BETWEEN = {
+    "worlds": "worlds",
+    "paper": "paper and measurement",
+    "size": "sizes in two worlds",
+    "theory": "theory and measurement",
+    "expectation": "expectation and measurement",
 }
+"""Kinds of disagreement, in words."""
+TITLES = {
+    "summary": "Summary",
+    "verdicts": "Verdicts",
+    "disagreements": "Where the worlds, the papers and the theory disagree",
+    "forest": "Theory, simulation and language model side by side",
+    "curves": "Learning curves",
+    "times": "Time to the threshold",
+    "seeds": "Seed by seed",
+    "paths": "Test against train",
+    "components": "Where the variance comes from",
+    "fits": "Fits, and what they foretell",
+    "diagnosis": "Failure signatures",
+    "raw": "The raw points",
+    "placebo": "Placebo",
+    "sensitivity": "Sensitivities",
+    "methods": "Methods",
+    "protocol": "Protocol, deviations and limits",
+    "provenance": "Provenance",
+}
+"""Sections in the order of the page."""
+ABOUT_CLAIMS = {"summary", "verdicts", "disagreements", "placebo", "sensitivity"}
 
 
-def render(records: Records, document: dict[str, Any]) -> str:
+def render(document: dict[str, Any], figures: list[Numbered]) -> str:
     """The whole page as one string."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -54,118 +62,81 @@ def render(records: Records, document: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= FORMATS
+    style, script = _style(), _read("table.js")
     return environment.get_template("report.html.j2").render(
         document=document,
         num=Shown(document),
-        kinds=KIND,
-        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
-        forests=_forests(document),
-        learning=_learning(records, document),
-        survival=[(v, p, kaplan.panel(p)) for v, p in _parts(document) if p["kind"] == "ratio"],
-        raw=_raw(document),
+        kinds=KINDS,
+        between=BETWEEN,
+        quantities=NAMES,
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+        contents=_contents(document, figures),
+        figures={name: [f for f in figures if f.section == name] for name in TITLES},
+        learning=_learning(document, figures),
+        expected=document.get("expected", {}),
+        signs=_signs(document["diagnosis"]),
         strips={
-            (i, j): _strip(v, p) for i, v in enumerate(document["verdicts"]) for j, p in enumerate(v["parts"])
+            (i, j): card(v, p) for i, v in enumerate(document["verdicts"]) for j, p in enumerate(v["parts"])
         },
     )
 
 
-def _parts(document: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    return [(v, p) for v in document["verdicts"] for p in v["parts"]]
+def _read(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _forests(document: dict[str, Any]) -> list[tuple[str, Markup]]:
-    figures = []
-    for part_id, (title, axis) in FOREST.items():
-        rows, kind = [], "ratio"
-        for verdict, part in _parts(document):
-            if part["id"] == part_id and verdict["world"] != ALL:
-                kind = part["kind"]
-                rows += [*_theory_row(document, part), _measured_row(verdict, part)]
-                rows += _neighbour_rows(document, verdict, part)
-        if rows:
-            figures.append((title, plot(rows, title, axis, log=kind in LOG, scale=scale(kind))))
-    return figures
+def _style() -> str:
+    dark = f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {variables(dark=True)} }} }}"
+    return f":root {{ {variables(dark=False)} }}\n{dark}\n{_read('style.css')}{_read('figure.css')}"
 
 
-def _measured_row(verdict: dict[str, Any], part: dict[str, Any]) -> Row:
-    low, high = part["interval"]
-    show = FORMATS[part["kind"]]
-    value = f"{'–' if part['estimate'] is None else show(part['estimate'])} ({show(low)}, {show(high)})"
-    return Row(part["world"], verdict["kind"], part["estimate"], low, high, closed(part), value)
+def _policy(style: str, script: str) -> str:
+    """What the browser may do with the page."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
+    return (
+        f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
-def _strip(verdict: dict[str, Any], part: dict[str, Any]) -> Markup:
-    low, high = part["interval"]
-    band = closed(part)
-    row = Row(part["label"], verdict["kind"], part["estimate"], low, high, band, "")
-    ranges = {"fraction": (0.0, 1.0, 0.5), "ratio": (0.45, 4.4, 1.0), "share": (0.0, 1.0, 0.5)}
-    if part["kind"] in ranges:
-        return strip(row, ranges[part["kind"]], log=part["kind"] == "ratio")
-    if part["kind"] in LOG:
-        seen = [v for v in (*band, low, high) if v]
-        return strip(row, (0.8 * min(seen), 1.25 * max(seen), band[0]), log=True)
-    reach = 1.6 * max(abs(v) for v in (*band, low or 0.0, high or 0.0, 1e-4))
-    return strip(row, (-reach, reach, 0.0), log=False)
+def _contents(document: dict[str, Any], figures: list[Numbered]) -> list[tuple[str, str]]:
+    """Sections that this report has: id and title."""
+    drawn = {f.section for f in figures}
+    held = {
+        "disagreements": any(v["parts"] for v in document["verdicts"]),
+        "paths": bool(document["paths"]),
+        **{name: bool(document[name]) for name in ("components", "fits", "diagnosis")},
+        "sensitivity": any(p["secondary"] for v in document["verdicts"] for p in v["parts"]),
+    } | {name: name in drawn for name in ("forest", "curves", "times", "seeds", "raw")}
+    return [
+        (name, title)
+        for name, title in TITLES.items()
+        if held.get(name, True) and (document["claims"] or name not in ABOUT_CLAIMS)
+    ]
 
 
-def _neighbour_rows(document: dict[str, Any], verdict: dict[str, Any], part: dict[str, Any]) -> list[Row]:
-    """The same reading in another world: shown, not judged."""
-    rows = []
-    for other in part["secondary"]:
-        if other["world"]:
-            as_part = {**part, **{k: other[k] for k in ("world", "estimate", "interval")}}
-            measured = replace(_measured_row(verdict, as_part), label=f"{other['world']} (not judged)")
-            rows += [*_theory_row(document, as_part), measured]
-    return rows
+def _signs(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Signs with one sentence for all the conditions that it holds of."""
+    merged: dict[tuple[str, str, str], list[str]] = {}
+    for sign in found:
+        key = (sign["signature"], sign["found"], sign["sentence"])
+        merged.setdefault(key, []).append(f"{sign['world']}, {sign['condition']}")
+    names = ("signature", "found", "sentence")
+    return [dict(zip(names, key, strict=True)) | {"where": where} for key, where in merged.items()]
 
 
-def _theory_row(document: dict[str, Any], part: dict[str, Any]) -> list[Row]:
-    found = document["predictions"].get(f"{part['world']}:{part['id']}")
-    if found is None:
-        return []
-    band = closed(part)
-    label = f"closed form, {part['world']}"
-    if part["kind"] == "difference":
-        return [Row(label, "theory", found, found, found, band, points(found))]
-    low, high = found["low"], found["high"]
-    if low == high:
-        return [Row(label, "theory", low, low, high, band, ratio(low))]
-    return [Row(label, "theory", None, low, high, band, f"{ratio(low)} to {ratio(high)}")]
-
-
-def _learning(records: Records, document: dict[str, Any]) -> list[dict[str, Any]]:
-    threshold = next((c["pass_at_1"] for c in document["claims"] if "consecutive" in c), 0.95)
+def _learning(document: dict[str, Any], figures: list[Numbered]) -> list[dict[str, Any]]:
+    """Learning curves by world and split."""
+    drawn = [f for f in figures if f.section == "curves"]
     found = []
     for world in document["worlds"]:
-        cells = records.of(world["name"])
-        panels = [curves.panel(cell, threshold, _css(cell)) for cell in cells.values()]
-        found.append(
-            {
-                "world": world,
-                "panels": [figure for figure, _ in panels],
-                "predicted": any(known for _, known in panels),
-                "threshold": threshold,
-            }
-        )
+        splits = [
+            (f"{split.capitalize()} Pass@1", own)
+            for split in ("train", "test")
+            if (own := [f for f in drawn if f.group == f"{world['name']}:{split}"])
+        ]
+        predicted = any(b["theory"] for b in document["bands"] if b["world"] == world["name"])
+        found.append({"world": world, "splits": splits, "predicted": predicted})
     return found
-
-
-def _css(cell: Cell) -> str:
-    if cell.design.reward == "random":
-        return "placebo"
-    return "few" if cell.design.rollouts == 1 else "many"
-
-
-def _raw(document: dict[str, Any]) -> list[tuple[str, Markup]]:
-    thresholds = {c["id"]: c.get("pass_at_1") for c in document["claims"]}
-    figures = []
-    for verdict, part in _parts(document):
-        where = f"{verdict['claim']}, {part['world']}: {part['label']}"
-        if "correct" in part["points"]:
-            figures.append((where, dots.reached(part, thresholds[verdict["claim"]])))
-        elif "value" in part["points"]:
-            axis = FOREST.get(part["id"], ("", "value"))[1]
-            figures.append((where, dots.values(part, scale(part["kind"]), axis)))
-        elif part["kind"] == "difference" and part["points"]:
-            figures.append((where, dots.differences(part)))
-    return figures

@@ -1,14 +1,16 @@
 """The preregistered protocols of the claims: what is estimated, against which margin, decided by which test.
 
 Data only, committed before the runs that count; `analysis.claims` holds the code that decides. A study names
-claims by id, and the hash of the protocols in force stands in every run, so that a claim added or changed
-after the data were seen can be told from one that was there before.
+claims of the ledger by id and may state its own, by type (`banditrft.claims.own`). The hash of the protocols
+in force stands in every run, so that a claim added or changed after the data were seen can be told from one
+that was there before.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from banditrft.claims import paper_a, paper_b
 from banditrft.claims.conditions import (
@@ -24,6 +26,8 @@ from banditrft.claims.conditions import (
     single_query_conditions,
 )
 from banditrft.claims.coverage import lacking
+from banditrft.claims.own import OwnClaim, own_claim, parse_own
+from banditrft.claims.own_tables import own_claims
 from banditrft.claims.paper_a import A1, A5
 from banditrft.claims.protocols import (
     Claim,
@@ -58,6 +62,7 @@ __all__ = [
     "NoGain",
     "NoTransfer",
     "Optimum",
+    "OwnClaim",
     "RandomCurves",
     "ReachesOne",
     "Trend",
@@ -66,8 +71,10 @@ __all__ = [
     "conditions",
     "contrasts",
     "get_claims",
+    "in_force",
     "lacking",
     "ladders",
+    "own_claims",
     "placebo_conditions",
     "rest",
     "rollout_pairs",
@@ -77,19 +84,30 @@ __all__ = [
 CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (*paper_a.LEDGER, *paper_b.LEDGER)}
 
 
-def get_claims(ids: Sequence[str]) -> tuple[Claim, ...]:
-    """Protocols by id.
+def get_claims(claims: Sequence[str | Claim]) -> tuple[Claim, ...]:
+    """Protocols: those of the ledger by id, a study's own as they are.
 
     Raises:
         InputError: An id is not in the ledger.
     """
-    unknown = [i for i in ids if i not in CLAIMS]
+    unknown = [c for c in claims if isinstance(c, str) and c not in CLAIMS]
     if unknown:
         raise InputError(f"claims: known are {', '.join(CLAIMS)}, got {', '.join(unknown)}")
-    return tuple(CLAIMS[i] for i in ids)
+    return tuple(CLAIMS[c] if isinstance(c, str) else c for c in claims)
 
 
-def claims_hash(ids: Sequence[str]) -> str:
-    """Hash of the protocols in force, 16 hex digits, independent of the order of ids."""
-    text = json.dumps([asdict(c) for c in get_claims(sorted(ids))], sort_keys=True)
+def in_force(study: Mapping[str, Any]) -> tuple[Claim, ...]:
+    """Claims of a study.json: the ledger's that it names, then its own.
+
+    Raises:
+        InputError: An id is not in the ledger, or a claim of its own is not one.
+    """
+    own = (own_claim(parse_own(table, "own_claims")) for table in study.get("own_claims", ()))
+    return (*get_claims(study["claims"]), *own)
+
+
+def claims_hash(claims: Sequence[str | Claim]) -> str:
+    """Hash of the protocols in force, 16 hex digits, independent of their order."""
+    ordered = sorted(get_claims(claims), key=lambda claim: claim.id)
+    text = json.dumps([asdict(c) for c in ordered], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -14,6 +14,10 @@ COMMANDS = {
     "difficulty": "Base Pass@1 of every item of a task, to pick training queries by.",
     "grade": "Grade responses strictly and leniently: GSM8K, MATH, arithmetic.",
     "diagram": "Phase diagrams of the simulated world: figures with their data.",
+    "import": "Logs of TRL, verl or plain tables as records.",
+    "fit": "Models of learning curves, fitted, compared, and judged by what they forecast.",
+    "diagnose": "Known failure signatures in records, and on what evidence.",
+    "power": "Seeds that each claim of a study needs, from a pilot.",
     "report": "Verdicts and report.html from a study's records.",
     "fields": "Every field of a study file: kind, default, meaning.",
     "lint": "Check a study file and explain degenerate settings.",
@@ -34,7 +38,8 @@ class Commands(click.Group):
         """Import one command's module."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"banditrft.cli.{cmd_name.replace('-', '_')}").command
+        name = "import_" if cmd_name == "import" else cmd_name.replace("-", "_")
+        command: click.Command = import_module(f"banditrft.cli.{name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -11,8 +11,12 @@ from banditrft.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
 
+    from analysis.loading import Records
+
 WHAT = ("auto", "items", "curves", "mean")
 JSON, MARKDOWN = "fit.json", "fit.md"
+BANDIT = "bandit"
+"""Of a study: the bandit model of its designs, by name among --models."""
 
 
 @click.command(name="fit")
@@ -30,7 +34,11 @@ JSON, MARKDOWN = "fit.json", "fit.md"
     default="auto",
     help="Models of all items together, of each item's curve, or of the mean over items.",
 )
-@click.option("--models", metavar="A,B", help="Names of models (curves) or families (items) [default: all].")
+@click.option(
+    "--models",
+    metavar="A,B",
+    help="Models of curves, or families of items; of a study also 'bandit' [default: all].",
+)
 @click.option("--ablations", is_flag=True, help="Item models: switch each mechanism on and off as well.")
 @click.option("--split", type=click.Choice(["train", "test"]), default="train", help="Which evaluations.")
 @click.option(
@@ -60,18 +68,22 @@ def command(
 
     if until is not None and forecast is None:
         raise InputError("--until: needs --forecast")
-    table, name = _read(source, n, split)
+    table, records = _read(source, n, split)
+    name = source.name
     wanted = None if models is None else [word.strip() for word in models.split(",")]
+    bandit = records is not None and (wanted is None or BANDIT in wanted)
+    if bandit and wanted is not None:
+        wanted.remove(BANDIT)
     found: dict[str, Any] = {"source": name, "split": split, "forecast": forecast, "until": until}
-    chosen = _what(what, table, folder=source.is_dir())
+    chosen = _what(what, table, folder=records is not None)
     found |= fit_table(table, name, chosen, wanted, forecast, until, ablations=ablations)
-    if source.is_dir():
-        found["bandit"] = _bandit(source)
+    if bandit and records is not None:
+        found["bandit"] = _bandit(records)
     _deliver(found, out, as_json=as_json)
     return 0
 
 
-def _read(source: Path, n: int | None, split: str) -> tuple["pl.DataFrame", str]:
+def _read(source: Path, n: int | None, split: str) -> tuple["pl.DataFrame", "Records | None"]:
     import polars as pl
 
     from analysis import load
@@ -80,11 +92,12 @@ def _read(source: Path, n: int | None, split: str) -> tuple["pl.DataFrame", str]
     if source.is_dir():
         if n is not None:
             raise InputError("--n: records state their own n")
-        return counts_of(load(source), "test" if split == "test" else "train"), source.name
+        records = load(source)
+        return counts_of(records, "test" if split == "test" else "train"), records
     table = read_counts(source, n).filter(pl.col("split") == split)
     if not table.height:
         raise InputError(f"{source}: holds no counts of split {split!r}")
-    return table, source.name
+    return table, None
 
 
 def _what(what: str, table: "pl.DataFrame", *, folder: bool) -> str:
@@ -97,12 +110,11 @@ def _what(what: str, table: "pl.DataFrame", *, folder: bool) -> str:
     return "items" if table["item"].n_unique() >= FEWEST_ITEMS else "curves"
 
 
-def _bandit(source: Path) -> list[dict[str, Any]]:
+def _bandit(records: "Records") -> list[dict[str, Any]]:
     """The bandit model of the study's designs, world by world; why not where there is none."""
-    from analysis import load
     from analysis.fits.bandit import fit_records
 
-    records, found = load(source), []
+    found: list[dict[str, Any]] = []
     for world in records.worlds:
         try:
             fitted = fit_records(records, world)

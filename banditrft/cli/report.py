@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -30,12 +30,14 @@ def verdict_table(verdicts: Path) -> str:
     if not json.loads(verdicts.read_text(encoding="utf-8"))["claims"]:
         return "This study names no claims."
     rows = read_verdicts(verdicts)
-    lines = [f"{'claim':7}{'world':14}{'verdict':12}{'estimate':>10}  {'interval':18}{'adj. p':>8}{'n':>6}"]
+    wide = max([5, *(len(row["claim"]) for row in rows)]) + 2
+    titles = f"{'world':14}{'verdict':12}{'estimate':>10}  {'interval':18}{'adj. p':>8}{'n':>6}"
+    lines = [f"{'claim':{wide}}{titles}"]
     for row in rows:
         low, high = row["interval"] or (None, None)
         interval = f"[{cell(low)}, {cell(high)}]"
         lines.append(
-            f"{row['claim']:7}{row['world']:14}{row['verdict']:12}{cell(row['estimate']):>10}  "
+            f"{row['claim']:{wide}}{row['world']:14}{row['verdict']:12}{cell(row['estimate']):>10}  "
             f"{interval:18}{cell(row['p_adjusted']):>8}{row['n']:>6}"
         )
     return "\n".join(lines)
@@ -51,14 +53,21 @@ def cell(value: float | None) -> str:
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the report [default: RUNS]."
 )
+@click.option(
+    "--fits",
+    type=click.Choice(("models", "all", "none")),
+    default="models",
+    show_default=True,
+    help="Worlds that the bandit is fitted to, in seconds per condition: language models, all, none.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The verdicts as one JSON object on stdout.")
-def command(runs: Path, out: Path | None, as_json: bool) -> int:
+def command(runs: Path, out: Path | None, fits: Literal["models", "all", "none"], as_json: bool) -> int:
     """Test the claims on the records in RUNS (the folder of one study) and write report.html."""
     import analysis
 
     if not runs.is_dir():
         raise InputError(f"RUNS: must be the folder of a study's records, got {runs}")
-    page = analysis.report(runs, out or runs)
+    page = analysis.report(runs, out or runs, fits)
     verdicts = page.with_name(VERDICTS)
     if as_json:
         print_json(json.loads(verdicts.read_text(encoding="utf-8")))

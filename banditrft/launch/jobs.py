@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from banditrft.claims import Claim
 from banditrft.errors import InputError, RecordError
 from banditrft.launch.resources import Need
 from banditrft.provenance import now, provenance
@@ -81,13 +82,13 @@ class Work:
 
     Attributes:
         root: The study's folder, which every worker must be able to write to.
-        claims: Ids of the claims in force.
+        claims: Claims in force: ids of the ledger, and the study's own.
         execute: The world; a module-level function, since workers import it by name.
         reevaluate: Likewise, for runs that lack only the final evaluation.
     """
 
     root: Path
-    claims: tuple[str, ...]
+    claims: tuple[str | Claim, ...]
     execute: Execute
     reevaluate: Reevaluate | None
 

@@ -87,7 +87,7 @@ def launch(
     sweep_parts(root)
     for run in (*state.found, *state.stale):  # kept by one of two processes after the other had recorded
         shutil.rmtree(training_path(root, run), ignore_errors=True)
-    work = Work(root, study.claims, execute, reevaluate)
+    work = Work(root, study.in_force, execute, reevaluate)
     executor = executor or Local(workers)
     total = len(jobs) + len(later)
     with Board(f"{study.name}: {total} jobs", total) as board:

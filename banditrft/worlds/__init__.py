@@ -1,4 +1,4 @@
-"""Where a design runs: the settings of the two simulated worlds and of the language-model world.
+"""Where a design runs: the settings of the two simulated worlds, of the language-model world, and of imports.
 
 No world setting shares a name with a Design field, so that a world's table in a study file may hold both.
 """
@@ -8,6 +8,7 @@ from typing import Any
 from banditrft.design import Design, parse
 from banditrft.errors import InputError
 from banditrft.worlds.contextual import ContextualWorld
+from banditrft.worlds.imported import ImportedWorld
 from banditrft.worlds.law import ArmLaw
 from banditrft.worlds.llm import LLMWorld, QuerySelection
 from banditrft.worlds.lumped import ArmClass, LumpedWorld
@@ -17,6 +18,7 @@ __all__ = [
     "ArmClass",
     "ArmLaw",
     "ContextualWorld",
+    "ImportedWorld",
     "LLMWorld",
     "LumpedWorld",
     "QuerySelection",
@@ -25,7 +27,7 @@ __all__ = [
     "parse_world",
 ]
 
-WorldSettings = LumpedWorld | ContextualWorld | LLMWorld
+WorldSettings = LumpedWorld | ContextualWorld | LLMWorld | ImportedWorld
 
 _TABULAR: dict[str, tuple[object, ...]] = {
     "aggregation": ("token-mean",),
@@ -45,14 +47,15 @@ def parse_world(values: dict[str, Any], where: str = "") -> WorldSettings:
     """Settings of a world from plain values: its kind decides which.
 
     Args:
-        values: With "kind" ("llm" or "sim") and, for "sim", "world".
+        values: With "kind" ("llm" or "sim") and "world": "lumped", "contextual", or "imported" of kind "llm".
         where: Stands before the field in errors.
 
     Raises:
         InputError: Names every field that is wrong.
     """
     if values.get("kind") == "llm":
-        return parse(LLMWorld, values, where)
+        imported = values.get("world") == "imported"
+        return parse(ImportedWorld, values, where) if imported else parse(LLMWorld, values, where)
     match values.get("world"):
         case "lumped":
             return parse(LumpedWorld, values, where)
@@ -68,6 +71,8 @@ def check_supported(design: Design, world: WorldSettings) -> None:
     Raises:
         InputError: Names every such field, what the world runs, and the value given.
     """
+    if isinstance(world, ImportedWorld):
+        raise InputError(f"world: '{world.name}' holds logs of another trainer and cannot run anything")
     kind = "llm" if isinstance(world, LLMWorld) else world.world
     problems = [
         f"{field}: world '{world.name}' runs {' | '.join(map(repr, allowed))}, got {getattr(design, field)!r}"

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from analysis.equivalence import paired_difference, welch_difference
-from analysis.hitting import HittingTimes
-from analysis.multiplicity import holm
-from analysis.ratio import ratio_test
+from analysis.inference.equivalence import paired_difference, welch_difference
+from analysis.inference.hitting import HittingTimes
+from analysis.inference.multiplicity import holm
+from analysis.inference.ratio import ratio_test
 
 
 def on_grid(t, horizon, step):

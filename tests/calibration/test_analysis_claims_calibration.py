@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from analysis.binomials import Fraction
-from analysis.risk import RiskDifference
-from analysis.shares import log_variance_ratio
-from analysis.slopes import mean_of, quadratic_argmax, slopes
-from analysis.spread import noise_over_sd, spread_ratio
+from analysis.inference.binomials import Fraction
+from analysis.inference.risk import RiskDifference
+from analysis.inference.shares import log_variance_ratio
+from analysis.inference.slopes import mean_of, quadratic_argmax, slopes
+from analysis.inference.spread import noise_over_sd, spread_ratio
 
 
 def bound(nominal, sets):

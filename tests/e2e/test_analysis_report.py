@@ -12,7 +12,7 @@ import pytest
 
 import analysis
 from analysis.formats import FORMATS
-from analysis.reporting.document import wall_seconds
+from analysis.reporting.content.origin import wall_seconds
 from analysis.reporting.numbers import lookup
 from banditrft.cli.report import verdict_table
 
@@ -83,7 +83,7 @@ def test_word_interval_and_p_adjusted_never_disagree(tmp_path):
 @pytest.fixture(scope="module")
 def rendered(truth_holds, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
-    page = analysis.report(truth_holds, out)
+    page = analysis.report(truth_holds, out, fits="none")
     return page, analysis_page.parse(page), json.loads((out / "verdicts.json").read_text())
 
 
@@ -140,24 +140,21 @@ def test_words_of_the_summary_are_the_json_s(rendered):
 
 def test_the_same_records_give_the_same_bytes(truth_holds, rendered, tmp_path):
     page, _, _ = rendered
-    again = analysis.report(analysis.load(truth_holds), tmp_path)
+    again = analysis.report(analysis.load(truth_holds), tmp_path, fits="none")
     assert again.read_bytes() == page.read_bytes()
-    assert (tmp_path / "verdicts.json").read_bytes() == (page.parent / "verdicts.json").read_bytes()
-
-
-def test_names_are_text(tmp_path):
-    text = fixtures.TEXT.replace('name = "placebo"', 'name = "<script>alert(1)</script>"')
-    root = fixtures.write(tmp_path / "s", fixtures.study(sim_seeds=4, llm_seeds=0, text=text))
-    page = analysis.report(root, tmp_path / "out").read_text()
-    assert "<script" not in page
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    for name in (
+        "verdicts.json",
+        "summary.md",
+        *(f"figures/{f.name}" for f in page.parent.glob("figures/*")),
+    ):
+        assert (tmp_path / name).read_bytes() == (page.parent / name).read_bytes()
 
 
 def test_runs_under_other_protocols_are_called_post_hoc(tmp_path):
     root = fixtures.write(tmp_path / "s", fixtures.study(sim_seeds=4, llm_seeds=0))
     info = next(root.glob("*/run.json"))
     info.write_text(info.read_text().replace('"claims_hash": "', '"claims_hash": "0'))
-    page = analysis.report(root, tmp_path / "out").read_text()
+    page = analysis.report(root, tmp_path / "out", fits="none").read_text()
     assert "post hoc" in page
 
 
@@ -182,14 +179,14 @@ def without_claims(tmp_path_factory):
     root = tmp_path_factory.mktemp("plain")
     text = fixtures.TEXT.replace('claims = ["A1", "A5"]\n', "claims = []\n")
     fixtures.write(root / "study", fixtures.study(sim_seeds=4, llm_seeds=0, text=text))
-    return analysis.report(root / "study", root / "out")
+    return analysis.report(root / "study", root / "out", fits="none")
 
 
 def test_a_study_without_claims_has_a_page_of_its_own_name(without_claims):
     page = without_claims.read_text()
     assert "<h1>synthetic: what the runs say</h1>" in page
     assert page.count("This study names no claims.") == 1
-    for section in ("Summary", "Verdicts", "Placebo", "Sensitivities", "Multiplicity"):
+    for section in ("Summary", "Verdicts", "Placebo", "Sensitivities", "Several claims at once"):
         assert f">{section}<" not in page
     assert ">Learning curves<" in page
     assert "This study names no claims." in without_claims.with_name("summary.md").read_text()

@@ -159,7 +159,9 @@ def story(grouped, tmp_path_factory):
     killer.join()
     seen["left over"] = ranks_of(os.getpid())
     (run,) = llm_runs.expand_study(study, root, write=False)
-    seen["state"] = load(root, run, resumable(root, run), find_model(str(grouped)).weights_sha256).tables["rounds"]
+    seen["state"] = load(root, run, resumable(root, run), find_model(str(grouped)).weights_sha256).tables[
+        "rounds"
+    ]
     seen["ended"] = llm_runs.run(study, folder, workers=1)
     seen["states left"] = training_path(root, run).exists()
     seen["tables"] = records(root, run)

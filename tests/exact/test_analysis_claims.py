@@ -62,9 +62,7 @@ def test_a3_tells_seeds_from_evaluation_noise(sd, word):
     curve = rng.binomial(64, np.clip(np.broadcast_to(level, (SEEDS, fix.ROUNDS.size)), 0, 1)) / 64
     noise = np.sqrt(2 * 0.24 / 4000) if sd == 0 else 0.05
     one = cell(lumped(), "G=1", design(), curve=curve)
-    two = cell(
-        contextual(), "G=1", design(), test=0.4, base=0.4, noise=noise / np.sqrt(2) if sd == 0 else noise
-    )
+    two = cell(contextual(), "G=1", design(), test=0.4, base=0.4, noise=noise / 2 if sd == 0 else noise)
     found = judge("A3", one, two)["simulated"]
     assert found.verdict == word
 

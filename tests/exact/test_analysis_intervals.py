@@ -7,9 +7,16 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
-from analysis.binomials import Fraction, detectable_fraction, least_successes, lower_bound, reaches, tail
-from analysis.equivalence import Difference, margin, paired_difference, welch_difference
-from analysis.multiplicity import bonferroni, holm
+from analysis.inference.binomials import (
+    Fraction,
+    detectable_fraction,
+    least_successes,
+    lower_bound,
+    reaches,
+    tail,
+)
+from analysis.inference.equivalence import Difference, margin, paired_difference, welch_difference
+from analysis.inference.multiplicity import bonferroni, holm
 from banditrft.errors import InputError
 
 

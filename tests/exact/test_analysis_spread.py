@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.binomials import Fraction
-from analysis.equivalence import contrast, welch_difference
-from analysis.inversion import invert, sign_tails, t_tails
-from analysis.risk import RiskDifference
-from analysis.shares import log_variance_ratio, main_effects, share
-from analysis.slopes import line, mean_of, quadratic_argmax, slopes
-from analysis.spread import (
+from analysis.inference.binomials import Fraction
+from analysis.inference.equivalence import contrast, welch_difference
+from analysis.inference.inversion import invert, sign_tails, t_tails
+from analysis.inference.risk import RiskDifference
+from analysis.inference.shares import log_variance_ratio, main_effects, share
+from analysis.inference.slopes import line, mean_of, quadratic_argmax, slopes
+from analysis.inference.spread import (
     deviations,
     jackknife,
     log_sd_ratio,

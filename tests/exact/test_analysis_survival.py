@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
-from analysis.hitting import HittingTimes, hitting_times
-from analysis.ratio import RatioTest, ratio_test
-from analysis.survival import at_risk, kaplan_meier, median_ratio, median_time, restricted_mean
+from analysis.inference.hitting import HittingTimes, hitting_times
+from analysis.inference.ratio import RatioTest, ratio_test
+from analysis.inference.survival import at_risk, kaplan_meier, median_ratio, median_time, restricted_mean
 from banditrft.errors import InputError
 
 

@@ -1,19 +1,28 @@
 """Records that cannot be trusted are errors that name the file; conditions that a claim needs may be absent."""
 
 import json
+import shutil
 from pathlib import Path
 
 import analysis_fixtures as fixtures
+import claims_fixtures as by_hand
 import polars as pl
 import pytest
 
 import analysis
+from analysis.diagnosis import diagnose
 from banditrft.errors import InputError, RecordError
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    study = fixtures.study(sim_seeds=4, llm_seeds=2, queries=2)
+    return fixtures.write(tmp_path_factory.mktemp("written") / "study", study)
+
+
 @pytest.fixture
-def root(tmp_path):
-    return fixtures.write(tmp_path / "study", fixtures.study(sim_seeds=4, llm_seeds=2, queries=2))
+def root(written, tmp_path):
+    return Path(shutil.copytree(written, tmp_path / "study"))
 
 
 def first(root: Path, world: str, condition: str = "G=1") -> Path:
@@ -129,3 +138,118 @@ def test_one_seed_one_query_decides_nothing(tmp_path):
     found = analysis.verdicts(analysis.load(root))
     assert {v.verdict for v in found} == {"undecided"}
     assert analysis.report(root, tmp_path / "out").exists()
+
+
+def rewrite(path: Path, change) -> None:
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+def test_a_run_of_an_unknown_schema_is_named(root):
+    rewrite(first(root, "lumped") / "run.json", lambda v: v.update(schema=99))
+    with pytest.raises(RecordError, match=r"run\.json: schema must be 2, got 99"):
+        analysis.load(root)
+
+
+def test_a_table_with_a_strange_column_is_named(root):
+    edit(first(root, "lumped") / "evals.parquet", lambda t: t.with_columns(extra=pl.lit(1)))
+    with pytest.raises(RecordError, match=r"evals\.parquet: columns must be"):
+        analysis.load(root)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (
+            {"reward_sum": float("nan")},
+            r"evals\.parquet: column 'reward_sum' must be finite, got nan in row 3",
+        ),
+        ({"n": None}, r"evals\.parquet: column 'n' must have no nulls, got 1, the first in row 3"),
+        ({"correct_strict": 1000}, r"evals\.parquet: 'correct_strict' must lie in 0\.\.n, got \{'row': 3"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_row(root, change, what):
+    def put(table):
+        row = pl.int_range(pl.len()) == 3
+        return table.with_columns(
+            pl.when(row).then(pl.lit(v, table.schema[k])).otherwise(pl.col(k)).alias(k)
+            for k, v in change.items()
+        )
+
+    edit(first(root, "lumped") / "evals.parquet", put)
+    with pytest.raises(RecordError, match=what):
+        analysis.load(root)
+
+
+def test_a_missing_evaluation_is_named(root):
+    edit(
+        first(root, "lumped") / "evals.parquet",
+        lambda t: t.filter((pl.col("seed") != 2) | (pl.col("round") != 50)),
+    )
+    with pytest.raises(RecordError, match="but seed 2 at round 50 is missing"):
+        analysis.load(root)
+
+
+def test_a_condition_without_runs_is_named(root):
+    rewrite(root / "study.json", lambda v: v["cells"][0].update(runs=[]))
+    with pytest.raises(RecordError, match=r"study\.json: condition 'G=1' names no runs"):
+        analysis.load(root)
+
+
+def test_a_run_without_seeds_is_named(root):
+    rewrite(first(root, "lumped") / "run.json", lambda v: v.update(seeds=[0, 0]))
+    with pytest.raises(RecordError, match=r"seeds must be \[0, 0\]"):
+        analysis.load(root)
+
+
+def test_runs_of_another_design_under_one_name_are_named(root):
+    def mix(value):
+        cells = [c for c in value["cells"] if c["world"] == "tiny-qwen2"]
+        cells[0]["runs"][0] = cells[1]["runs"][0]
+
+    rewrite(root / "study.json", mix)
+    with pytest.raises(
+        RecordError, match=r"study\.json: condition 'G=1' says rollouts = 1, but .*run\.json was made with 4"
+    ):
+        analysis.load(root)
+
+
+def test_an_edited_study_is_told_from_its_runs(root):
+    rewrite(root / "study.json", lambda v: v["cells"][0]["design"].update(learning_rate=0.5))
+    with pytest.raises(RecordError, match=r"says learning_rate = 0\.5, but .* was made with 0\.01"):
+        analysis.load(root)
+
+
+def test_an_edited_world_is_told_from_its_runs(root):
+    rewrite(root / "study.json", lambda v: v["worlds"][1].update(base_pass_at_1=0.4))
+    with pytest.raises(RecordError, match=r"says world\.base_pass_at_1 = 0\.4, but .* was made with 0\.1"):
+        analysis.load(root)
+
+
+def test_runs_that_all_are_censored_leave_the_ratio_undecided(tmp_path):
+    stuck = dict.fromkeys(("G=1", "G=4", "G=1, SGD", "G=4, SGD"), 8)
+    study = fixtures.study(sim_seeds=8, llm_seeds=0)
+    root = fixtures.write(tmp_path / "s", study, fixtures.Truth(stuck=stuck))
+    found = {v.claim: v for v in analysis.verdicts(analysis.load(root))}
+    assert found["A5"].verdict == "undecided"
+    assert found["A5"].summary
+    assert analysis.report(root, tmp_path / "out").exists()
+
+
+def test_constant_curves_support_nothing_about_learning():
+    plain = by_hand.design(rollouts=4)
+    designs = {
+        "G=1": by_hand.design(),
+        "G=4": plain,
+        "GRPO": by_hand.design(rollouts=4, signal="grpo"),
+        "{-1, 0}": by_hand.design(reward="minus-one-zero"),
+        "placebo": by_hand.design(reward="random"),
+    }
+    cells = [
+        by_hand.cell(by_hand.llm(), name, design, curve=0.1, final=0.1, test=0.3, base=0.3, noise=0.0)
+        for name, design in designs.items()
+    ]
+    records = by_hand.records(["A1", "A2", "A3", "A4", "A5"], *cells)
+    assert {v.verdict for v in analysis.verdicts(records)} <= {"undecided", "refuted"}
+    assert {s.found for s in diagnose(records, ["train plateau below 1", "flat test curve"])} == {"absent"}

@@ -1,4 +1,4 @@
-"""docs/design.md and docs/language-models.md: every function and every test named in its tables exists."""
+"""Every function and test named in the tables of design.md, language-models.md and analysis.md exists."""
 
 import ast
 import re
@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TEXT = "".join(
-    (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("design.md", "language-models.md")
+    (ROOT / "docs" / name).read_text(encoding="utf-8")
+    for name in ("design.md", "language-models.md", "analysis.md")
 )
 FUNCTIONS = sorted(set(re.findall(r"`((?:banditrft|sims|llm_runs|analysis)[\w.]*:[\w.]+)`", TEXT)))
 TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py(?:::\w+)?)`", TEXT)))

@@ -1,0 +1,126 @@
+"""The error of the test set itself: intervals are over runs, given the items that were drawn.
+
+Where counts by item are recorded, a second interval treats items as a sample too: the variance of the mean is
+that over runs plus that over items, of which both hold the sampling of answers, so it errs on the careful
+side. Simulated worlds record the mean over a test set only; there the largest error that its size allows is
+said instead. Where runs are of several training queries, a third interval takes those as the units.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from analysis.claims.worlds import Floats
+from analysis.formats import FORMATS
+from analysis.inference.equivalence import over_items_too, paired_difference
+from analysis.inference.slopes import mean_of
+from analysis.loading import Cell, Records
+from analysis.verdict import Part, Secondary, Verdict, bounded
+from banditrft.schemas import ITEMS, read_table
+from banditrft.worlds import ContextualWorld
+
+LEVEL = 0.95
+FEWEST_QUERIES = 3
+"""Training queries whose means make an interval."""
+
+
+def with_test_error(records: Records, verdict: Verdict) -> Verdict:
+    """A verdict whose differences on a test set say what the choice of its items adds."""
+    parts, notes = [], dict.fromkeys(verdict.notes)
+    for part in verdict.parts:
+        cells = [records.of(part.world)[n] for n in part.conditions if n in records.of(part.world)]
+        on_test = part.kind == "difference" and " train Pass@1" not in part.label
+        if not on_test or not cells or not all(c.has_test for c in cells):
+            parts.append(part)
+            continue
+        found = None if "lenient" in part.id else _over_items(records, part, cells)
+        extra = [e for e in (found, _over_queries(part)) if e is not None]
+        parts.append(replace(part, secondary=(*part.secondary, *extra)))
+        world = cells[0].world
+        if found is None and isinstance(world, ContextualWorld) and world.features is None:
+            notes[_bound(cells[0], world)] = None
+    return replace(verdict, parts=tuple(parts), notes=tuple(notes))
+
+
+def _over_items(records: Records, part: Part, cells: list[Cell]) -> Secondary | None:
+    """The part's difference with its items as a sample; None where counts by item are not recorded."""
+    if len(cells) == 2:
+        ends = [(cells[0], "last"), (cells[1], "last")]
+    else:
+        ends = [(cells[0], "base"), (cells[0], "last")]
+    kept = set(zip(part.points.get("query", ()), part.points.get("seed", ()), strict=True))
+    if not kept:
+        return None
+    read = [_by_item(records, cell, end, kept) for cell, end in ends]
+    if any(r is None for r in read):
+        return None
+    first, second = (r for r in read if r is not None)
+    if first.shape != second.shape or first.shape[1] < 2:
+        return None
+    per_run = paired_difference(second.mean(axis=1), first.mean(axis=1))
+    both = over_items_too(per_run, (second - first).mean(axis=0))
+    label = f"the same with its {first.shape[1]} test items as a sample too, points"
+    return Secondary(label, both.estimate, bounded(both.interval((1 - LEVEL) / 2)), LEVEL, both.n)
+
+
+def _over_queries(part: Part) -> Secondary | None:
+    """The part's difference with its training queries as the units; None for fewer than three of them."""
+    query = np.asarray(part.points.get("query", ()))
+    names = np.unique(query)
+    if names.size < FEWEST_QUERIES:
+        return None
+    values = differences(part)
+    means = [float(values[query == q].mean()) for q in names]
+    found = mean_of(means)
+    low, high = (FORMATS["difference"](end) for end in (min(means), max(means)))
+    label = f"the same over the means of {names.size} training queries ({low} to {high}), points"
+    return Secondary(label, found.estimate, bounded(found.interval((1 - LEVEL) / 2)), LEVEL, names.size)
+
+
+def differences(part: Part) -> Floats:
+    """The values whose mean is a difference's estimate, one per run or pair."""
+    points = part.points
+    if "value" in points:
+        return np.asarray(points["value"], dtype=np.float64)
+    return np.asarray(points["many"], dtype=np.float64) - np.asarray(points["few"], dtype=np.float64)
+
+
+def _by_item(records: Records, cell: Cell, end: str, kept: set[tuple[int, int]]) -> Floats | None:
+    """(N, M) Pass@1 of the kept runs on each test item at the base or at the end."""
+    key = (cell.world.name, cell.condition)
+    described = records.study.get("cells", ())
+    own = next((c for c in described if (c["world"], c["condition"]) == key), None)
+    if own is None:
+        return None
+    rows: dict[tuple[int, int], Floats] = {}
+    for run_id in own["runs"]:
+        path = records.path / run_id / f"items-{own['evaluation_id']}.parquet"
+        if not path.exists():
+            return None
+        table = read_table(path, ITEMS, {"item"}).filter(pl.col("split") == "test")
+        if not table.height:
+            return None
+        query = (records.infos[run_id].get("query") or {}).get("item", 0)
+        at = 0 if end == "base" else int(table["round"].max())  # type: ignore[arg-type]
+        chosen = table.filter(pl.col("round") == at).sort("seed", "item")
+        for (seed,), own_rows in chosen.group_by(["seed"], maintain_order=True):
+            rows[int(query), int(str(seed))] = (own_rows["correct_strict"] / own_rows["n"]).to_numpy()
+    found = [rows.get(key) for key in sorted(kept)]
+    sizes = {None if f is None else f.size for f in found}
+    if len(sizes) != 1 or None in sizes:
+        return None
+    return np.asarray(np.stack([f for f in found if f is not None]), dtype=np.float64)
+
+
+def _bound(cell: Cell, world: ContextualWorld) -> str:
+    level = float(cell.test.mean())
+    items = world.test_items
+    largest = 100 * math.sqrt(max(level * (1 - level), 0.0) / items)
+    return (
+        f"In '{world.name}' all seeds share one test set of {items:,} contexts and one pair of directions; "
+        "intervals are over seeds, given both. The draw of the contexts gives a mean Pass@1 near "
+        f"{level:.2f} an error of at most {largest:.1f} points, and a difference less the more its two ends "
+        "agree on which contexts are hard. It is not in the interval: only means over the set are recorded."
+    )

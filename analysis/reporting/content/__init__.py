@@ -1,0 +1,1 @@
+"""What the report says, as plain data: one module per section, `document` puts them together."""

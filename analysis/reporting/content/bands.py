@@ -1,0 +1,67 @@
+"""Mean learning curves with their simultaneous bands and closed forms, a condition, world and split each."""
+
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.curves.bands import mean_band
+from analysis.curves.conditions import samples_of_test_curve
+from analysis.loading import Cell, Records
+from analysis.reporting.content import forecasts
+from banditrft.errors import InputError
+
+FEWEST = 3
+"""Test evaluations from which on they are called a curve."""
+Floats = npt.NDArray[np.float64]
+
+
+def curve_of(cell: Cell, split: str) -> tuple[Floats, Floats]:
+    """Rounds (E,) and Pass@1 (N, E) of a split."""
+    return (cell.rounds, cell.train) if split == "train" else (cell.test_rounds, cell.test_curve)
+
+
+def bands(records: Records) -> list[dict[str, Any]]:
+    """One entry per world, condition and split with a curve."""
+    root_seed = int(records.study["root_seed"])
+    found = []
+    for cell in records.cells:
+        predicted = forecasts.curve(cell)
+        for split in ("train", "test"):
+            rounds_E, values_NE = curve_of(cell, split)
+            if split == "train" and not cell.has_train:
+                continue
+            if split == "test" and (rounds_E.size < FEWEST or not np.isfinite(values_NE).all()):
+                continue
+            theory = None
+            if predicted is not None and (split == "train" or predicted.test is not None):
+                values = predicted.train if split == "train" else predicted.test
+                theory = {"rounds": predicted.rounds, "values": values, "method": predicted.method}
+            named = f"{cell.world.name} {cell.condition} {split}"
+            rng = np.random.default_rng([root_seed, zlib.crc32(named.encode())])
+            found.append(
+                {"world": cell.world.name, "condition": cell.condition, "split": split}
+                | {"n": cell.n, "rounds": rounds_E.tolist()}
+                | _band(cell, split, values_NE, rng)
+                | {"theory": theory}
+            )
+    return found
+
+
+def _band(cell: Cell, split: str, values_NE: Floats, rng: np.random.Generator) -> dict[str, Any]:
+    """Mean and band, or the mean alone and why."""
+    samples_NE = cell.train_samples if split == "train" else samples_of_test_curve(cell)
+    try:
+        band = mean_band(values_NE, rng=rng, strata_N=cell.query, samples_NE=samples_NE)
+    except InputError as error:
+        nothing = dict.fromkeys(("low", "high", "holds", "level"))
+        return {"mean": values_NE.mean(axis=0).tolist(), **nothing, "method": f"no band: {error}"}
+    return {
+        "mean": list(band.mean_E),
+        "low": list(band.low_E),
+        "high": list(band.high_E),
+        "holds": list(band.holds_E),
+        "level": band.level,
+        "method": band.method,
+    }

@@ -1,0 +1,144 @@
+"""Where the worlds, the papers and the theory disagree: read off verdicts, intervals and closed forms.
+
+A decided verdict beside an undecided one is no disagreement: the undecided one allows both answers. Worlds
+disagree where one supports and the other refutes a claim, or where their intervals for the same component
+have nothing in common. The papers are disagreed with where a claim is refuted. The theory is disagreed with
+where its closed form lies outside the measured interval.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from analysis.formats import FORMATS
+from analysis.verdict import ALL
+
+Part = dict[str, Any]
+UNIT = {"difference": " points", "slope": " points", "risk": " points"}
+NOTHING = "There is no closed form for it here."
+
+
+def disagreements(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every disagreement, claim by claim.
+
+    Args:
+        document: The report's verdicts, predictions and expectations.
+    """
+    by_claim: dict[str, list[dict[str, Any]]] = {}
+    for verdict in document["verdicts"]:
+        if verdict["world"] != ALL and verdict["parts"]:
+            by_claim.setdefault(verdict["claim"], []).append(verdict)
+    found: list[dict[str, Any]] = []
+    for claim, own in by_claim.items():
+        found += _words(document, claim, own)
+        found += _sizes(document, claim, own)
+        found += _theory(document, claim, own)
+        found += _expected(document, claim, own)
+    return found
+
+
+def _words(document: dict[str, Any], claim: str, own: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    yes, no = ([v for v in own if v["verdict"] == word] for word in ("supported", "refuted"))
+    if yes and no:
+        said = f"{claim} is supported in {_names(yes)} and refuted in {_names(no)}."
+        yield _entry("worlds", claim, [*yes, *no], said, _reading(document, [*yes, *no]))
+    elif no:
+        where = f"{claim} is refuted in {_names(no)}, against the paper: “{no[0]['statement']}”"
+        yield _entry("paper", claim, no, where, _reading(document, no))
+
+
+def _sizes(document: dict[str, Any], claim: str, own: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Components whose intervals in a simulated and a language-model world do not meet."""
+    for a in own:
+        for b in own:
+            if (a["kind"], b["kind"]) != ("sim", "llm"):
+                continue
+            for first in a["parts"]:
+                second = next((p for p in b["parts"] if p["id"] == first["id"]), None)
+                if second and _apart(first["interval"], second["interval"]):
+                    said = (
+                        f"{claim}, {first['label']}: {_value(first)} in {first['world']}, {_value(second)} "
+                        f"in {second['world']}; the intervals do not meet."
+                    )
+                    reading = " ".join(_closed(document, claim, p) or "" for p in (first, second)).strip()
+                    yield _entry("size", claim, [a, b], said, reading or NOTHING)
+
+
+def _theory(document: dict[str, Any], claim: str, own: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for verdict in own:
+        for part in verdict["parts"]:
+            ends = _predicted(document, claim, part)
+            if ends is None or not _apart(ends, part["interval"]):
+                continue
+            said = (
+                f"{claim}, {part['label']}, {part['world']}: measured {_value(part)}, the closed form says "
+                f"{_range(ends, part['kind'])}."
+            )
+            yield _entry("theory", claim, [verdict], said, _closed(document, claim, part) or NOTHING)
+
+
+def _expected(document: dict[str, Any], claim: str, own: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Verdicts that contradict what the study's author wrote down before the runs."""
+    words = document.get("expected", {})
+    for verdict in own:
+        wanted = words.get(f"{claim}/{verdict['world']}", words.get(claim))
+        if wanted not in (None, verdict["verdict"]) and verdict["verdict"] != "undecided":
+            said = (
+                f"{claim} is {verdict['verdict']} in {verdict['world']}; {wanted} was expected when the "
+                "study was written."
+            )
+            yield _entry("expectation", claim, [verdict], said, _reading(document, [verdict]))
+
+
+def _entry(
+    kind: str, claim: str, verdicts: list[dict[str, Any]], sentence: str, theory: str
+) -> dict[str, Any]:
+    worlds = list(dict.fromkeys(v["world"] for v in verdicts))
+    return {"kind": kind, "claim": claim, "worlds": worlds, "sentence": sentence, "theory": theory}
+
+
+def _reading(document: dict[str, Any], verdicts: list[dict[str, Any]]) -> str:
+    """What the closed forms say about the components of some verdicts."""
+    said = dict.fromkeys(_closed(document, v["claim"], p) for v in verdicts for p in v["parts"])
+    return " ".join(s for s in said if s) or NOTHING
+
+
+def _closed(document: dict[str, Any], claim: str, part: Part) -> str | None:
+    ends = _predicted(document, claim, part)
+    if ends is None:
+        return None
+    low, high = part["band"]
+    inside = (low is None or ends[0] >= low) and (high is None or ends[1] <= high)
+    outside = (low is not None and ends[1] < low) or (high is not None and ends[0] > high)
+    word = "inside" if inside else "outside" if outside else "partly inside"
+    return (
+        f"Closed form in {part['world']}: {_range(ends, part['kind'])}, {word} what “{part['label']}” is "
+        "supported by."
+    )
+
+
+def _predicted(document: dict[str, Any], claim: str, part: Part) -> tuple[float, float] | None:
+    found = document["predictions"].get(f"{claim}:{part['world']}:{part['id']}")
+    if found is None:
+        return None
+    return (found["low"], found["high"]) if isinstance(found, dict) else (found, found)
+
+
+def _apart(a: Any, b: Any) -> bool:
+    """Whether two intervals have no point in common; None is unbounded."""
+    return any(x[1] is not None and y[0] is not None and x[1] < y[0] for x, y in ((a, b), (b, a)))
+
+
+def _value(part: Part) -> str:
+    show, unit = FORMATS[part["kind"]], UNIT.get(part["kind"], "")
+    low, high = part["interval"]
+    estimate = "not estimated" if part["estimate"] is None else f"{show(part['estimate'])}{unit}"
+    return f"{estimate} ({show(low)} to {show(high)})"
+
+
+def _range(ends: tuple[float, float], kind: str) -> str:
+    show, unit = FORMATS[kind], UNIT.get(kind, "")
+    return f"{show(ends[0])}{unit}" if ends[0] == ends[1] else f"{show(ends[0])} to {show(ends[1])}{unit}"
+
+
+def _names(verdicts: list[dict[str, Any]]) -> str:
+    return ", ".join(dict.fromkeys(v["world"] for v in verdicts))

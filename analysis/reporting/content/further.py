@@ -1,0 +1,96 @@
+"""What is read from the records beside the claims, each computed once: paths, variances, fits, signs."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from analysis.curves.components import Decomposition, components
+from analysis.curves.paths import PathTest, path_independence
+from analysis.diagnosis import Sign, diagnose
+from analysis.fits.bandit import BanditFit, fit_records
+from analysis.fits.predict_there import transfer_test
+from analysis.fits.transfer_result import TransferTest
+from analysis.loading import Records
+from analysis.reporting.content.fitted import fitted
+from analysis.reporting.content.profiles import profiles
+from banditrft.errors import InputError
+from banditrft.worlds import LLMWorld
+
+Fits = Literal["models", "all", "none"]
+"""Worlds that the bandit is fitted to: language models, all, none."""
+
+
+@dataclass(frozen=True)
+class Further:
+    """Results of the other rooms.
+
+    Attributes:
+        paths: Test against train Pass@1, one per world that has both.
+        components: Variances taken apart.
+        fits: The bandit fitted, one per world.
+        profiles: Profile likelihoods of its steps, by world.
+        transfer: What the minimal conditions' fits foretell of the others, one per world.
+        signs: Failure signatures looked for.
+        absent: Why something is not there, one sentence each.
+    """
+
+    paths: tuple[PathTest, ...]
+    components: tuple[Decomposition, ...]
+    fits: tuple[BanditFit, ...]
+    profiles: dict[str, list[dict[str, Any]]]
+    transfer: tuple[TransferTest, ...]
+    signs: tuple[Sign, ...]
+    absent: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The same as JSON values; the points of the paths stand in their figures' data."""
+        return {
+            "paths": [
+                {k: v for k, v in asdict(p).items() if k != "points"}
+                | {"evaluations": len(set(p.points[0].round))}
+                for p in self.paths
+            ],
+            "components": [asdict(c) for c in self.components],
+            "fits": [fitted(f) | {"profiles": self.profiles[f.world]} for f in self.fits],
+            "transfer": [asdict(t) for t in self.transfer],
+            "diagnosis": [asdict(s) for s in self.signs],
+            "absent": list(self.absent),
+        }
+
+
+def further(records: Records, fits: Fits = "models") -> Further:
+    """Everything beside the claims that these records can give.
+
+    Args:
+        records: Records of a study.
+        fits: Worlds that the bandit is fitted to, which takes seconds per condition.
+    """
+    absent: list[str] = []
+    tests = [path_independence(records, name) for name in records.worlds if records.of(name)]
+    absent += [f"Paths: {t.sentence}" for t in tests if not t.points]
+    apart = components(records)
+    if not apart:
+        absent.append("Sources of variance: no condition has enough seeds of a query to take them apart.")
+    known: list[BanditFit] = []
+    foretold: list[TransferTest] = []
+    for name, world in records.worlds.items():
+        if not records.of(name) or fits == "none":
+            continue
+        if fits == "models" and not isinstance(world, LLMWorld):
+            absent.append(
+                f"Fit: '{name}' is simulated and its gain known; it is fitted on request (--fits all)."
+            )
+            continue
+        try:
+            known.append(fit_records(records, name))
+            foretold.append(transfer_test(records, name))
+        except InputError as error:
+            absent.append(f"Fit: {error}.")
+    return Further(
+        paths=tuple(t for t in tests if t.points),
+        components=apart,
+        fits=tuple(known),
+        profiles={f.world: profiles(records, f) for f in known},
+        transfer=tuple(foretold),
+        signs=tuple(diagnose(records)),
+        absent=tuple(absent),
+    )

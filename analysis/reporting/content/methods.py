@@ -1,0 +1,184 @@
+"""The methods section, generated from what was done: a test that no component used is not mentioned."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from analysis.formats import percent
+from analysis.inference import ratio as ratios
+from analysis.inference import survival
+from analysis.verdict import ALL
+from banditrft.provenance import versions
+
+PACKAGES = ("python", "banditrft", "numpy", "scipy", "polars")
+FIT = (
+    "Fits: maximum likelihood of success counts with beta-binomial noise; every seed has its own step, the "
+    "intervals are profile likelihoods, the residuals count the noise of evaluation."
+)
+THERE = (
+    "Predictions from a fit: runs drawn with parameters that carry the fit's error, as many as the condition "
+    "has; the interval holds 95% of such sets. Nothing of the predicted condition but its settings and its "
+    "base is used."
+)
+SIGNS = (
+    "Failure signatures: one test that a signature is there and one that it is not, Holm's procedure over "
+    "{looks} looks, a family apart from the verdicts'."
+)
+Paragraph = dict[str, Any]
+
+
+def methods(document: dict[str, Any]) -> list[Paragraph]:
+    """Paragraphs with a title each: `text` is a list of sentences, `used` a list of (what, where).
+
+    Args:
+        document: The report so far; verdicts, bands and whatever else was computed.
+    """
+    found = [_design(document), _tests(document), _multiplicity(document), _times(document)]
+    found += [_curves(document), _theory(document), _more(document), _software(document)]
+    return [p for p in found if p is not None]
+
+
+def default(function: Callable[..., Any], name: str) -> int:
+    """What a keyword of a function is where no caller sets it."""
+    return int(inspect.signature(function).parameters[name].default)
+
+
+def _paragraph(title: str, text: list[str], items: list[dict[str, str]] | None = None) -> Paragraph:
+    return {"title": title, "text": text, "used": items or []}
+
+
+def _parts(document: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    return [(v, p) for v in document["verdicts"] if v["world"] != ALL for p in v["parts"]]
+
+
+def _design(document: dict[str, Any]) -> Paragraph:
+    origin = document["provenance"]
+    said = [f"{origin['runs']:,} runs, root seed {origin['root_seed']}."]
+    for world in document["worlds"]:
+        counts, rounds = sorted(set(world["conditions"].values())), sorted(set(world["rounds"].values()))
+        many = len(world["conditions"])
+        said.append(
+            f"{world['name']}: {many} condition{'s' * (many > 1)}, {_range(counts)} runs each, "
+            f"{_range(rounds)} rounds."
+        )
+    units = {p["unit"] for _, p in _parts(document)}
+    if any(unit.startswith("pairs") for unit in units):
+        said.append(
+            "Random streams are keyed by seed, query and purpose and not by condition, so runs of two "
+            "conditions with the same query and seed are compared as pairs."
+        )
+    said.append("The unit of replication is the run; the items and samples of an evaluation never are.")
+    return _paragraph("Design", said)
+
+
+def _tests(document: dict[str, Any]) -> Paragraph | None:
+    """Each test once, as its components describe it, with the components that used it."""
+    used: dict[str, list[str]] = {}
+    for verdict, part in _parts(document):
+        where = f"{verdict['claim']} {part['label']} ({part['world']}, n = {part['n']})"
+        used.setdefault(part["sentence"], []).append(where)
+    items = [{"what": sentence, "where": "; ".join(dict.fromkeys(where))} for sentence, where in used.items()]
+    return _paragraph("Tests", [], items) if items else None
+
+
+def _multiplicity(document: dict[str, Any]) -> Paragraph | None:
+    judged = [v for v in document["verdicts"] if v["p"] is not None]
+    if not judged:
+        return None
+    alpha, said = percent(document["alpha"]), []
+    for secondary, keeps in (
+        (False, "Holm's procedure keeps the family-wise error"),
+        (True, "Benjamini and Hochberg's procedure keeps the false discovery rate of secondary claims"),
+    ):
+        own = [v for v in judged if v["secondary"] is secondary]
+        if own:
+            levels = sorted({v["level"] for v in own})
+            span = percent(levels[0]) + (f" to {percent(levels[-1])}" if len(levels) > 1 else "")
+            said.append(
+                f"{keeps} at {alpha} over {own[0]['family']} tested verdict{'s' * (own[0]['family'] > 1)}; "
+                f"each verdict's intervals are read at the error rate that it gives the verdict ({span}), so "
+                "that p-value and interval agree."
+            )
+    if any(len(v["parts"]) > 1 for v in judged):
+        said.append(
+            "A claim of several components is supported when each of them is at the full error rate "
+            "(intersection-union) and refuted when one of them is at that rate divided by their number."
+        )
+    if any(p["secondary"] for _, p in _parts(document)):
+        said.append("Sensitivities carry 95% intervals that are not adjusted for their number.")
+    if any(v["placebo"] for v in judged):
+        said.append("Readings of the placebo decide nothing and are not adjusted either.")
+    return _paragraph("Several claims at once", said)
+
+
+def _times(document: dict[str, Any]) -> Paragraph | None:
+    own = [p for _, p in _parts(document) if p["kind"] == "ratio"]
+    if not own:
+        return None
+    drawn = default(ratios.ratio_test, "permutations")
+    few = sum(p["n"] <= ratios.EXACT_PAIRS for p in own)
+    many = len(own) - few
+    said = [
+        "Kaplan-Meier curves carry the simultaneous Dvoretzky-Kiefer-Wolfowitz band, with Massart's constant."
+    ]
+    if few:
+        said.append(
+            f"{few} of {len(own)} ratios have at most {ratios.EXACT_PAIRS} pairs: all relabellings are used."
+        )
+    if many:
+        said.append(f"{many} of {len(own)} ratios are tested with {drawn:,} random relabellings.")
+    if any("bootstrap" in s["label"] for p in own for s in p["secondary"]):
+        resamples = default(survival.median_ratio, "resamples")
+        said.append(f"Ratios of medians: bootstrap of pairs within queries, {resamples:,} resamples.")
+    return _paragraph("Times to a threshold", said)
+
+
+def _curves(document: dict[str, Any]) -> Paragraph | None:
+    banded: dict[str, int] = {}
+    for band in document["bands"]:
+        how = band["method"] if band["level"] is None else f"{band['method']} ({percent(band['level'])})"
+        banded[how] = banded.get(how, 0) + 1
+    said = []
+    if any(b["level"] is not None for b in document["bands"]):
+        said = ["Bands are simultaneous: with their confidence the whole mean curve lies inside."]
+    items = [{"what": how, "where": f"{count} curve{'s' * (count > 1)}"} for how, count in banded.items()]
+    return _paragraph("Learning curves", said, items) if items else None
+
+
+def _theory(document: dict[str, Any]) -> Paragraph | None:
+    methods = sorted({b["theory"]["method"] for b in document["bands"] if b["theory"]})
+    predicted = any(v is not None for v in document["predictions"].values())
+    if not methods and not predicted:
+        return None
+    said = ["Closed forms are computed from the settings of a run and never fitted to it."]
+    if methods:
+        said.append(f"Curves: {', '.join(methods)}.")
+    return _paragraph("Closed forms", said)
+
+
+def _more(document: dict[str, Any]) -> Paragraph | None:
+    """Methods of the sections beside the claims, each with the worlds that it was used in."""
+    merged: dict[str, list[str]] = {}
+    for key in ("paths", "components"):
+        for entry in document[key]:
+            merged.setdefault(entry["method"], []).append(entry["world"])
+    for key, how in (("fits", FIT), ("transfer", THERE)):
+        if document[key]:
+            merged[how] = [entry["world"] for entry in document[key]]
+    looks = [s["evidence"]["looks"] for s in document["diagnosis"] if "looks" in s["evidence"]]
+    if looks:
+        merged[SIGNS.format(looks=max(looks))] = [s["world"] for s in document["diagnosis"]]
+    used = [{"what": what, "where": "; ".join(dict.fromkeys(where))} for what, where in merged.items()]
+    return _paragraph("Further readings", [], used) if used else None
+
+
+def _software(_: dict[str, Any]) -> Paragraph:
+    installed = versions()
+    named = ", ".join(f"{name} {installed[name]}" for name in PACKAGES if name in installed)
+    return _paragraph("Software", [f"Analysed with {named}."])
+
+
+def _range(values: list[int]) -> str:
+    if not values:
+        return "an unknown number of"
+    return f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,} to {values[-1]:,}"

@@ -1,0 +1,147 @@
+"""Every figure of a report, by section and in the order of the page, numbered for their files."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.curves.paths import PathTest
+from analysis.loading import Cell, Records
+from analysis.reporting.content import forecasts
+from analysis.reporting.content.bands import curve_of
+from analysis.reporting.content.further import Further
+from analysis.reporting.content.seeds import final
+from analysis.reporting.figures import curves, dots, fits, kaplan, paths, seeds
+from analysis.reporting.figures.figure import Figure
+from analysis.reporting.figures.forests import axis, forests
+from analysis.reporting.figures.scales import scale
+
+HITTING = 0.95
+"""Threshold drawn where no claim sets one."""
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """A figure with its place on the page.
+
+    Attributes:
+        number: From 1.
+        section: Section of the page.
+        group: What it stands with inside the section.
+        figure: The figure.
+    """
+
+    number: int
+    section: str
+    group: str
+    figure: Figure
+
+    @property
+    def stem(self) -> str:
+        """Name of its files, without the ending."""
+        return f"{self.number:03d}-{self.figure.name}"
+
+    def listed(self) -> dict[str, Any]:
+        """Its entry in verdicts.json."""
+        return {
+            "number": self.number,
+            "section": self.section,
+            "caption": self.figure.caption,
+            "note": self.figure.note,
+            "file": self.stem,
+        }
+
+
+def collect(records: Records, document: dict[str, Any], beside: Further) -> list[Numbered]:
+    """All figures.
+
+    Args:
+        records: Records of a study.
+        document: The report as plain data.
+        beside: Paths and whatever else the document holds without its points.
+    """
+    found: list[tuple[str, str, Figure]] = [("forest", "", f) for f in forests(document)]
+    found += [("curves", world, f) for world, f in _curves(records, document)]
+    parts = [(v, p) for v in document["verdicts"] for p in v["parts"]]
+    found += [
+        ("times", "", kaplan.panel(v["claim"], p)) for v, p in parts if p["kind"] == "ratio" and p["points"]
+    ]
+    found += [("seeds", "", f) for f in _seeds(records, document)]
+    found += [("paths", test.world, f) for test in beside.paths for f in _paths(records, test)]
+    kinds = {world["name"]: world["kind"] for world in document["worlds"]}
+    found += [("fits", world, f) for world, f in _fits(beside, kinds)]
+    found += [("raw", "", f) for f in _raw(document)]
+    return [Numbered(i, *item) for i, item in enumerate(found, 1)]
+
+
+def _curves(records: Records, document: dict[str, Any]) -> list[tuple[str, Figure]]:
+    threshold = next((c["pass_at_1"] for c in document["claims"] if "consecutive" in c), HITTING)
+    entries, worlds = document["bands"], [w["name"] for w in document["worlds"]]
+    longest = max((len(e["rounds"]) for e in entries), default=1)
+    most = curves.drawn(len(entries), longest)
+    found = []
+    for entry in sorted(entries, key=lambda e: (worlds.index(e["world"]), e["split"] == "test")):
+        cell = records.of(entry["world"])[entry["condition"]]
+        rounds, values = curve_of(cell, entry["split"])
+        figure = curves.panel(
+            entry,
+            rounds,
+            values,
+            cell.keys(),
+            threshold=threshold if entry["split"] == "train" else None,
+            css=_css(cell),
+            most=most,
+        )
+        found.append((f"{entry['world']}:{entry['split']}", figure))
+    return found
+
+
+def _css(cell: Cell) -> str:
+    if cell.design.reward == "random":
+        return "placebo"
+    return "few" if cell.design.rollouts == 1 else "many"
+
+
+def _paths(records: Records, test: PathTest) -> list[Figure]:
+    predicted = {name: forecasts.curve(cell) for name, cell in records.of(test.world).items()}
+    closed = {name: c for name, c in predicted.items() if c is not None and c.test is not None}
+    return [paths.panel(test, c, closed) for c in test.comparisons]
+
+
+def _fits(beside: Further, kinds: dict[str, str]) -> list[tuple[str, Figure]]:
+    found: list[tuple[str, Figure]] = []
+    for fit in beside.fits:
+        gains = fits.gains(fit, kinds[fit.world])
+        own = [gains] if gains else []
+        for test in (t for t in beside.transfer if t.world == fit.world):
+            own += fits.foretold(test, kinds[fit.world])
+            own += [fits.forecast(curve) for curve in test.curves]
+        own += fits.profiles(fit.world, beside.profiles[fit.world])
+        own += [fits.residuals(fit.world, condition) for condition in fit.conditions]
+        found += [(fit.world, figure) for figure in own]
+    return found
+
+
+def _seeds(records: Records, document: dict[str, Any]) -> list[Figure]:
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for entry in document["seeds"]:
+        groups.setdefault((entry["world"], entry["split"]), []).append(entry)
+    return [
+        seeds.panel(
+            world, split, entries, [final(records.of(world)[e["condition"]], split)[0] for e in entries]
+        )
+        for (world, split), entries in groups.items()
+    ]
+
+
+def _raw(document: dict[str, Any]) -> list[Figure]:
+    thresholds = {c["id"]: c.get("pass_at_1") for c in document["claims"]}
+    figures = []
+    for verdict in document["verdicts"]:
+        for part in verdict["parts"]:
+            where, points = f"{verdict['claim']}, {part['world']}: {part['label']}", part["points"]
+            if "correct" in points:
+                figures.append(dots.reached(where, part, thresholds[verdict["claim"]]))
+            elif "value" in points:
+                figures.append(dots.values(where, part, scale(part["kind"]), axis(part)))
+            elif part["kind"] == "difference" and points:
+                figures.append(dots.differences(where, part))
+    return figures

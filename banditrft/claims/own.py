@@ -1,0 +1,240 @@
+"""Claims that a study states itself, by type, in tables ``[[own_claims]]`` of its file.
+
+A table names conditions by their names or by the fields of their designs, and always a margin. What a type
+reads, and in which unit its margin is, stands with its class; :data:`TYPES` lists them.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from banditrft.claims.protocols import Claim
+from banditrft.design import Count, Frozen, NonNegative, Probability, parse
+from banditrft.errors import InputError
+
+Table = dict[str, Any]
+Pick = Annotated[str, Field(min_length=1)] | Table
+"""A condition by its name, or by the fields of its design: ``{rollouts = 4, optimizer = "adam"}``."""
+Factor = Annotated[float, Field(ge=1, allow_inf_nan=False)]
+OpenProbability = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Own(Frozen):
+    """What every table holds.
+
+    Attributes:
+        id: Names the claim in verdicts; no id of the ledger.
+        type: One of `TYPES`.
+        statement: The claim in words, as the report shows it.
+        source: Where it comes from.
+        worlds: Worlds that it is read in; all by default.
+        secondary: Kept out of Holm's family and corrected by Benjamini and Hochberg instead.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    type: str
+    statement: Annotated[str, Field(min_length=1)]
+    source: str = "the study"
+    worlds: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    secondary: bool = False
+
+    def picks(self) -> Iterator[tuple[str, Pick]]:
+        """The single conditions that it names, by field."""
+        for name in ("a", "b"):
+            wanted = getattr(self, name, None)
+            if wanted is not None:
+                yield name, wanted
+
+
+class _Curve(Own):
+    """Threshold of train Pass@1 that counts, and until when."""
+
+    threshold: OpenProbability = 0.90
+    consecutive: Annotated[int, Field(ge=1, le=100)] = 2
+    horizon: Count | None = Field(None, description="last round looked at; None is the end of the runs")
+
+
+class Faster(_Curve):
+    """A reaches the threshold in fewer rounds than B; margin: least ratio of times, B's over A's."""
+
+    type: Literal["faster"]
+    a: Pick
+    b: Pick
+    margin: Factor
+
+
+class NoBetter(Own):
+    """A ends no better than B; margin: in probability, .02 is two points; `two_sided`: nor worse."""
+
+    type: Literal["no-better"]
+    a: Pick
+    b: Pick
+    margin: OpenProbability
+    split: Literal["train", "test"] = "test"
+    two_sided: bool = False
+
+
+class MoreVariable(Own):
+    """A differs more from seed to seed than B; margin: least ratio of their spreads.
+
+    On "train" the area under the training curve is compared, on "test" the final Pass@1.
+    """
+
+    type: Literal["more-variable"]
+    a: Pick
+    b: Pick
+    margin: Factor
+    split: Literal["train", "test"] = "train"
+
+
+class BelowBase(Own):
+    """A ends below the base policy; margin: by more than this, in probability."""
+
+    type: Literal["below-base"]
+    a: Pick
+    margin: NonNegative
+    split: Literal["train", "test"] = "test"
+
+
+class FailsToLearn(_Curve):
+    """Runs of A do not reach the threshold; margin: more than this fraction; `b`: and more often than B's."""
+
+    type: Literal["fails"]
+    a: Pick
+    b: Pick | None = None
+    margin: Probability
+
+
+class BestAt(Own):
+    """Over conditions that differ in one field, the final Pass@1 is best near a value of it.
+
+    `at` is that value, the margin a factor around it; the conditions at both ends must do worse than the
+    one at `at`, which must be among them.
+    """
+
+    type: Literal["optimum"]
+    conditions: Annotated[tuple[str, ...], Field(strict=False)] | Table
+    field: str
+    at: Annotated[float, Field(gt=0, strict=False)]
+    margin: Annotated[float, Field(gt=1, allow_inf_nan=False, strict=False)]
+    split: Literal["train", "test"] = "test"
+
+
+class AddsLittle(Own):
+    """Over conditions that differ in one field, more of it adds little; margin: per doubling, in probability.
+
+    `two_sided`: nor does it take away.
+    """
+
+    type: Literal["trend"]
+    conditions: Annotated[tuple[str, ...], Field(strict=False)] | Table
+    field: str
+    margin: OpenProbability
+    split: Literal["train", "test"] = "test"
+    two_sided: bool = False
+
+
+TYPES: dict[str, type[Own]] = {
+    "faster": Faster,
+    "no-better": NoBetter,
+    "more-variable": MoreVariable,
+    "below-base": BelowBase,
+    "fails": FailsToLearn,
+    "optimum": BestAt,
+    "trend": AddsLittle,
+}
+_PROTOCOLS: dict[str, tuple[str, str, str]] = {
+    "faster": (
+        "ratio of hitting times of train Pass@1, B's over A's",
+        "permutation log-rank on right-censored times, one-sided, inverted for the ratio",
+        "supported if the lower bound exceeds the margin, refuted if the upper bound is below it",
+    ),
+    "no-better": (
+        "final Pass@1 of A minus that of B",
+        "paired TOST",
+        "supported if the difference lies inside the margin, refuted if it is a gain beyond it (with "
+        "two_sided also a loss)",
+    ),
+    "more-variable": (
+        "ratio of the spreads over seeds within queries, A over B",
+        "paired Brown-Forsythe, one-sided, inverted for the ratio",
+        "supported if the lower bound exceeds the margin, refuted if the upper bound is below it",
+    ),
+    "below-base": (
+        "final minus base Pass@1",
+        "one-sided paired t over runs",
+        "supported if the upper bound is below minus the margin, refuted if the lower bound is above it",
+    ),
+    "fails": (
+        "fraction of runs without a hit of the threshold by the horizon; with B the risk difference",
+        "exact binomial; Boschloo",
+        "supported if the fraction's lower bound exceeds the margin and, with B, the difference is above 0; "
+        "refuted if one part is, at its corrected level",
+    ),
+    "optimum": (
+        "place of the maximum of a quadratic in log2 of the field; differences to both ends",
+        "Fieller's interval over seeds; one-sided paired t of the two contrasts",
+        "supported if the interval lies within the factor and both ends are worse; refuted if one part is, "
+        "at its corrected level",
+    ),
+    "trend": (
+        "slope of final Pass@1 in log2 of the field",
+        "least-squares slope per seed, TOST over seeds",
+        "supported if the slope lies inside the margin, refuted if it is a gain beyond it (with two_sided "
+        "also a loss)",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class OwnClaim(Claim):
+    """A study's own claim; the settings are those of its table, complete.
+
+    Attributes:
+        settings: Plain values of its type's class.
+        secondary: Whether Benjamini and Hochberg's procedure corrects it, instead of Holm's.
+    """
+
+    settings: dict[str, Any]
+    secondary: bool
+
+    @property
+    def pass_at_1(self) -> float | None:
+        """Train Pass@1 that its hitting times are about, None where it has none."""
+        return self.settings.get("threshold")
+
+    @property
+    def spec(self) -> Own:
+        """The settings, typed."""
+        return parse_own(self.settings, self.id)
+
+
+def parse_own(table: Mapping[str, Any], where: str) -> Own:
+    """One table, strictly.
+
+    Raises:
+        InputError: Names every field that is wrong; `where` stands before it.
+    """
+    kind = table.get("type")
+    if kind not in TYPES:
+        raise InputError(f"{where}.type: must be one of {', '.join(TYPES)}, got {kind!r}")
+    return parse(TYPES[str(kind)], dict(table), where)
+
+
+def own_claim(spec: Own) -> OwnClaim:
+    """A protocol like those of the ledger."""
+    estimand, test, decision = _PROTOCOLS[spec.type]
+    settings = spec.model_dump(mode="json")
+    return OwnClaim(
+        id=spec.id,
+        statement=spec.statement,
+        source=spec.source,
+        numbers="none",
+        estimand=estimand,
+        test=test,
+        decision=decision,
+        settings=settings,
+        secondary=spec.secondary,
+    )

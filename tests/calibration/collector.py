@@ -1,0 +1,169 @@
+"""What the calibration runs measured: one `Rate` per method, case and number of seeds, kept with a code hash.
+
+`docs/results/calibration/calibration.json` is written by `make calibration`. Each method names the modules
+that decide its figures; their sources, and those of every module of the same room that they import, are
+hashed, and a test compares that hash with the code as it is. A run of some methods replaces theirs and keeps
+the others'.
+"""
+
+import ast
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "results" / "calibration"
+FILE = "calibration.json"
+KINDS = {
+    "coverage": "Coverage of intervals",
+    "error": "Error rates of tests at the border of their hypothesis",
+    "power": "Power, measured against the figure of `analysis.power`",
+}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often something happened.
+
+    Attributes:
+        kind: "coverage" (the interval held the truth), "error" (a true hypothesis was rejected) or "power".
+        case: What the data were, in a few words.
+        n: Seeds or pairs per data set.
+        nominal: Rate that the method promises; for power, the rate that was computed beforehand.
+        rate: Rate that was found.
+        sets: Data sets; None where the rate is a sum over all outcomes, without Monte Carlo error.
+        exact: Whether the method promises the nominal rate for every n.
+        refused: Why the method gives no interval for this case; the rate is then what it would have had.
+    """
+
+    kind: str
+    case: str
+    n: int
+    nominal: float
+    rate: float
+    sets: int | None
+    exact: bool
+    refused: str | None = None
+
+    @property
+    def error(self) -> float:
+        """Monte Carlo standard error of the rate under its nominal value."""
+        return float(np.sqrt(self.nominal * (1 - self.nominal) / self.sets)) if self.sets else 0.0
+
+
+class Calibration:
+    """Collects rates by method while tests run."""
+
+    def __init__(self) -> None:
+        self.rates: dict[str, list[Rate]] = {}
+        self.modules: dict[str, tuple[str, ...]] = {}
+
+    def add(
+        self,
+        method: str,
+        *,
+        modules: tuple[str, ...],
+        kind: str,
+        case: str,
+        n: int,
+        nominal: float,
+        rate: float,
+        sets: int | None,
+        exact: bool,
+        refused: str | None = None,
+    ) -> Rate:
+        """Keep one rate; `modules` are dotted names such as "analysis.inference.spread"."""
+        if kind not in KINDS:
+            raise ValueError(f"kind: must be one of {list(KINDS)}, got {kind}")
+        found = Rate(kind, case, n, nominal, float(rate), sets, exact, refused)
+        self.rates.setdefault(method, []).append(found)
+        self.modules[method] = modules
+        return found
+
+    def write(self, folder: Path) -> None:
+        """Write the methods that were run beside those that are there, and the page."""
+        path = folder / FILE
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        for method, rates in self.rates.items():
+            modules = self.modules[method]
+            known[method] = {
+                "modules": list(modules),
+                "code": code_hash(modules),
+                "rates": [asdict(r) for r in rates],
+            }
+        known = {name: known[name] for name in sorted(known)}
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        (folder / "README.md").write_text(page(known), encoding="utf-8")
+
+
+def code_hash(modules: tuple[str, ...]) -> str:
+    """Hash of the modules' sources and of everything in `analysis` that they import, 16 hex digits."""
+    todo, seen = list(modules), set()
+    while todo:
+        name = todo.pop()
+        path = ROOT / (name.replace(".", "/") + ".py")
+        if name in seen or not path.exists():
+            continue
+        seen.add(name)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("analysis"):
+                todo += [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+    digest = hashlib.sha256()
+    for name in sorted(seen):
+        digest.update(name.encode() + (ROOT / (name.replace(".", "/") + ".py")).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def page(known: dict[str, dict]) -> str:
+    """The rates as tables, a row per method and number of seeds: the worst case and the mean over cases."""
+    blocks = [
+        "# Calibration",
+        "Rates on simulated truth, written by `make calibration` (`pytest -m calibration "
+        "tests/calibration`); the same figures case by case, with the hash of the code they belong to, are in "
+        f"`{FILE}`. `tests/calibration/test_calibration_is_current.py` fails when the code has changed since. "
+        "MC error is one standard error of the worst rate; a rate without data sets is a sum over all "
+        "outcomes. `refused` marks what a method does not give, with the rate it would have had.",
+    ]
+    for kind, title in KINDS.items():
+        rows = [row for name, found in known.items() for row in _rows(name, found["rates"], kind)]
+        if rows:
+            worst = {"coverage": "lowest", "error": "highest", "power": "furthest"}[kind]
+            header = ("method", "n", "cases", "data sets each", "nominal", worst, "mean", "MC error", "")
+            lines = [header, tuple("---" for _ in header), *rows]
+            blocks += [f"## {title}", "\n".join("| " + " | ".join(line) + " |" for line in lines)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _rows(name: str, values: list[dict], kind: str) -> list[tuple[str, ...]]:
+    """A row for each number of seeds, and for what is exact, approximate or refused there."""
+    rates = [Rate(**v) for v in values if v["kind"] == kind]
+    groups = {}
+    for r in rates:
+        nominal = r.nominal if kind != "power" else None
+        groups.setdefault((r.n, not r.exact, r.refused or "", nominal), []).append(r)
+    return [_row(name, groups[key], kind) for key in sorted(groups, key=lambda k: k[:3])]
+
+
+def _row(name: str, rates: list[Rate], kind: str) -> tuple[str, ...]:
+    worst = {
+        "coverage": lambda: min(rates, key=lambda r: r.rate),
+        "error": lambda: max(rates, key=lambda r: r.rate),
+        "power": lambda: max(rates, key=lambda r: abs(r.rate - r.nominal)),
+    }[kind]()
+    sets = sorted({r.sets for r in rates if r.sets})
+    status = "exact" if worst.exact else "approximate"
+    return (
+        name,
+        str(worst.n),
+        str(len(rates)),
+        " to ".join(f"{s:,}" for s in dict.fromkeys([sets[0], sets[-1]])) if sets else "all outcomes",
+        f"{worst.nominal:.3g}",
+        f"{worst.rate:.3f}",
+        f"{np.mean([r.rate for r in rates]):.3f}",
+        f"{worst.error:.3f}",
+        f"refused: {worst.refused}" if worst.refused else status,
+    )

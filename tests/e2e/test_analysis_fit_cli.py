@@ -1,0 +1,168 @@
+"""`banditrft fit` on files and studies, through the command line; and on real learning curves where they are."""
+
+import json
+import os
+from pathlib import Path
+
+import analysis_fixtures
+import fits_fixtures as fixtures
+import numpy as np
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from analysis.fits.curves import CURVES
+from banditrft.cli import banditrft
+from banditrft.errors import InputError
+
+VARIABLE = "BANDITRFT_DATA"
+CHEAP = "constant per item,mean of the last five,hierarchical logistic"
+
+
+def run(*arguments) -> str:
+    result = CliRunner().invoke(banditrft, ["fit", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    rng = np.random.default_rng(1)
+    panel = fixtures.panel(fixtures.walked(40, 9, rng, shift=0.08), 8, rng)
+    return fixtures.write_fractions(tmp_path_factory.mktemp("many") / "many.json", panel)
+
+
+def test_many_items_are_fitted_together_and_forecast(many):
+    found = json.loads(run(many, "--n", 8, "--forecast", 6, "--until", 8, "--models", CHEAP, "--json"))
+    (fit,) = found["fits"]
+    assert (found["what"], fit["entries"], fit["until"], fit["cells"]) == ("items", 6, 8, 80)
+    assert fit["main"] in {"hierarchical logistic in linear time", "hierarchical logistic in log time"}
+    assert all(0 < row["log_loss"] < 1 for row in fit["models"])
+    assert sum(row["chosen"] for row in fit["models"]) == 3
+
+
+def test_without_a_forecast_models_are_fitted_to_everything(many):
+    text = run(many, "--n", 8, "--models", "hierarchical logistic")
+    assert "Scored" not in text
+    assert "| level_sd |" in text
+
+
+def test_the_walk_and_its_mechanisms_are_in_the_table(tmp_path):
+    rng = np.random.default_rng(2)
+    path = fixtures.write_fractions(tmp_path / "w.json", fixtures.panel(fixtures.walked(12, 5, rng), 4, rng))
+    arguments = ["--n", 4, "--forecast", 4, "--models", "constant per item", "--ablations"]
+    rows = json.loads(run(path, *arguments, "--json"))["fits"][0]["models"]
+    mechanisms = [row for row in rows if row["family"] == "mechanisms"]
+    assert {"the walk", "with own push too", "without tilt"} <= {row["model"] for row in mechanisms}
+    assert all(row["compared_with"] == "the walk" for row in mechanisms)
+
+
+def test_the_same_tables_are_written_and_printed(many, tmp_path):
+    printed = run(many, "--n", 8, "--models", "constant per item", "--out", tmp_path / "out")
+    assert (tmp_path / "out" / "fit.md").read_text() == printed
+    assert json.loads((tmp_path / "out" / "fit.json").read_text())["what"] == "items"
+
+
+def test_the_mean_over_items_is_one_curve(many):
+    found = json.loads(run(many, "--n", 8, "--what", "mean", "--models", "constant,logistic", "--json"))
+    assert [row["model"] for row in found["fits"][0]["models"]] == [
+        "constant",
+        "logistic",
+        "mean of the last 5",
+    ]
+
+
+def test_few_items_are_fitted_one_by_one(tmp_path):
+    table = pl.DataFrame({"item": ["a"] * 6 + ["b"] * 6, "round": [0, 1, 2, 3, 4, 5] * 2, "n": 32})
+    table.with_columns(pl.Series("correct", [2, 5, 9, 14, 20, 24, 30, 31, 29, 30, 32, 31])).write_csv(
+        tmp_path / "t.csv"
+    )
+    found = json.loads(run(tmp_path / "t.csv", "--forecast", 4, "--models", "logistic", "--json"))
+    assert [fit["name"] for fit in found["fits"]] == ["run, a", "run, b"]
+    assert found["fits"][0]["models"][0]["held_out_log_loss"] > 0
+
+
+def test_items_of_different_lengths_are_fitted(tmp_path):
+    rng = np.random.default_rng(3)
+    rates = fixtures.panel(fixtures.walked(12, 7, rng), 8, rng).rates_IE()
+    path = tmp_path / "ragged.json"
+    path.write_text(json.dumps({str(i): row[: 5 + i % 3].tolist() for i, row in enumerate(rates)}))
+    found = json.loads(run(path, "--n", 8, "--forecast", 4, "--models", "constant per item", "--json"))
+    assert found["fits"][0]["cells"] == 4 * (1 + 2 + 3)
+
+
+def test_a_study_s_folder_is_fitted_condition_by_condition(tmp_path):
+    root = analysis_fixtures.write(tmp_path / "s", analysis_fixtures.study(sim_seeds=4, llm_seeds=0))
+    text = run(root, "--models", "logistic, bandit", "--split", "train")
+    assert "## lumped: G=4" in text
+    assert "Bandit model, lumped" in text
+
+
+def test_models_named_without_the_bandit_leave_it_out(tmp_path):
+    root = analysis_fixtures.write(tmp_path / "s", analysis_fixtures.study(sim_seeds=4, llm_seeds=0))
+    assert "bandit" not in json.loads(run(root, "--models", "constant", "--json"))
+
+
+FAULTS = {
+    "NaN": ('{"a": [0.5, NaN]}', ["--n", "8"], "item 'a', entry 1: must be a multiple of 1/8"),
+    "fraction": ('{"a": [0.5, 0.3]}', ["--n", "8"], "item 'a', entry 1: must be a multiple of 1/8"),
+    "no n": ('{"a": [0.5]}', [], "n: a file of fractions needs the rollouts behind each"),
+    "one entry": ('{"a": [0.5]}', ["--n", "8"], "needs? .* 2, got 1|have 2"),
+    "all constant": ('{"a": [1.0, 1.0, 1.0]}', ["--n", "8"], "every answer is right"),
+    "unknown model": (
+        '{"a": [0.5, 1.0]}',
+        ["--n", "8", "--models", "magic"],
+        "--models: must be among constant",
+    ),
+    "until alone": ('{"a": [0.5, 1.0]}', ["--n", "8", "--until", "3"], "--until: needs --forecast"),
+    "nothing to score": ('{"a": [0.5, 1.0]}', ["--n", "8", "--forecast", "2"], "must leave 2 or more rounds"),
+    "too few items": (
+        '{"a": [0.5, 1.0]}',
+        ["--n", "8", "--what", "items"],
+        "item models need at least 8 items",
+    ),
+    "ablations of curves": (
+        '{"a": [0.5, 1.0]}',
+        ["--n", "8", "--ablations"],
+        "--ablations: are of item models",
+    ),
+    "no test counts": (
+        '{"a": [0.5, 1.0]}',
+        ["--n", "8", "--split", "test"],
+        "holds no counts of split 'test'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_cannot_be_fitted_is_said_and_nothing_is_written(tmp_path, name):
+    text, arguments, message = FAULTS[name]
+    (tmp_path / "t.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        run(tmp_path / "t.json", *arguments, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.csv"):
+        run(tmp_path / "gone.csv")
+
+
+def test_every_curve_model_has_a_row(tmp_path):
+    rounds = np.arange(8)
+    correct = [3, 6, 10, 15, 20, 24, 26, 27]
+    pl.DataFrame({"item": "a", "round": rounds, "n": 32, "correct": correct}).write_csv(tmp_path / "t.csv")
+    text = run(tmp_path / "t.csv")
+    assert all(f"| {name} |" in text for name in CURVES)
+
+
+@pytest.mark.skipif(VARIABLE not in os.environ, reason=f"{VARIABLE} is not set: no real curves were forecast")
+def test_references_forecast_the_real_curves_as_documented():
+    path = Path(os.environ[VARIABLE]) / "one_shot_rlvr" / "accuracy_history.json"
+    arguments = ["--n", 8, "--forecast", 20, "--until", 46, "--models", CHEAP, "--json"]
+    rows = json.loads(run(path, *arguments))["fits"][0]["models"]
+    recorded = json.loads((Path(__file__).parents[2] / "docs/results/forecast/forecast.json").read_text())
+    known = {row["model"]: row["log_loss"] for row in recorded["fits"][0]["models"]}
+    assert len(rows) == 12
+    for row in rows:
+        assert row["log_loss"] == pytest.approx(known[row["model"]], abs=2e-5)

@@ -1,0 +1,48 @@
+"""A difference with the test items as a sample too: the second interval of a verdict on a test set."""
+
+import numpy as np
+import pytest
+from claims_fixtures import cell, contextual, design, llm, records
+from scipy.special import stdtrit
+
+from analysis.inference.equivalence import Difference, over_items_too
+from analysis.judging import verdicts
+
+
+def test_variances_over_runs_and_items_add():
+    items = np.array([0.1, 0.3, 0.2, 0.0])
+    both = over_items_too(Difference(0.15, 0.02, 7.0, 8), items)
+    over_items = items.var(ddof=1) / 4
+    assert both.se**2 == pytest.approx(0.02**2 + over_items)
+    assert both.df == pytest.approx(both.se**4 / (0.02**4 / 7 + over_items**2 / 3))
+    assert (both.estimate, both.n) == (0.15, 8)
+
+
+def test_items_that_agree_add_nothing():
+    runs = Difference(0.15, 0.02, 7.0, 8)
+    both = over_items_too(runs, np.full(50, 0.15))
+    assert both.interval(0.025) == pytest.approx(runs.interval(0.025))
+
+
+def test_without_any_spread_the_runs_interval_stands():
+    runs = Difference(0.0, 0.0, 7.0, 8)
+    assert over_items_too(runs, np.zeros(5)) is runs
+
+
+def test_a_simulated_verdict_says_how_far_its_test_set_could_mislead():
+    (found,) = verdicts(records(["A2"], cell(contextual(), "G=1", design(), test=0.5)))
+    (note,) = [n for n in found.notes if "share one test set of 1,000 contexts" in n]
+    assert "at most 1.6 points" in note  # sqrt(.5 * .5 / 1000)
+
+
+def test_several_training_queries_are_also_read_as_the_units():
+    query = np.repeat([3, 5, 8, 9], 6)
+    own = np.repeat(0.05 * np.array([-1.0, 0.0, 0.5, 0.5]), 6)
+    lone = cell(llm(), "G=1", design(), query=query, test=0.4 + own, noise=0.001)
+    (found,) = verdicts(records(["A2"], lone))
+    part = next(p for p in found.parts if p.id == "gain-test")
+    (item,) = [s for s in part.secondary if "training queries" in s.label]
+    assert item.n == 4
+    means = 0.1 + 0.05 * np.array([-1.0, 0.0, 0.5, 0.5])
+    half = stdtrit(3, 0.975) * means.std(ddof=1) / 2
+    assert item.interval == pytest.approx((means.mean() - half, means.mean() + half), abs=0.003)
