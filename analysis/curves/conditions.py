@@ -1,6 +1,6 @@
-"""The curves of a world's conditions, summed up: bands, area, crossing, robust final value, improvement.
+"""The runs of a world's conditions, summed up: area, crossing, robust final value, improvement.
 
-Everything here describes; verdicts come from the claims' own tests.
+Everything here describes; verdicts come from the claims' own tests. Bands are `analysis.curves.bands`'.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ import numpy as np
 from analysis.claims.worlds import Floats, final_train, table
 from analysis.curves.aggregates import Aggregate, iqm_interval, probability_of_improvement
 from analysis.curves.area import Area, mean_area
-from analysis.curves.bands import Band, mean_band
 from analysis.curves.crossing import Crossing, mean_crossing
 from analysis.loading import Cell, Records
 
@@ -19,18 +18,14 @@ THRESHOLD = 0.9
 
 
 @dataclass(frozen=True)
-class ConditionCurves:
+class Summary:
     """One condition in one world.
 
     Attributes:
         world: Name of the world.
         condition: Name in the study.
-        rounds: Rounds of the train evaluations.
-        train: Mean train Pass@1 with its band; this and the next two are None without a train curve.
-        area: Mean train Pass@1 over the rounds.
+        area: Mean train Pass@1 over the rounds; None without a train curve, as the next.
         crossing: When the mean train Pass@1 reaches `THRESHOLD`.
-        test_rounds: Rounds of the test evaluations, none without a test set.
-        test: Mean test Pass@1 with its band; None without a test curve.
         final: Interquartile mean of final test Pass@1, of train Pass@1 without a test set; None without both.
         improvement: Probability that a run ends above one of the world's first condition; None for that.
         reference: That condition.
@@ -38,31 +33,27 @@ class ConditionCurves:
 
     world: str
     condition: str
-    rounds: tuple[float, ...]
-    train: Band | None
     area: Area | None
     crossing: Crossing | None
-    test_rounds: tuple[float, ...]
-    test: Band | None
     final: Aggregate | None
     improvement: Aggregate | None
     reference: str
 
 
-def condition_curves(records: Records, world: str, level: float = 0.95) -> tuple[ConditionCurves, ...]:
-    """Curves of every condition with at least two runs of each of its queries, in the order of the study.
+def summaries(records: Records, world: str, level: float = 0.95) -> tuple[Summary, ...]:
+    """Every condition with at least two runs of each of its queries, in the order of the study.
 
     Resamples are drawn from the study's root seed and the condition's place.
 
     Args:
         records: Records of a study.
         world: Name of the world.
-        level: Confidence of bands and intervals.
+        level: Confidence of the intervals.
     """
     cells = [c for c in records.of(world).values() if np.unique(c.query, return_counts=True)[1].min() >= 2]
     root_seed = int(records.study["root_seed"])
     return tuple(
-        _curves(cell, cells[0], level, np.random.default_rng([root_seed, place]))
+        _summary(cell, cells[0], level, np.random.default_rng([root_seed, place]))
         for place, cell in enumerate(cells)
     )
 
@@ -77,28 +68,19 @@ def samples_of_test_curve(cell: Cell) -> Floats:
     return np.broadcast_to(shown, cell.test_curve.shape)
 
 
-def _curves(cell: Cell, first: Cell, level: float, rng: np.random.Generator) -> ConditionCurves:
-    strata = cell.query
-    train = area = crossing = test = final = None
+def _summary(cell: Cell, first: Cell, level: float, rng: np.random.Generator) -> Summary:
+    strata, area, crossing, final = cell.query, None, None, None
     if cell.has_train:
-        train = mean_band(cell.train, level=level, rng=rng, strata_N=strata, samples_NE=cell.train_samples)
         area = mean_area(cell.rounds, cell.train, level=level, strata_N=strata)
         crossing = mean_crossing(cell.rounds, cell.train, THRESHOLD, level=level, rng=rng, strata_N=strata)
-    if cell.test_rounds.size >= 2 and np.isfinite(cell.test_curve).all():
-        samples = samples_of_test_curve(cell)
-        test = mean_band(cell.test_curve, level=level, rng=rng, strata_N=strata, samples_NE=samples)
     ends = _final(cell)
     if ends is not None:
         final = iqm_interval(ends, level=level, rng=rng, strata_N=strata)
-    return ConditionCurves(
+    return Summary(
         world=cell.world.name,
         condition=cell.condition,
-        rounds=tuple(cell.rounds.tolist()),
-        train=train,
         area=area,
         crossing=crossing,
-        test_rounds=tuple(cell.test_rounds.tolist()),
-        test=test,
         final=final,
         improvement=None if cell is first else _improvement(cell, first, level),
         reference=first.condition,

@@ -1,9 +1,9 @@
-"""Sections of summary.md beside the claims: paths, sources of variance, fits, what they foretell, signs."""
+"""Sections of summary.md beside the claims: summaries, paths, variances, fits, failure signatures."""
 
 from typing import Any
 
 from analysis.fits.transfer_result import NAMES
-from analysis.formats import p_value, percent, points, position, ratio
+from analysis.formats import fraction, p_value, percent, points, position, ratio
 from analysis.reporting.markdown import escaped, table
 
 MISSING = "–"
@@ -11,7 +11,10 @@ MISSING = "–"
 
 def beside(document: dict[str, Any]) -> list[str]:
     """Blocks of Markdown; a section without content has none."""
-    blocks = _section("Test against train", [_paths(p) for p in document["paths"]])
+    blocks = []
+    if document["summaries"]:
+        blocks += _section("Conditions in figures", [[_summaries(document["summaries"])]])
+    blocks += _section("Test against train", [_paths(p) for p in document["paths"]])
     if document["components"]:
         blocks += _section("Where the variance comes from", [[_components(document["components"])]])
     blocks += _section("Fits, and what they foretell", [_fit(document, f) for f in document["fits"]])
@@ -22,6 +25,30 @@ def beside(document: dict[str, Any]) -> list[str]:
 
 def _section(title: str, groups: list[list[str]]) -> list[str]:
     return [f"## {title}", *(block for group in groups for block in group)] if groups else []
+
+
+def _summaries(found: list[dict[str, Any]]) -> str:
+    forms = {"area": fraction, "crossing": position, "final": fraction, "improvement": fraction}
+    rows = [
+        (
+            escaped(f"{s['world']}, {s['condition']}"),
+            *(
+                MISSING
+                if s[name] is None
+                else f"{form(s[name]['estimate'])} ({_between(s[name]['interval'], form)})"
+                for name, form in forms.items()
+            ),
+        )
+        for s in found
+    ]
+    header = (
+        "world, condition",
+        "mean train Pass@1 over the rounds",
+        "round at which the mean reaches .9",
+        "interquartile mean of the final Pass@1",
+        "P(a run ends above one of the first condition)",
+    )
+    return table(header, rows)
 
 
 def _paths(test: dict[str, Any]) -> list[str]:

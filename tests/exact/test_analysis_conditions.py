@@ -10,7 +10,7 @@ from claims_fixtures import ROUNDS, SEEDS, cell, contextual, design, llm, record
 from analysis.curves.aggregates import iqm
 from analysis.curves.area import normalised_area
 from analysis.curves.components import components
-from analysis.curves.conditions import condition_curves, samples_of_test_curve
+from analysis.curves.conditions import samples_of_test_curve, summaries
 from analysis.curves.paths import path_independence
 from banditrft.design import Evaluation
 
@@ -28,34 +28,32 @@ def study(**fields):
 
 def test_every_condition_is_summed_up_with_its_own_numbers():
     made = study()
-    slow, fast = condition_curves(made, "contextual")
+    slow, fast = summaries(made, "contextual")
     cells = made.cells
     assert (slow.condition, slow.improvement, slow.reference) == ("G=1", None, "G=1")
-    np.testing.assert_allclose(fast.train.mean_E, FAST)
     assert fast.area.estimate == pytest.approx(normalised_area(ROUNDS, FAST[None, :])[0])
     assert fast.crossing.estimate < slow.crossing.interval[0]
     assert fast.final.estimate == pytest.approx(iqm(cells[1].test))
     assert fast.improvement.estimate > 0.99
-    assert len(fast.test.mean_E) == len(fast.test_rounds) == 3
     json.dumps([asdict(c) for c in (slow, fast)], allow_nan=False)
 
 
 def test_resamples_are_those_of_the_studys_root_seed():
-    assert condition_curves(study(), "contextual") == condition_curves(study(), "contextual")
+    assert summaries(study(), "contextual") == summaries(study(), "contextual")
 
 
 def test_without_a_test_set_the_final_training_value_stands():
     made = records([], cell(contextual(), "G=1", design(), curve=SLOW, final=0.9))
-    (one,) = condition_curves(made, "contextual")
+    (one,) = summaries(made, "contextual")
     assert one.final.estimate == pytest.approx(461 / 512)
 
 
 def test_queries_with_one_run_are_left_out():
     alone = cell(llm(), "G=1", design(), query=np.array([3, 3, 7]), curve=SLOW)
-    assert condition_curves(records([], alone), "tiny-qwen2") == ()
+    assert summaries(records([], alone), "tiny-qwen2") == ()
 
 
-def test_logs_without_a_training_curve_keep_their_test_curve():
+def test_logs_without_a_training_curve_keep_their_final_value():
     empty = np.empty((SEEDS, 0))
     nothing = np.zeros(SEEDS, dtype=np.int64)
     made = replace(
@@ -66,9 +64,8 @@ def test_logs_without_a_training_curve_keep_their_test_curve():
         final_correct=nothing,
         final_samples=nothing,
     )
-    (one,) = condition_curves(records([], made), "contextual")
-    assert (one.train, one.area, one.crossing) == (None, None, None)
-    assert one.test is not None
+    (one,) = summaries(records([], made), "contextual")
+    assert (one.area, one.crossing) == (None, None)
     assert one.final.estimate == pytest.approx(iqm(made.test))
     assert path_independence(records([], made), "contextual").comparisons == ()
     assert [d.what for d in components(records([], made))] == ["gain in test Pass@1"]

@@ -31,7 +31,7 @@ def document(*verdicts, **more):
         "alpha": 0.05,
         "bands": [band],
         "predictions": {},
-        **{name: [] for name in ("paths", "components", "fits", "transfer", "diagnosis")},
+        **{name: [] for name in ("summaries", "paths", "components", "fits", "transfer", "diagnosis")},
     } | more
 
 

@@ -1,9 +1,10 @@
-"""What is read from the records beside the claims, each computed once: paths, variances, fits, signs."""
+"""What is read from the records beside the claims, each once: summaries, paths, variances, fits, signs."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from analysis.curves.components import Decomposition, components
+from analysis.curves.conditions import Summary, summaries
 from analysis.curves.paths import PathTest, path_independence
 from analysis.diagnosis import Sign, diagnose
 from analysis.fits.bandit import BanditFit, fit_records
@@ -24,6 +25,7 @@ class Further:
     """Results of the other rooms.
 
     Attributes:
+        summaries: Area, crossing, robust final value and improvement, one per condition and world.
         paths: Test against train Pass@1, one per world that has both.
         components: Variances taken apart.
         fits: The bandit fitted, one per world.
@@ -33,6 +35,7 @@ class Further:
         absent: Why something is not there, one sentence each.
     """
 
+    summaries: tuple[Summary, ...]
     paths: tuple[PathTest, ...]
     components: tuple[Decomposition, ...]
     fits: tuple[BanditFit, ...]
@@ -44,6 +47,7 @@ class Further:
     def document(self) -> dict[str, Any]:
         """The same as JSON values; the points of the paths stand in their figures' data."""
         return {
+            "summaries": [asdict(s) for s in self.summaries],
             "paths": [
                 {k: v for k, v in asdict(p).items() if k != "points"}
                 | {"evaluations": len(set(p.points[0].round))}
@@ -86,6 +90,7 @@ def further(records: Records, fits: Fits = "models") -> Further:
         except InputError as error:
             absent.append(f"Fit: {error}.")
     return Further(
+        summaries=tuple(s for name in records.worlds if records.of(name) for s in summaries(records, name)),
         paths=tuple(t for t in tests if t.points),
         components=apart,
         fits=tuple(known),

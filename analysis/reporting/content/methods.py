@@ -24,6 +24,13 @@ SIGNS = (
     "Failure signatures: one test that a signature is there and one that it is not, Holm's procedure over "
     "{looks} looks, a family apart from the verdicts'."
 )
+SUMMED = {
+    "area": "Area under the curve",
+    "crossing": "Crossing of the mean curve",
+    "final": "Interquartile mean",
+    "improvement": "Probability of improvement",
+}
+"""Figures of a condition's summary."""
 Paragraph = dict[str, Any]
 
 
@@ -159,6 +166,10 @@ def _theory(document: dict[str, Any]) -> Paragraph | None:
 def _more(document: dict[str, Any]) -> Paragraph | None:
     """Methods of the sections beside the claims, each with the worlds that it was used in."""
     merged: dict[str, list[str]] = {}
+    for summary in document["summaries"]:
+        for name in ("area", "crossing", "final", "improvement"):
+            if summary[name] is not None:
+                merged.setdefault(f"{SUMMED[name]}: {summary[name]['method']}", []).append(summary["world"])
     for key in ("paths", "components"):
         for entry in document[key]:
             merged.setdefault(entry["method"], []).append(entry["world"])
