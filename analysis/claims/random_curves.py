@@ -33,8 +33,8 @@ def find(records: Records, claim: RandomCurves) -> list[Finding]:
     """Judge the claim in each kind of world: curves of one query, gains where there is a test set."""
     found = []
     for kind in kinds(records):
-        groups = single_query_groups(records, kind)
-        found += findings(claim, [_case(records, group, claim) for group in groups])
+        cases = [_case(records, group, claim) for group in single_query_groups(records, kind)]
+        found += findings(claim, cases or [absent(kind, "no world with a single training query.")])
     return found
 
 

@@ -249,5 +249,13 @@ def test_without_its_conditions_a_claim_is_not_tested(claim):
         assert v.summary.startswith("Not tested: ")
 
 
+@pytest.mark.parametrize("claim", [c for c in CLAIMS if c[0] == "A"])
+def test_on_a_model_that_trains_on_a_pool_a_claim_about_one_query_is_not_tested(claim):
+    pool = llm().model_copy(update={"train_items": 8})
+    found = verdicts(records([claim], cell(pool, "batches", design(**BATCH))))
+    assert [(v.verdict, v.p) for v in found] == [("undecided", None)]
+    assert found[0].summary.startswith("Not tested: ")
+
+
 def test_protocols_of_the_published_verdicts_stand():
     assert claims_hash(["A1", "A5"]) == claims_hash(["A5", "A1"]) == "dc1f1be07c20d0d5"
