@@ -157,7 +157,7 @@ def _more_variable(records: Records, world: str, spec: MoreVariable) -> Read:
 
 
 def _below_base(records: Records, world: str, spec: BelowBase) -> Read:
-    cell = _one(records, world, spec.a)
+    cell = _one(records, world, spec.a, spec.split)
     end = _final(cell, spec.split)
     if spec.split == "train" and not cell.has_base_train:
         raise InputError(f"no evaluation of the base policy on the training queries in '{world}'")
@@ -229,18 +229,19 @@ class OneSided:
         return self.test.interval(2 * alpha)
 
 
-def _one(records: Records, world: str, wanted: str | dict[str, Any]) -> Cell:
+def _one(records: Records, world: str, wanted: str | dict[str, Any], split: str = "train") -> Cell:
     names = pick(records.designs(world), wanted)
     if not names:
         raise InputError(f"no condition {wanted!r} in '{world}'")
     cell = records.of(world)[names[0]]
-    if not cell.has_train:
+    if split == "train" and not cell.has_train:
         raise InputError(f"no training curve of {cell.condition!r} in '{world}'")
     return cell
 
 
 def _two(records: Records, world: str, spec: Faster | NoBetter | MoreVariable) -> tuple[Cell, Cell]:
-    a, b = (_one(records, world, wanted) for wanted in (spec.a, spec.b))
+    split = "train" if isinstance(spec, Faster) else spec.split
+    a, b = (_one(records, world, wanted, split) for wanted in (spec.a, spec.b))
     if a is b:
         raise InputError(f"a and b are one condition, {a.condition!r}, in '{world}'")
     return a, b

@@ -143,6 +143,15 @@ def test_trend_reads_the_slope_per_doubling(step, two_sided, said):
     assert word(claim, *cells, world="contextual") == said
 
 
+@pytest.mark.parametrize(("split", "tested"), [("test", True), ("train", False)])
+def test_a_claim_about_the_test_set_needs_no_training_curve(split, tested):
+    whole = cell(contextual(), FAST, design(rollouts=4), test=0.2)
+    empty = np.empty((SEEDS, 0))
+    logs = replace(whole, rounds=np.empty(0), train=empty, train_samples=empty.astype(np.int64))
+    claim = {"type": "below-base", "a": FAST, "margin": 0.02, "split": split}
+    assert (judge([claim], logs)["U0", "contextual"].p is not None) is tested
+
+
 def test_a_world_without_a_test_set_is_no_verdict_but_a_reason():
     a, b = two(2.0)
     claim = {"type": "no-better", "a": FAST, "b": SLOW, "margin": 0.02}
