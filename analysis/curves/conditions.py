@@ -58,16 +58,6 @@ def summaries(records: Records, world: str, level: float = 0.95) -> tuple[Summar
     )
 
 
-def samples_of_test_curve(cell: Cell) -> Floats:
-    """Samples behind each test evaluation during training, (N, F), as many per item as the plan says.
-
-    At least 1, where records do not tell.
-    """
-    of_items = cell.test_samples.max(axis=1, keepdims=True) / cell.evaluation.final_test_samples
-    shown = np.maximum(of_items * cell.evaluation.test_samples, 1.0)
-    return np.broadcast_to(shown, cell.test_curve.shape)
-
-
 def _summary(cell: Cell, first: Cell, level: float, rng: np.random.Generator) -> Summary:
     strata, area, crossing, final = cell.query, None, None, None
     if cell.has_train:

@@ -100,21 +100,44 @@ def plateau(m: Measures) -> Look:
     )
 
 
-def falling(m: Measures) -> Look:
-    """Test Pass@1 falls while train Pass@1 rises."""
-    name = "test falls while train rises"
+def _test_against_train(
+    m: Measures,
+    name: str,
+    moved: Callable[[Difference], float],
+    stayed: Callable[[Difference], tuple[float, ...]],
+    **words: str,
+) -> Look:
+    """A signature of the test set while train Pass@1 rises.
+
+    Args:
+        m: The condition.
+        name: Of the signature.
+        moved: p-value that the change of test Pass@1 is the signature's.
+        stayed: p-values that it is not.
+        words: What "present" and "absent" mean.
+    """
     lacking = _lacking(m, name, {"training curve": m.rise, "pair of test evaluations": m.change})
     if lacking or m.rise is None or m.change is None:
         return lacking or _look(m, name, why_open="no test evaluations")
     rise, change = mean_of(m.rise), mean_of(m.change)
-    said = f"train changes by {points(rise)} and test by {points(change)}"
     return _look(
         m,
         name,
-        p_present=max(rise.p_above(LEARNED), change.p_below(-MARGIN)),
-        p_absent=either(rise.p_below(LEARNED), change.p_above(-MARGIN)),
+        p_present=max(rise.p_above(LEARNED), moved(change)),
+        p_absent=either(rise.p_below(LEARNED), *stayed(change)),
         evidence={"rise": number(rise), "test_change": number(change), "n": m.n},
-        said=said,
+        said=f"train changes by {points(rise)} and test by {points(change)}",
+        **words,
+    )
+
+
+def falling(m: Measures) -> Look:
+    """Test Pass@1 falls while train Pass@1 rises."""
+    return _test_against_train(
+        m,
+        "test falls while train rises",
+        lambda change: change.p_below(-MARGIN),
+        lambda change: (change.p_above(-MARGIN),),
         present="training on these queries makes the others worse",
         absent=f"no fall of more than {100 * MARGIN:g} points while train rises",
     )
@@ -122,19 +145,11 @@ def falling(m: Measures) -> Look:
 
 def flat(m: Measures) -> Look:
     """Test Pass@1 stays where it is while train Pass@1 rises."""
-    name = "flat test curve"
-    lacking = _lacking(m, name, {"training curve": m.rise, "pair of test evaluations": m.change})
-    if lacking or m.rise is None or m.change is None:
-        return lacking or _look(m, name, why_open="no test evaluations")
-    rise, change = mean_of(m.rise), mean_of(m.change)
-    said = f"train changes by {points(rise)} and test by {points(change)}"
-    return _look(
+    return _test_against_train(
         m,
-        name,
-        p_present=max(rise.p_above(LEARNED), change.p_inside(MARGIN)),
-        p_absent=either(rise.p_below(LEARNED), change.p_above(MARGIN), change.p_below(-MARGIN)),
-        evidence={"rise": number(rise), "test_change": number(change), "n": m.n},
-        said=said,
+        "flat test curve",
+        lambda change: change.p_inside(MARGIN),
+        lambda change: (change.p_above(MARGIN), change.p_below(-MARGIN)),
         present=f"what is learned does not carry over (within {100 * MARGIN:g} points)",
         absent=f"test moves by more than {100 * MARGIN:g} points, or train does not rise",
     )

@@ -18,7 +18,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fits.bandit import ConditionFit, fit_records
+from analysis.fits.bandit import BanditFit, ConditionFit, fit_records
 from analysis.fits.bandit_data import Geometry, check_covered, check_world
 from analysis.fits.bandit_population import TransferToTest
 from analysis.fits.bandit_prediction import Parameters, observed, parameters_of, predict_cell, sets_for
@@ -41,7 +41,13 @@ Floats = NDArray[np.float64]
 LEVEL = 0.95
 
 
-def transfer_test(records: Records, world: str, seed: int = 0, geometry: Geometry = "shared") -> TransferTest:
+def transfer_test(
+    records: Records,
+    world: str,
+    seed: int = 0,
+    geometry: Geometry = "shared",
+    known: BanditFit | None = None,
+) -> TransferTest:
     """Fit a world's minimal condition of each optimiser and predict all others.
 
     Args:
@@ -49,6 +55,8 @@ def transfer_test(records: Records, world: str, seed: int = 0, geometry: Geometr
         world: Name of the world to fit.
         seed: Of the draws.
         geometry: How a language model moves; simulated worlds have their own.
+        known: Fits of the world under this geometry, if they have been made; of other conditions nothing is
+            read.
 
     Raises:
         InputError: The world is not there, trains on a pool, or has no minimal condition.
@@ -64,10 +72,9 @@ def transfer_test(records: Records, world: str, seed: int = 0, geometry: Geometr
             f"penalty or clipping to fit, got {', '.join(cells)}"
         )
     first = starts.get("adam", starts.get("sgd", ""))
-    fits = {
-        family: fit_records(records, world, [name], geometry=geometry)[name]
-        for family, name in starts.items()
-    }
+    if known is None:
+        known = fit_records(records, world, list(starts.values()), geometry=geometry)
+    fits = {family: known[name] for family, name in starts.items()}
     rows: list[TransferRow] = []
     curves: list[CurveForecast] = []
     left_out: dict[str, str] = {}

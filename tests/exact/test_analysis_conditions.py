@@ -10,8 +10,9 @@ from claims_fixtures import ROUNDS, SEEDS, cell, contextual, design, llm, record
 from analysis.curves.aggregates import iqm
 from analysis.curves.area import normalised_area
 from analysis.curves.components import components
-from analysis.curves.conditions import samples_of_test_curve, summaries
+from analysis.curves.conditions import summaries
 from analysis.curves.paths import path_independence
+from analysis.reporting.content.bands import samples_of_test_curve
 from banditrft.design import Evaluation
 
 SLOW, FAST = (0.1 + 0.85 / (1 + np.exp(-0.3 * (ROUNDS - middle))) for middle in (25.0, 12.0))

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.curves.bands import mean_band
-from analysis.curves.conditions import samples_of_test_curve
 from analysis.loading import Cell, Records
 from analysis.reporting.content import forecasts
 from banditrft.errors import InputError
@@ -47,6 +46,16 @@ def bands(records: Records) -> list[dict[str, Any]]:
                 | {"theory": theory}
             )
     return found
+
+
+def samples_of_test_curve(cell: Cell) -> Floats:
+    """Samples behind each test evaluation during training, (N, F), as many per item as the plan says.
+
+    At least 1, where records do not tell.
+    """
+    of_items = cell.test_samples.max(axis=1, keepdims=True) / cell.evaluation.final_test_samples
+    shown = np.maximum(of_items * cell.evaluation.test_samples, 1.0)
+    return np.broadcast_to(shown, cell.test_curve.shape)
 
 
 def _band(cell: Cell, split: str, values_NE: Floats, rng: np.random.Generator) -> dict[str, Any]:

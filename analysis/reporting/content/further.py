@@ -86,7 +86,7 @@ def further(records: Records, fits: Fits = "models") -> Further:
             continue
         try:
             known.append(fit_records(records, name))
-            foretold.append(transfer_test(records, name))
+            foretold.append(transfer_test(records, name, known=known[-1]))
         except InputError as error:
             absent.append(f"Fit: {error}.")
     return Further(
