@@ -20,8 +20,8 @@ from banditrft.study import Cell, Kind, Study, iterate
 from banditrft.worlds import ArmClass, ContextualWorld, LLMWorld, LumpedWorld, WorldSettings
 from banditrft.worlds.llm import RUNNING
 
-SEMANTICS = 2
-"""Version of what the numbers in a record mean. Raise it when the same design gives other records."""
+SEMANTICS = {LumpedWorld: 2, ContextualWorld: 3, LLMWorld: 2}
+"""Version, by world, of what numbers in a record mean. Raise it when the same design gives other records."""
 CHUNK = 256
 """Simulated seeds lie on a fixed grid of chunks of this size, one folder per chunk."""
 FILES = ("train_file", "test_file")
@@ -146,7 +146,7 @@ def _llm_runs(study: Study, cell: Cell, resolved: WorldQueries) -> list[Run]:
 
 def _run(study: Study, cell: Cell, seeds: range, extra: dict[str, str], query: Query | None) -> Run:
     key = {
-        "semantics": SEMANTICS,
+        "semantics": SEMANTICS[type(cell.world)],
         "learning": cell.design.model_dump(mode="json", exclude_defaults=True),
         "curve": cell.evaluation.model_dump(include=set(CURVE_FIELDS), exclude_defaults=True),
         "world": world_key(cell.world, cell.design),

@@ -2,15 +2,20 @@
 
 A context u in R^d with offset b has log-odds u.w + b of a correct answer. Contexts are N(mu, sigma^2 I),
 offsets N(0, s^2), base weights w0 = c mu + v with v orthogonal to mu. Adam depends on the basis, so mu and v
-are given random directions, an orthonormal pair drawn once per root seed; so is the test set. Training
-queries differ from seed to seed and are drawn *given* their base log-odds l0 = u.w0 + b, exactly: without the
-condition l0 ~ N(mu.w0, V), V = sigma^2 |w0|^2 + s^2; a range of base Pass@1 truncates that law; and a draw
-(u, b) is moved to its l0 along the covariance of (u, b) with u.w0 + b, u by sigma^2 w0/V and b by s^2/V per
-unit of missing log-odds, which turns a sample of the joint normal law into one of the conditional law.
+are given random directions, an orthonormal pair.
 
-Addresses (`banditrft.streams`, purpose CONTEXT): training query n of a seed is item 0, rollout n; round 0
-holds its d normal numbers, round 1 the uniform that places l0 in a range and the one of its offset. The
-directions and test contexts belong to seed 0: FRAME_ITEM, and items TEST_ITEM on.
+A seed draws a whole world: its directions, its training queries and its test contexts. Conditions of one seed
+share them; seeds share nothing, so an interval over seeds contains the draw of the test set and speaks of the
+law of worlds that the settings describe.
+
+Training queries are drawn *given* their base log-odds l0 = u.w0 + b, exactly: without the condition
+l0 ~ N(mu.w0, V), V = sigma^2 |w0|^2 + s^2; a range of base Pass@1 truncates that law; and a draw (u, b) is
+moved to its l0 along the covariance of (u, b) with u.w0 + b, u by sigma^2 w0/V and b by s^2/V per unit of
+missing log-odds, which turns a sample of the joint normal law into one of the conditional law.
+
+Addresses (`banditrft.streams`, purpose CONTEXT, the seed's own): training query n is item 0, rollout n; test
+context n is item 2, rollout n; round 0 holds the d normal numbers of either, round 1 the uniform that places
+l0 in a range and the one of the offset. Item 1 holds the 2 d normal numbers of the directions.
 """
 
 import math
@@ -29,8 +34,9 @@ from sims.features import read_features
 from sims.normals import fill_normals
 
 Floats = NDArray[np.float64]
-FRAME_ITEM, TEST_ITEM = 1, 2
-"""Items of the CONTEXT stream of seed 0 that hold the directions, and the first test context."""
+TRAINING_ITEM, FRAME_ITEM, TEST_ITEM = 0, 1, 2
+"""Items of a seed's CONTEXT stream that hold its training queries, its directions, its test contexts."""
+Seeds = Sequence[int] | NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Contexts:
     """Sets of contexts.
 
     Attributes:
-        u_PND: N contexts for each of P seeds; P = 1 where all seeds share them.
+        u_PND: N contexts for each of P seeds; P = 1 where all seeds share those of a file.
         offset_PN: Log-odds of each that no weight changes.
     """
 
@@ -59,30 +65,45 @@ class Contexts:
 
 @dataclass(frozen=True)
 class Frame:
-    """What all contexts have in common: their mean, and the base weights."""
+    """What all contexts of a seed have in common: their mean, and the base weights."""
 
-    mu_D: Floats
-    w0_D: Floats
+    mu_PD: Floats
+    w0_PD: Floats
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A world ready to be run.
+    """What P seeds are run in; P = 1 where all share a file's.
 
     Attributes:
-        w0_D: Base weights.
+        w0_PD: Base weights.
+        pool: Training queries.
         test: Held-out contexts.
-        items: Training queries N of each seed.
-        pool: Training queries of some seeds.
     """
 
-    w0_D: Floats
+    w0_PD: Floats
+    pool: Contexts
     test: Contexts
-    items: int
-    pool: Callable[[Sequence[int] | NDArray[np.int64]], Contexts]
 
 
-def scene(world: ContextualWorld, root_seed: int) -> Scene:
+@dataclass(frozen=True)
+class Stage:
+    """A world ready to be drawn.
+
+    Attributes:
+        dimension: d.
+        train_items: Training queries of each seed.
+        test_items: Held-out contexts of each seed.
+        scene: What some seeds are run in.
+    """
+
+    dimension: int
+    train_items: int
+    test_items: int
+    scene: Callable[[Seeds], Scene]
+
+
+def stage(world: ContextualWorld, root_seed: int) -> Stage:
     """What a world's settings describe.
 
     Args:
@@ -93,99 +114,117 @@ def scene(world: ContextualWorld, root_seed: int) -> Scene:
         InputError: The world's file of features cannot be used.
     """
     if world.features is None:
-        common = frame(world, root_seed)
-        return Scene(
-            common.w0_D,
-            test_set(world, common, root_seed),
-            world.train_items,
-            lambda seeds: training_pool(world, common, root_seed, seeds),
+        return Stage(
+            world.dimension, world.train_items, world.test_items, lambda seeds: draw(world, root_seed, seeds)
         )
     given = read_features(world.features)
     pool = Contexts(given.train_ND[None], given.train_offset_N[None])
     test = Contexts(given.test_MD[None], given.test_offset_M[None])
-    return Scene(given.w0_D, test, pool.N, lambda _: pool)
+    made = Scene(given.w0_D[None], pool, test)
+    return Stage(len(given.w0_D), pool.N, test.N, lambda _: made)
 
 
-def _uniforms(
-    root_seed: int, seeds: NDArray[np.int64], items: NDArray[np.int64], round_: int, rollouts: int, count: int
-) -> Floats:
-    """Uniform numbers in (0, 1), (S, rollouts, count): those of `banditrft.streams.uniforms` plus 2^-54."""
-    out = np.empty((len(seeds), rollouts, count))
-    fill_uniforms(out, root_seed, seeds, items, int(Purpose.CONTEXT), round_)
+def draw(world: ContextualWorld, root_seed: int, seeds: Seeds, directions_2D: Floats | None = None) -> Scene:
+    """The world that each of R seeds draws; arguments as of `frame`."""
+    common = frame(world, root_seed, seeds, directions_2D)
+    pool = training_pool(world, common, root_seed, seeds)
+    return Scene(common.w0_PD, pool, test_set(world, common, root_seed, seeds))
+
+
+def _uniforms(root_seed: int, seeds: Seeds, item: int, count: int) -> Floats:
+    """Two uniform numbers in (0, 1) of each context, (R, count, 2): `banditrft.streams` plus 2^-54."""
+    seeds_R = np.asarray(seeds, np.int64)
+    out = np.empty((len(seeds_R), count, 2))
+    fill_uniforms(out, root_seed, seeds_R, np.full_like(seeds_R, item), int(Purpose.CONTEXT), 1)
     out += 2.0**-54
     return out
 
 
-def random_directions(root_seed: int, dimension: int) -> Floats:
-    """A random orthonormal pair (2, d), the same for every seed of a root seed."""
-    zero = np.zeros(1, np.int64)
-    drawn = np.empty((2, dimension))
-    fill_normals(drawn.reshape(1, 1, -1), root_seed, zero, zero + FRAME_ITEM, Purpose.CONTEXT, 0)
-    along = drawn[0] / np.linalg.norm(drawn[0])
-    across = drawn[1] - (drawn[1] @ along) * along
-    return np.stack([along, across / np.linalg.norm(across)])
+def random_directions(root_seed: int, seeds: Seeds, dimension: int) -> Floats:
+    """A random orthonormal pair of each seed, (R, 2, d)."""
+    seeds_R = np.asarray(seeds, np.int64)
+    drawn_R2D = np.empty((len(seeds_R), 2, dimension))
+    items_R = np.full_like(seeds_R, FRAME_ITEM)
+    flat = drawn_R2D.reshape(len(seeds_R), 1, 2 * dimension)
+    fill_normals(flat, root_seed, seeds_R, items_R, Purpose.CONTEXT, 0)
+    along_RD, across_RD = drawn_R2D[:, 0], drawn_R2D[:, 1]
+    along_RD /= np.linalg.norm(along_RD, axis=1, keepdims=True)
+    across_RD -= (across_RD * along_RD).sum(axis=1, keepdims=True) * along_RD
+    across_RD /= np.linalg.norm(across_RD, axis=1, keepdims=True)
+    return drawn_R2D
 
 
-def frame(world: ContextualWorld, root_seed: int, directions_2D: Floats | None = None) -> Frame:
-    """Mean of the contexts, and base weights.
+def frame(world: ContextualWorld, root_seed: int, seeds: Seeds, directions_2D: Floats | None = None) -> Frame:
+    """Mean of the contexts, and base weights, of each seed.
 
     Args:
         world: The world's settings.
         root_seed: First part of the key of every random number.
-        directions_2D: Orthonormal directions of mu and of v; random ones by default. They matter to Adam
-            only: along two axes it generalises worse (test Pass@1 .645 against .662 at p0 = .005).
+        seeds: R of them.
+        directions_2D: Orthonormal directions of mu and of v for all; random ones by default. They matter to
+            Adam only: along two axes it generalises worse (test Pass@1 .645 against .662 at p0 = .005).
     """
-    along, across = random_directions(root_seed, world.dimension) if directions_2D is None else directions_2D
-    mu_D = world.transfer * along
-    return Frame(mu_D, world.alignment * mu_D + world.misalignment * across)
+    if directions_2D is None:
+        directions_R2D = random_directions(root_seed, seeds, world.dimension)
+    else:
+        directions_R2D = np.broadcast_to(directions_2D, (len(seeds), *directions_2D.shape))
+    mu_RD = world.transfer * directions_R2D[:, 0]
+    return Frame(mu_RD, world.alignment * mu_RD + world.misalignment * directions_R2D[:, 1])
 
 
-def test_set(world: ContextualWorld, common: Frame, root_seed: int) -> Contexts:
-    """Held-out contexts, the same for every seed: (1, M, d)."""
-    from scipy.special import ndtri
-
-    items_M = TEST_ITEM + np.arange(world.test_items)
-    zeros_M = np.zeros_like(items_M)
-    u_MD = np.empty((len(items_M), world.dimension))
-    fill_normals(u_MD[:, None], root_seed, zeros_M, items_M, Purpose.CONTEXT, 0, common.mu_D, world.noise)
-    offset_M = np.zeros(len(items_M))
-    if world.offset_spread > 0:
-        level_M = _uniforms(root_seed, zeros_M, items_M, 1, 1, 2)[:, 0, 1]
-        offset_M = world.offset_spread * np.asarray(ndtri(level_M))
-    return Contexts(u_MD[None], offset_M[None])
+def test_set(world: ContextualWorld, common: Frame, root_seed: int, seeds: Seeds) -> Contexts:
+    """Held-out contexts of each seed, as they fall: (R, M, d)."""
+    u_RMD = _normal_contexts(world, common, root_seed, seeds, TEST_ITEM, world.test_items)
+    if world.offset_spread == 0:
+        return Contexts(u_RMD, np.zeros(u_RMD.shape[:2]))
+    return Contexts(u_RMD, _offsets(world, _uniforms(root_seed, seeds, TEST_ITEM, world.test_items)))
 
 
-def training_pool(
-    world: ContextualWorld, common: Frame, root_seed: int, seeds: Sequence[int] | NDArray[np.int64]
-) -> Contexts:
+def training_pool(world: ContextualWorld, common: Frame, root_seed: int, seeds: Seeds) -> Contexts:
     """Training queries of each seed, given their base Pass@1: (R, N, d)."""
-    from scipy.special import ndtri
-
-    seeds_R = np.asarray(seeds, np.int64)
-    zeros_R, N, d = np.zeros_like(seeds_R), world.train_items, world.dimension
-    u_RND = aligned.zeros(len(seeds_R), N, d)
-    fill_normals(u_RND, root_seed, seeds_R, zeros_R, Purpose.CONTEXT, 0, common.mu_D, world.noise)
-    offset_RN = np.zeros((len(seeds_R), N))
+    u_RND = _normal_contexts(world, common, root_seed, seeds, TRAINING_ITEM, world.train_items)
+    offset_RN = np.zeros(u_RND.shape[:2])
     if world.base_pass_at_1 == "any" and world.offset_spread == 0:
         return Contexts(u_RND, offset_RN)
-    extra_RN2 = _uniforms(root_seed, seeds_R, zeros_R, 1, N, 2)
+    level_RN2 = _uniforms(root_seed, seeds, TRAINING_ITEM, world.train_items)
     if world.offset_spread > 0:
-        offset_RN = world.offset_spread * ndtri(extra_RN2[..., 1])
+        offset_RN = _offsets(world, level_RN2)
     if world.base_pass_at_1 == "any":
         return Contexts(u_RND, offset_RN)
-    variance = world.noise**2 * float(common.w0_D @ common.w0_D) + world.offset_spread**2
-    missing_RN = base_log_odds(world, common, extra_RN2[..., 0])
-    missing_RN = missing_RN - (u_RND * common.w0_D).sum(axis=-1) - offset_RN
-    u_RND += missing_RN[..., None] * (common.w0_D * (world.noise**2 / variance))
+    w0_R1D, variance = common.w0_PD[:, None], log_odds_law(world)[1]
+    missing_RN = base_log_odds(world, level_RN2[..., 0]) - (u_RND * w0_R1D).sum(axis=-1) - offset_RN
+    u_RND += missing_RN[..., None] * (w0_R1D * (world.noise**2 / variance))
     return Contexts(u_RND, offset_RN + missing_RN * (world.offset_spread**2 / variance))
 
 
-def base_log_odds(world: ContextualWorld, common: Frame, uniform: Floats) -> Floats:
+def _normal_contexts(
+    world: ContextualWorld, common: Frame, root_seed: int, seeds: Seeds, item: int, count: int
+) -> Floats:
+    """Contexts as they fall, (R, count, d)."""
+    seeds_R = np.asarray(seeds, np.int64)
+    u_RND = aligned.zeros(len(seeds_R), count, world.dimension)
+    items_R = np.full_like(seeds_R, item)
+    fill_normals(u_RND, root_seed, seeds_R, items_R, Purpose.CONTEXT, 0, common.mu_PD, world.noise)
+    return u_RND
+
+
+def _offsets(world: ContextualWorld, level_RN2: Floats) -> Floats:
+    from scipy.special import ndtri
+
+    return world.offset_spread * np.asarray(ndtri(level_RN2[..., 1]))
+
+
+def log_odds_law(world: ContextualWorld) -> tuple[float, float]:
+    """Mean and variance of the base log-odds of a context as it falls, whatever the directions."""
+    along, across = world.alignment * world.transfer, world.misalignment
+    return along * world.transfer, world.noise**2 * (along**2 + across**2) + world.offset_spread**2
+
+
+def base_log_odds(world: ContextualWorld, uniform: Floats) -> Floats:
     """Quantiles of the law of a training query's base log-odds: one value, or a truncated normal law.
 
     Args:
         world: The world's settings; `base_pass_at_1` "any" is the whole normal law.
-        common: Mean and base weights.
         uniform: Levels in (0, 1), any shape.
     """
     if isinstance(world.base_pass_at_1, float):
@@ -193,8 +232,8 @@ def base_log_odds(world: ContextualWorld, common: Frame, uniform: Floats) -> Flo
     from scipy.special import logit
 
     low, high = (0.0, 1.0) if world.base_pass_at_1 == "any" else world.base_pass_at_1
-    mean = float(common.mu_D @ common.w0_D)
-    sd = math.sqrt(world.noise**2 * float(common.w0_D @ common.w0_D) + world.offset_spread**2)
+    mean, variance = log_odds_law(world)
+    sd = math.sqrt(variance)
     z = truncated_normal((logit(low) - mean) / sd, (logit(high) - mean) / sd, uniform)
     return np.asarray(mean + sd * z)
 

@@ -56,7 +56,7 @@ class ContextualPaths:
 
 
 def simulate(
-    w0_D: Floats,
+    w0_PD: Floats,
     pool: Contexts,
     design: Design,
     *,
@@ -71,7 +71,7 @@ def simulate(
     """Train one replicate per seed on one core.
 
     Args:
-        w0_D: Base weights.
+        w0_PD: Base weights of each seed, or one row for all.
         pool: Training queries of each seed, or one pool for all.
         design: What the learner does; any design of `banditrft.worlds.SUPPORTED`.
         root_seed: First part of the key of every random number.
@@ -86,18 +86,20 @@ def simulate(
         InputError: An argument is outside its range, or the weights left double precision.
     """
     seeds_R, keep_F = np.asarray(seeds, np.int64), np.asarray(keep_rounds, np.int64)
-    _check(pool, design, root_seed, seeds_R, keep_F, arm_noise)
+    _check(w0_PD, pool, design, root_seed, seeds_R, keep_F, arm_noise)
     if has_table(design, arm_noise):
-        tabled = simulate_tabled(w0_D, pool, design, root_seed, seeds_R, keep_F, factor, keep_groups)
+        tabled = simulate_tabled(w0_PD, pool, design, root_seed, seeds_R, keep_F, factor, keep_groups)
         return _finite(ContextualPaths(*tabled), design)
     R, T, B, G = len(seeds_R), design.rounds, design.batch_size, design.rollouts
+    D = w0_PD.shape[1]
     trace = Trace.empty(R, T, B, keep_groups=keep_groups)
-    w_RFD = np.empty((R, len(keep_F), len(w0_D)))
+    w_RFD = np.empty((R, len(keep_F), D))
     windows = 2 * pool.N * feedback.depth(design)
-    step = max(1, BYTES_AT_ONCE // (8 * (3 * B * G + B * len(w0_D) + windows)))
+    step = max(1, BYTES_AT_ONCE // (8 * (3 * B * G + B * D + windows)))
     for start in range(0, R, step):
         rows = slice(start, min(start + step, R))
-        some = Replicates(w0_D, pool.of(rows), design, root_seed, seeds_R[rows], arm_noise, partial, factor)
+        w0 = w0_PD if len(w0_PD) == 1 else w0_PD[rows]
+        some = Replicates(w0, pool.of(rows), design, root_seed, seeds_R[rows], arm_noise, partial, factor)
         for t in range(T + 1):
             if t > 0:
                 some.run_round(t, trace, rows)
@@ -116,6 +118,7 @@ def _finite(paths: ContextualPaths, design: Design) -> ContextualPaths:
 
 
 def _check(
+    w0_PD: Floats,
     pool: Contexts,
     design: Design,
     root_seed: int,
@@ -125,8 +128,9 @@ def _check(
 ) -> None:
     if root_seed < 0 or (seeds_R < 0).any():
         raise InputError(f"root_seed, seeds: must be at least 0, got root_seed = {root_seed}")
-    if len(pool.u_PND) not in (1, len(seeds_R)):
-        raise InputError(f"seeds: must be as many as pools, {len(pool.u_PND)}, got {len(seeds_R)}")
+    for name, drawn in (("pools", pool.u_PND), ("base weights", w0_PD)):
+        if len(drawn) not in (1, len(seeds_R)):
+            raise InputError(f"seeds: must be as many as {name}, {len(drawn)}, got {len(seeds_R)}")
     check_rising("keep_rounds", keep_F, design.rounds)
     if arm_noise > 0 and design.updates_per_round > 1:
         raise InputError(f"updates_per_round: must be 1 with arm_noise, got {design.updates_per_round}")

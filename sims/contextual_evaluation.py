@@ -132,7 +132,7 @@ def _pass_at_1(
 @kernel
 def _information(
     w_RFD: NDArray[np.float64],
-    w0_D: Floats,
+    w0_PD: Floats,
     u_PND: Floats,
     offset_PN: Floats,
     entropy_RF: Floats,
@@ -140,12 +140,12 @@ def _information(
 ) -> None:
     N = u_PND.shape[1]
     for r in range(len(w_RFD)):
-        s = min(r, len(u_PND) - 1)
+        s, b = min(r, len(u_PND) - 1), min(r, len(w0_PD) - 1)
         for f in range(w_RFD.shape[1]):
             entropy, kl = 0.0, 0.0
             for n in range(N):
                 now = dot(w_RFD[r, f], u_PND[s, n]) + offset_PN[s, n]
-                base = dot(w0_D, u_PND[s, n]) + offset_PN[s, n]
+                base = dot(w0_PD[b], u_PND[s, n]) + offset_PN[s, n]
                 p, right, wrong = sigmoid(now), log_sigmoid(now), log_sigmoid(-now)
                 entropy -= p * right + sigmoid(-now) * wrong
                 kl += p * (right - log_sigmoid(base)) + sigmoid(-now) * (wrong - log_sigmoid(-base))
@@ -199,7 +199,7 @@ def pass_at_1(
 
 
 def information(
-    contexts: Contexts, w_RFD: Floats, w0_D: Floats, arm_noise: float = 0.0
+    contexts: Contexts, w_RFD: Floats, w0_PD: Floats, arm_noise: float = 0.0
 ) -> tuple[Floats, Floats]:
     """Mean entropy of right against wrong, and mean KL to the base policy, in nats per answer: (R, F) each.
 
@@ -208,5 +208,5 @@ def information(
     """
     entropy_RF, kl_RF = np.empty(w_RFD.shape[:2]), np.empty(w_RFD.shape[:2])
     w_RFD = np.ascontiguousarray(w_RFD)
-    _information(w_RFD, w0_D, contexts.u_PND, contexts.offset_PN, entropy_RF, kl_RF)
-    return entropy_RF, kl_RF + 0.5 * arm_noise**2 * ((w_RFD - w0_D) ** 2).sum(axis=-1)
+    _information(w_RFD, w0_PD, contexts.u_PND, contexts.offset_PN, entropy_RF, kl_RF)
+    return entropy_RF, kl_RF + 0.5 * arm_noise**2 * ((w_RFD - w0_PD[:, None]) ** 2).sum(axis=-1)

@@ -21,13 +21,18 @@ from sims.normals import fill_normals
 from sims.trace import Trace
 
 
-def base_pass_at_1(w0_D: Floats, pool: Contexts) -> Floats:
+def base_pass_at_1(w0_PD: Floats, pool: Contexts) -> Floats:
     """Pass@1 of every training query before the first round, (P, N)."""
     P, N = pool.offset_PN.shape
-    w0_PD, all_PN = np.tile(w0_D, (P, 1)), np.tile(np.arange(N), (P, 1))
+    w0_PD, all_PN = _rows(w0_PD, P), np.tile(np.arange(N), (P, 1))
     out_PN = np.empty((P, N))
     kernels.fill_pass_at_1(w0_PD, pool.u_PND, pool.offset_PN, all_PN, out_PN)
     return out_PN
+
+
+def _rows(w0_PD: Floats, count: int) -> Floats:
+    """Base weights in as many rows, a copy."""
+    return np.array(np.broadcast_to(w0_PD, (count, w0_PD.shape[1])))
 
 
 def reward_law(design: Design, partial: float) -> Floats:
@@ -43,7 +48,7 @@ class Replicates:
 
     def __init__(
         self,
-        w0_D: Floats,
+        w0_PD: Floats,
         pool: Contexts,
         design: Design,
         root_seed: int,
@@ -54,19 +59,19 @@ class Replicates:
     ) -> None:
         R, B, G, M = len(seeds_R), design.batch_size, design.rollouts, baseline_rollouts(design)
         self.pool, self.design, self.tau = pool, design, arm_noise
-        self.root_seed, self.seeds_R, self.w0_D = root_seed, seeds_R, w0_D
+        self.root_seed, self.seeds_R, self.w0_RD = root_seed, seeds_R, _rows(w0_PD, R)
         self.order = Order(root_seed, seeds_R, pool.N, B)
         self.feedback = Feedback(design, R, items=pool.N, factor=factor)
-        self.optimizer = Optimizer(design, R, len(w0_D))
+        self.optimizer = Optimizer(design, R, w0_PD.shape[1])
         self.law_23 = reward_law(design, partial)
         self.placebo_PN = np.empty((0, 0))
         if design.reward == "random":
             self.placebo_PN = (
-                base_pass_at_1(w0_D, pool)
+                base_pass_at_1(w0_PD, pool)
                 if design.rate == "base"
                 else np.full(pool.offset_PN.shape, design.rate)
             )
-        self.w_RD = np.tile(w0_D, (R, 1))
+        self.w_RD = self.w0_RD.copy()
         self.before_RD, self.grad_RD, self.z_RD = (np.empty_like(self.w_RD) for _ in range(3))
         self.l_RB, self.l0_RB, self.norm_R = np.empty((R, B)), np.empty((R, B)), np.empty(R)
         self.slope_B = np.empty(B)
@@ -123,7 +128,7 @@ class Replicates:
             if self.tau > 0:
                 no_item_R = np.zeros_like(self.seeds_R)
                 fill_normals(self.z_RD[:, None], self.root_seed, self.seeds_R, no_item_R, Purpose.REWARD, t)
-                moved_RD = self.w_RD - self.w0_D if penalised else np.zeros_like(self.w_RD)
+                moved_RD = self.w_RD - self.w0_RD if penalised else np.zeros_like(self.w_RD)
                 kernels.add_arm_noise(self.tau, weights_RBG, self.own_RBG, moved_RD, self.z_RD, self.grad_RD)
             self.optimizer.step(self.w_RD, self.grad_RD)
 
@@ -135,13 +140,10 @@ class Replicates:
 
     def _gap(self, batch_RB: Ints) -> Floats:
         """How far each fresh answer has moved, log pi_0(a) - log pi(a), (R, B, G), nats."""
-        base_RD = np.broadcast_to(self.w0_D, self.w_RD.shape)
-        kernels.fill_odds(
-            np.ascontiguousarray(base_RD), self.pool.u_PND, self.pool.offset_PN, batch_RB, self.l0_RB
-        )
+        kernels.fill_odds(self.w0_RD, self.pool.u_PND, self.pool.offset_PN, batch_RB, self.l0_RB)
         gap_RBG = self._log_probs(self.l0_RB) - self._log_probs(self.l_RB)
         if self.tau > 0:
-            fill_distance(self.w_RD, np.ascontiguousarray(base_RD), self.norm_R)
+            fill_distance(self.w_RD, self.w0_RD, self.norm_R)
             moved_R11 = self.tau * self.norm_R[:, None, None]
             gap_RBG -= moved_R11 * (0.5 * moved_R11 + self.own_RBG)
         return gap_RBG

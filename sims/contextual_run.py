@@ -25,11 +25,11 @@ LEVELS = 64
 
 def execute(run: Run, world: ContextualWorld, seeds_R: NDArray[np.int64]) -> RunTables:
     """Simulate the seeds of a run, as many at a time as fit in `BYTES_AT_ONCE`."""
-    scene = contexts.scene(world, run.root_seed)
-    scale = factor(run.design, world, run.root_seed)
-    step = max(1, BYTES_AT_ONCE // _bytes_of_a_seed(run, world, scene))
+    stage = contexts.stage(world, run.root_seed)
+    scale = factor(run.design, world)
+    step = max(1, BYTES_AT_ONCE // _bytes_of_a_seed(run, world, stage))
     parts = [
-        _execute(run, world, scene, scale, seeds_R[start : start + step])
+        _execute(run, world, stage, scale, seeds_R[start : start + step])
         for start in range(0, len(seeds_R), step)
     ]
     whole = {name: pl.concat([part[name] for part in parts]) for name in parts[0]}
@@ -41,25 +41,28 @@ def execute(run: Run, world: ContextualWorld, seeds_R: NDArray[np.int64]) -> Run
     )
 
 
-def _bytes_of_a_seed(run: Run, world: ContextualWorld, scene: contexts.Scene) -> int:
-    design, D = run.design, len(scene.w0_D)
+def _bytes_of_a_seed(run: Run, world: ContextualWorld, stage: contexts.Stage) -> int:
+    design, D = run.design, stage.dimension
     grids = (run.evaluation.eval_every, run.evaluation.test_every)
     kept = sum(len(tables.eval_grid(design.rounds, every)) for every in grids)
     groups = design.batch_size if world.keep_groups else 0
-    windows = scene.items * feedback.depth(design)
-    return 8 * (D * (scene.items + kept) + design.rounds * (5 + 2 * groups) + 2 * windows)
+    windows = stage.train_items * feedback.depth(design)
+    return 8 * (
+        D * (stage.train_items + stage.test_items + kept) + design.rounds * (5 + 2 * groups) + 2 * windows
+    )
 
 
 def _execute(
-    run: Run, world: ContextualWorld, scene: contexts.Scene, scale: float, seeds_R: NDArray[np.int64]
+    run: Run, world: ContextualWorld, stage: contexts.Stage, scale: float, seeds_R: NDArray[np.int64]
 ) -> dict[str, pl.DataFrame]:
     design, evaluation = run.design, run.evaluation
-    pool = scene.pool(seeds_R)
+    scene = stage.scene(seeds_R)
+    pool = scene.pool
     rounds_E = tables.eval_grid(design.rounds, evaluation.eval_every)
     rounds_F = tables.eval_grid(design.rounds, evaluation.test_every)
     kept = np.union1d(rounds_E, rounds_F)
     paths = contextual.simulate(
-        scene.w0_D,
+        scene.w0_PD,
         pool,
         design,
         root_seed=run.root_seed,
@@ -85,7 +88,7 @@ def _execute(
         n = them.N * samples
         return tables.evals_table(split, seeds_R, rounds, n, correct_RE, p_RE, pool=them.N > 1)
 
-    looks = information(pool, paths.w_RFD[:, np.searchsorted(kept, rounds_E)], scene.w0_D, world.arm_noise)
+    looks = information(pool, paths.w_RFD[:, np.searchsorted(kept, rounds_E)], scene.w0_PD, world.arm_noise)
     ends, e, test = rounds_F[[0, -1]], evaluation, scene.test
     return {
         "rounds": tables.rounds_table(seeds_R, paths.trace, rounds_E, *looks),
@@ -105,11 +108,11 @@ def check(design: Design, world: ContextualWorld) -> None:
     """
     feedback.check(design)
     if world.features is not None:
-        contexts.scene(world, 0)
-    factor(design, world, 0)
+        contexts.stage(world, 0)
+    factor(design, world)
 
 
-def factor(design: Design, world: ContextualWorld, root_seed: int) -> float:
+def factor(design: Design, world: ContextualWorld) -> float:
     """What signals are multiplied by so that the pool's mean drift at the base equals that of the raw reward.
 
     A query of Pass@1 p drifts by p(1-p) times the difference of the expected signals of its right and wrong
@@ -122,7 +125,7 @@ def factor(design: Design, world: ContextualWorld, root_seed: int) -> float:
         return 1.0
     if design.reward == "graded" and world.partial > 0:
         raise InputError("match_step_size: must be false with reward = 'graded' and partial > 0, got true")
-    base_Q, times_Q = np.unique(base_levels(world, root_seed), return_counts=True)
+    base_Q, times_Q = np.unique(base_levels(world), return_counts=True)
     if len(base_Q) > 1 and design.signal in BATCH_SIGNALS and design.batch_size > 1:
         raise InputError(
             f"match_step_size: must be false with signal = '{design.signal}' over a batch of queries that "
@@ -133,13 +136,12 @@ def factor(design: Design, world: ContextualWorld, root_seed: int) -> float:
     return float(drift_Q.sum() / (drift_Q / factor_Q).sum())
 
 
-def base_levels(world: ContextualWorld, root_seed: int) -> NDArray[np.float64]:
+def base_levels(world: ContextualWorld) -> NDArray[np.float64]:
     """Base Pass@1 of equally likely training queries: quantiles of their law, or those of a file."""
     if isinstance(world.base_pass_at_1, float) and world.features is None:
         return np.array([world.base_pass_at_1])
     if world.features is not None:
-        scene = contexts.scene(world, root_seed)
-        return base_pass_at_1(scene.w0_D, scene.pool([0])).ravel()
-    common = contexts.frame(world, root_seed)
-    log_odds_Q = contexts.base_log_odds(world, common, (np.arange(LEVELS) + 0.5) / LEVELS)
+        scene = contexts.stage(world, 0).scene([0])
+        return base_pass_at_1(scene.w0_PD, scene.pool).ravel()
+    log_odds_Q = contexts.base_log_odds(world, (np.arange(LEVELS) + 0.5) / LEVELS)
     return np.asarray(1.0 / (1.0 + np.exp(-log_odds_Q)))

@@ -96,7 +96,7 @@ def run_tabled(
     rollouts: int,
     u_PND: Floats,
     offset_PN: Floats,
-    w0_D: Floats,
+    w0_PD: Floats,
     table_S5: Floats,
     rate: float,
     adam: bool,
@@ -122,10 +122,10 @@ def run_tabled(
 
     ``table_S5`` is that of `_table`; ``sums_RT3`` are sums of its first three columns over groups.
     """
-    B, D = len(item_B), len(w0_D)
+    B, D = len(item_B), w0_PD.shape[1]
     w_D, m_D, v_D, grad_D = state_4D[0], state_4D[1], state_4D[2], state_4D[3]
     for r in range(len(seeds_R)):
-        s, f = min(r, len(u_PND) - 1), 0
+        s, f, w0_D = min(r, len(u_PND) - 1), 0, w0_PD[min(r, len(w0_PD) - 1)]
         for i in range(D):
             w_D[i], m_D[i], v_D[i] = w0_D[i], 0.0, 0.0
         for t in range(rounds + 1):
@@ -165,7 +165,7 @@ def run_tabled(
 
 
 def simulate_tabled(
-    w0_D: Floats,
+    w0_PD: Floats,
     pool: Contexts,
     design: Design,
     root_seed: int,
@@ -175,7 +175,7 @@ def simulate_tabled(
     keep_groups: bool,
 ) -> tuple[Floats, Trace]:
     """Kept weights (R, F, D) and trace; arguments as in `sims.contextual.simulate`."""
-    R, T, B, G, D = len(seeds_R), design.rounds, design.batch_size, design.rollouts, len(w0_D)
+    R, T, B, G, D = len(seeds_R), design.rounds, design.batch_size, design.rollouts, w0_PD.shape[1]
     table_S5 = _table(signals.table(design) * factor, B)
     low, high = reward_values(design)
     trace = Trace.empty(R, T, B, keep_groups=keep_groups)
@@ -188,7 +188,7 @@ def simulate_tabled(
         G,
         pool.u_PND,
         pool.offset_PN,
-        w0_D,
+        w0_PD,
         table_S5,
         design.learning_rate,
         design.optimizer != "sgd",

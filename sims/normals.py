@@ -69,7 +69,7 @@ def _fill_normals(
     items_S: Ints,
     purpose: int,
     round_: int,
-    mean_D: Floats,
+    mean_PD: Floats,
     sd: float,
     pair_2K: Floats,
 ) -> None:
@@ -78,6 +78,7 @@ def _fill_normals(
     S, G, D = z_SGD.shape
     for s in range(S):
         k1, c2 = np.uint64(seeds_S[s]), np.uint64(items_S[s])
+        mean_D = mean_PD[min(s, len(mean_PD) - 1)]
         for g in range(G):
             place = (np.uint64(round_) << ROLLOUT_BITS) | np.uint64(g)
             for b in range(pair_2K.shape[1] // 2):
@@ -96,7 +97,7 @@ def fill_normals(
     items: Ints,
     purpose: Purpose,
     round_: int,
-    mean_D: Floats | None = None,
+    mean_PD: Floats | None = None,
     sd: float = 1.0,
 ) -> None:
     """Fill in normal vectors of D numbers for rollouts 0..G-1 of each of S seeds and items.
@@ -108,10 +109,10 @@ def fill_normals(
         items: One for each of S.
         purpose: What the numbers are for.
         round_: Round.
-        mean_D: Mean, 0 by default.
+        mean_PD: Mean of each of S, or one (P = 1) for all; 0 by default.
         sd: Standard deviation of each number.
     """
     D = z_SGD.shape[2]
-    mean_D = np.zeros(D) if mean_D is None else mean_D
+    mean_PD = np.zeros((1, D)) if mean_PD is None else mean_PD
     pair_2K = np.empty((2, -(-D // 4) * 2))
-    _fill_normals(z_SGD, root_seed, seeds, items, int(purpose), round_, mean_D, sd, pair_2K)
+    _fill_normals(z_SGD, root_seed, seeds, items, int(purpose), round_, mean_PD, sd, pair_2K)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from banditrft.design import Design
 from banditrft.streams import Purpose, uniforms
 from banditrft.worlds import ContextualWorld
-from sims.contexts import Contexts, frame, test_set, training_pool
+from sims.contexts import Contexts, draw, frame
 from sims.contextual import ContextualPaths, simulate
 
 ROOT = 5
@@ -25,8 +25,8 @@ class Setting:
     """A drawn world, with the seeds it was drawn for."""
 
     world: ContextualWorld
-    mu_D: Floats
-    w0_D: Floats
+    mu_PD: Floats
+    w0_PD: Floats
     pool: Contexts
     test: Contexts
     seeds: list[int] = field(default_factory=list)
@@ -34,9 +34,10 @@ class Setting:
 
 def setting(world: ContextualWorld, seeds: range | list[int], axes: bool = False) -> Setting:
     """Draw a world; ``axes`` puts mu and v on the first two axes."""
-    common = frame(world, ROOT, np.eye(2, world.dimension) if axes else None)
-    pool, test = training_pool(world, common, ROOT, seeds), test_set(world, common, ROOT)
-    return Setting(world, common.mu_D, common.w0_D, pool, test, list(seeds))
+    directions = np.eye(2, world.dimension) if axes else None
+    made = draw(world, ROOT, seeds, directions)
+    mu_PD = frame(world, ROOT, seeds, directions).mu_PD
+    return Setting(world, mu_PD, made.w0_PD, made.pool, made.test, list(seeds))
 
 
 def train(
@@ -44,7 +45,7 @@ def train(
 ) -> ContextualPaths:
     """Run a design in a drawn world."""
     return simulate(
-        made.w0_D,
+        made.w0_PD,
         made.pool,
         Design(**design),  # type: ignore[arg-type]
         root_seed=ROOT,
@@ -122,7 +123,7 @@ def replay(
     """
     row = made.seeds.index(seed)
     u_ND, offset_N = made.pool.u_PND[row], made.pool.offset_PN[row]
-    base_N = 1 / (1 + np.exp(-(u_ND @ made.w0_D + offset_N)))
+    base_N = 1 / (1 + np.exp(-(u_ND @ made.w0_PD[row] + offset_N)))
     B, G, M = design.batch_size, design.rollouts, design.baseline_rollouts
     order = sequence(seed, len(u_ND), design.rounds * B)
     past: dict[int, list[float]] = {n: [] for n in range(len(u_ND))}

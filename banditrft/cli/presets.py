@@ -8,8 +8,9 @@ import click
 
 from banditrft.catalog import status
 from banditrft.cli.common import check_study, find_study, preset_names, print_json
-from banditrft.cli.report import VERDICTS, cell, read_verdicts
+from banditrft.cli.report import VERDICTS, cell, interval, read_verdicts
 from banditrft.cli.sweep import look, looks, summary
+from banditrft.cli.text_table import text_table
 from banditrft.errors import InputError
 from banditrft.launch import Executor, choose_executor
 from banditrft.runs import expand
@@ -94,20 +95,25 @@ def _row(study: Study, verdict: dict[str, Any], page: Path) -> dict[str, Any]:
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
     """Verdicts beside what was expected; a disagreement is marked, not hidden."""
-    lines = [
-        f"{'claim':6}{'world':20}{'verdict':12}{'expected':12}{'':3}{'estimate':>9}  "
-        f"{'interval':20}{'adj. p':>9}{'n':>6}  of"
-    ]
+    titles = ("claim", "world", "verdict", "expected", "", "estimate", "interval", "adj. p", "n", "of")
+    cells = []
     for row in rows:
         part = row["decided_by"]
-        low, high = part["interval"] or (None, None)
-        mark = {None: "", True: "", False: "<>"}[row["as_expected"]]
-        lines.append(
-            f"{row['claim']:6}{row['world']:20}{row['verdict']:12}{row['expected'] or '-':12}{mark:3}"
-            f"{cell(part['estimate']):>9}  {f'[{cell(low)}, {cell(high)}]':20}{cell(row['p_adjusted']):>9}"
-            f"{part['n'] or 0:>6}  {part['label'] or '-'}"
+        cells.append(
+            (
+                row["claim"],
+                row["world"],
+                row["verdict"],
+                row["expected"] or "-",
+                "<>" if row["as_expected"] is False else "",
+                cell(part["estimate"]),
+                interval(part["interval"]),
+                cell(row["p_adjusted"]),
+                str(part["n"] or 0),
+                part["label"] or "-",
+            )
         )
     agreed = sum(bool(row["as_expected"]) for row in rows)
     stated = sum(row["expected"] is not None for row in rows)
-    lines.append(f"{agreed} of {stated} verdicts as expected; reports beside the records (report.html)")
-    return "\n".join(lines)
+    table = text_table(titles, cells, right=("estimate", "adj. p", "n"))
+    return f"{table}\n{agreed} of {stated} verdicts as expected; reports beside the records (report.html)"

@@ -1,12 +1,14 @@
 """`banditrft report RUNS`: verdicts and report.html from records."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from banditrft.cli.common import print_json
+from banditrft.cli.text_table import text_table
 from banditrft.errors import InputError
 
 NAME, VERDICTS = "report.html", "verdicts.json"
@@ -30,17 +32,25 @@ def verdict_table(verdicts: Path) -> str:
     if not json.loads(verdicts.read_text(encoding="utf-8"))["claims"]:
         return "This study names no claims."
     rows = read_verdicts(verdicts)
-    wide = max([5, *(len(row["claim"]) for row in rows)]) + 2
-    titles = f"{'world':14}{'verdict':12}{'estimate':>10}  {'interval':18}{'adj. p':>8}{'n':>6}"
-    lines = [f"{'claim':{wide}}{titles}"]
-    for row in rows:
-        low, high = row["interval"] or (None, None)
-        interval = f"[{cell(low)}, {cell(high)}]"
-        lines.append(
-            f"{row['claim']:{wide}}{row['world']:14}{row['verdict']:12}{cell(row['estimate']):>10}  "
-            f"{interval:18}{cell(row['p_adjusted']):>8}{row['n']:>6}"
+    titles = ("claim", "world", "verdict", "estimate", "interval", "adj. p", "n")
+    cells = [
+        (
+            row["claim"],
+            row["world"],
+            row["verdict"],
+            cell(row["estimate"]),
+            interval(row["interval"]),
+            cell(row["p_adjusted"]),
+            str(row["n"]),
         )
-    return "\n".join(lines)
+        for row in rows
+    ]
+    return text_table(titles, cells, right=("estimate", "adj. p", "n"))
+
+
+def interval(ends: Sequence[float | None] | None) -> str:
+    """An interval of a table, "-" where there is none."""
+    return "-" if ends is None else f"[{cell(ends[0])}, {cell(ends[1])}]"
 
 
 def cell(value: float | None) -> str:

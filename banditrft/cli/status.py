@@ -7,6 +7,7 @@ import click
 
 from banditrft.catalog import read_queries, status
 from banditrft.cli.common import find_study, print_json, study_argument
+from banditrft.cli.text_table import text_table
 from banditrft.runs import Run, expand, queries_key
 from banditrft.worlds import LLMWorld
 
@@ -50,12 +51,10 @@ def command(study: str, runs: Path, engine: Literal["torch", "vllm"] | None, as_
     if as_json:
         print_json({"study": resolved.name, "folder": str(root), "cells": rows})
         return 0
-    wide, long = (max(map(len, [name, *(str(row[name]) for row in rows)])) for name in ("world", "condition"))
-    click.echo(f"{'world':{wide}}  {'condition':{long}}{'found':>7}{'stale':>7}{'missing':>9}")
-    for row in rows:
-        missing = "?" if row["missing"] is None else row["missing"]
-        where = f"{row['world']:{wide}}  {row['condition']:{long}}"
-        click.echo(f"{where}{row['found']:>7}{row['stale']:>7}{missing:>9}")
+    counts = ("found", "stale", "missing")
+    titles = ("world", "condition", *counts)
+    cells = [["?" if row[name] is None else str(row[name]) for name in titles] for row in rows]
+    click.echo(text_table(titles, cells, right=counts))
     if waiting:
         click.echo(f"queries of {', '.join(waiting)} are not chosen yet: banditrft llm {study}")
     return 0

@@ -170,6 +170,5 @@ def caption(table: pl.DataFrame) -> str:
         others falls; Pass@1 falls earlier, as their variance grows.
 
         Runs that did not reach .99 are left out, at most {1 - low(table["learnt"]):.0%} of a cell.
-        Standard errors are over training queries, at most {high(table["test_change_se"]):.4f}; all
-        cells share one test set of finite size, an error common to neighbouring cells that the
-        intervals do not contain.""")
+        Standard errors are over seeds, at most {high(table["test_change_se"]):.4f}: each has its own
+        training query, test contexts and directions, the same in all cells.""")

@@ -40,7 +40,7 @@ def signals(design: Design, r: Floats) -> Floats:
 def dense(made: Setting, design: Design, seed: int) -> Floats:
     """Final weights (R, 2): each round a softmax over 2 x ARMS arms with features of their own."""
     rng = np.random.default_rng(seed)
-    G, u, w = design.rollouts, made.pool.u_PND[:, 0], np.tile(made.w0_D, (R, 1))
+    G, u, w = design.rollouts, made.pool.u_PND[:, 0], made.w0_PD.copy()
     m, v = np.zeros_like(w), np.zeros_like(w)
     right_K = np.arange(2 * ARMS) < ARMS
     for t in range(1, design.rounds + 1):
@@ -54,7 +54,7 @@ def dense(made: Setting, design: Design, seed: int) -> Floats:
             arms = np.stack([(pi.cumsum(axis=1) < points[:, g]).sum(axis=1) for g in range(G)], axis=1)
             arms = np.minimum(arms, 2 * ARMS - 1)
             weights = signals(design, right_K[arms].astype(float))
-            log_pi0 = log_softmax(features @ made.w0_D)
+            log_pi0 = log_softmax(np.einsum("rkd,rd->rk", features, made.w0_PD[rows]))
             d = np.take_along_axis(log_pi0 - log_pi, arms, axis=1)
             weights = (
                 weights + design.kl_coef * {"k1": -1.0, "k2": d, "k3": np.exp(d) - 1}[design.kl_estimator]
@@ -76,11 +76,11 @@ def test_limit_of_many_arms(case: str) -> None:
     theirs = dense(made, Design(**fields), seed=1)  # type: ignore[arg-type]
     u = made.pool.u_PND[:, 0]
     across = np.stack([-u[:, 1], u[:, 0]], axis=1)
-    for direction in (u, across, made.w0_D):
+    for direction in (u, across, made.w0_PD):
         a, b = ((w * direction).sum(axis=1) for w in (ours, theirs))
         assert stats.ks_2samp(a, b).pvalue > 1e-3
         assert a.std() > 0.05
-    lengths = [np.linalg.norm(w - made.w0_D, axis=1) for w in (ours, theirs)]
+    lengths = [np.linalg.norm(w - made.w0_PD, axis=1) for w in (ours, theirs)]
     assert stats.ks_2samp(*lengths).pvalue > 1e-3
 
 
@@ -91,7 +91,7 @@ def test_noise_of_one_round() -> None:
     paths = train(made, (1,), rounds=1, **fields)
     u = made.pool.u_PND[:, 0]
     across = np.stack([-u[:, 1], u[:, 0]], axis=1) / np.linalg.norm(u, axis=1, keepdims=True)
-    step = ((paths.w_RFD[:, 0] - made.w0_D) * across).sum(axis=1)
+    step = ((paths.w_RFD[:, 0] - made.w0_PD) * across).sum(axis=1)
     squares = paths.trace.signal_var_RT[:, 0] * 12
     moving = squares > 0
     z = step[moving] / (0.5 * TAU * np.sqrt(squares[moving]) / 12)
@@ -103,7 +103,7 @@ def test_noise_leaves_the_mean_step_alone() -> None:
     quiet = setting(WORLD.model_copy(update={"arm_noise": 0.0}), range(4000))
     loud = setting(WORLD, range(4000))
     fields = {"rollouts": 2, "optimizer": "sgd", "learning_rate": 0.5, "rounds": 1}
-    steps = [train(made, (1,), **fields).w_RFD[:, 0] - made.w0_D for made in (quiet, loud)]
+    steps = [train(made, (1,), **fields).w_RFD[:, 0] - made.w0_PD for made in (quiet, loud)]
     extra = steps[1] - steps[0]
     assert (np.abs(extra.mean(axis=0)) < 4 * extra.std(axis=0) / np.sqrt(4000)).all()
     assert extra.std() > 0.05

@@ -63,7 +63,7 @@ def torch_weights(made: Setting, seed: int, design: Design) -> Floats:
     """Final weights of one seed, trained by autograd on the objective as it is written."""
     row = made.seeds.index(seed)
     u_ND, offset_N = torch.tensor(made.pool.u_PND[row]), torch.tensor(made.pool.offset_PN[row])
-    w0 = torch.tensor(made.w0_D)
+    w0 = torch.tensor(made.w0_PD[row])
     w = w0.clone().requires_grad_()
     optimiser = torch_optimiser(design, w)
 
@@ -98,7 +98,7 @@ def agree(fields: dict[str, object], moves: float = 1e-3) -> None:
     paths = train(MADE, (design.rounds,), **design.model_dump())
     for row, seed in enumerate(MADE.seeds):
         np.testing.assert_allclose(paths.w_RFD[row, 0], torch_weights(MADE, seed, design), atol=1e-10, rtol=0)
-        assert np.abs(paths.w_RFD[row, 0] - MADE.w0_D).max() > moves
+        assert np.abs(paths.w_RFD[row, 0] - MADE.w0_PD[row]).max() > moves
 
 
 @pytest.mark.parametrize("updates", UPDATES)

@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from banditrft.errors import InputError
 from banditrft.streams import Purpose, uniforms
 from banditrft.worlds import ContextualWorld
-from sims.contexts import scene, truncated_normal
+from sims.contexts import stage, truncated_normal
 from sims.draws import Order
 from sims.normals import fill_normals, turn_pairs
 
@@ -19,12 +19,12 @@ WORLD = {"seeds": 1, "dimension": 5, "transfer": 1.5, "noise": 1.3, "train_items
 
 
 def base_log_odds(made: Setting) -> Floats:
-    return made.pool.u_PND @ made.w0_D + made.pool.offset_PN
+    return np.einsum("rnd,rd->rn", made.pool.u_PND, made.w0_PD) + made.pool.offset_PN
 
 
 def deviations(made: Setting) -> Floats:
     """Contexts and offsets, centred and scaled: (queries, d + 1) of independent standard normal numbers."""
-    u = (made.pool.u_PND - made.mu_D) / made.world.noise
+    u = (made.pool.u_PND - made.mu_PD[:, None]) / made.world.noise
     return np.concatenate([u, made.pool.offset_PN[..., None] / made.world.offset_spread], axis=-1).reshape(
         -1, u.shape[-1] + 1
     )
@@ -40,21 +40,38 @@ def assert_standard(z: Floats) -> None:
 
 def test_geometry_of_the_frame() -> None:
     made = setting(ContextualWorld(seeds=9), range(3))
-    mu, w0 = made.mu_D, made.w0_D
-    assert np.linalg.norm(mu) == pytest.approx(2.0)
-    assert w0 @ mu == pytest.approx(0.3 * 4)
-    assert np.linalg.norm(w0 - 0.3 * mu) == pytest.approx(0.9)
     assert made.pool.u_PND.shape == (3, 1, 64)
-    assert made.test.u_PND.shape == (1, 1000, 64)
-    spread = (made.test.u_PND - mu).reshape(-1)
-    assert abs((spread**2).sum() - 64_000) < 4 * np.sqrt(2 * 64_000)
+    assert made.test.u_PND.shape == (3, 1000, 64)
+    for mu, w0, test in zip(made.mu_PD, made.w0_PD, made.test.u_PND, strict=True):
+        assert np.linalg.norm(mu) == pytest.approx(2.0)
+        assert w0 @ mu == pytest.approx(0.3 * 4)
+        assert np.linalg.norm(w0 - 0.3 * mu) == pytest.approx(0.9)
+        assert abs(((test - mu) ** 2).sum() - 64_000) < 4 * np.sqrt(2 * 64_000)
+
+
+def test_a_seed_draws_a_world_of_its_own() -> None:
+    """Directions, training queries and test contexts of two seeds are independent, and uniform over turns."""
+    made = setting(ContextualWorld(seeds=9, dimension=3, test_items=4, offset_spread=0.5), range(2000))
+    along = made.mu_PD / np.linalg.norm(made.mu_PD, axis=1, keepdims=True)
+    across = made.w0_PD - 0.3 * made.mu_PD
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    for direction in (along, across):  # uniform on the sphere: every coordinate is uniform in [-1, 1]
+        for coordinate in direction.T:
+            assert stats.kstest(coordinate, stats.uniform(-1, 2).cdf).pvalue > 1e-3
+    test = np.concatenate(
+        [(made.test.u_PND - made.mu_PD[:, None]).reshape(2000, -1), made.test.offset_PN / 0.5], 1
+    )
+    train = (made.pool.u_PND[:, 0] - made.mu_PD) @ np.eye(3)
+    assert_standard(test)
+    assert np.abs(np.corrcoef(np.hstack([test, along, across]).T)[:16, 16:]).max() < 4.5 / np.sqrt(2000)
+    assert np.abs(np.corrcoef(np.hstack([test, train]).T)[:16, 16:]).max() < 4.5 / np.sqrt(2000)
 
 
 def test_contexts_as_drawn() -> None:
     made = setting(ContextualWorld(**WORLD, base_pass_at_1="any", offset_spread=0.8), range(50))
     assert_standard(deviations(made))
     l0 = base_log_odds(made).ravel()
-    w0, mu = made.w0_D, made.mu_D
+    w0, mu = made.w0_PD[0], made.mu_PD[0]
     law = stats.norm(mu @ w0, np.sqrt(1.3**2 * w0 @ w0 + 0.8**2))
     assert stats.kstest(l0, law.cdf).pvalue > 1e-3
     assert len(np.unique(made.pool.u_PND)) == made.pool.u_PND.size
@@ -64,13 +81,13 @@ def test_contexts_as_drawn() -> None:
 @pytest.mark.parametrize("spread", [0.0, 0.8])
 def test_contexts_of_one_base(base: float, spread: float) -> None:
     """Given l0, (u, b) is normal with the conditional mean and covariance of the joint law."""
-    made = setting(ContextualWorld(**WORLD, base_pass_at_1=base, offset_spread=spread), range(50))
+    made = setting(ContextualWorld(**WORLD, base_pass_at_1=base, offset_spread=spread), range(50), axes=True)
     np.testing.assert_allclose(base_log_odds(made), logit(base), atol=1e-12)
-    w0, noise = made.w0_D, made.world.noise
+    w0, mu, noise = made.w0_PD[0], made.mu_PD[0], made.world.noise
     joint = np.diag([noise**2] * 5 + [spread**2])
     along = joint @ np.append(w0, 1.0)
     variance = np.append(w0, 1.0) @ along
-    mean = np.append(made.mu_D, 0.0) + along / variance * (logit(base) - made.mu_D @ w0)
+    mean = np.append(mu, 0.0) + along / variance * (logit(base) - mu @ w0)
     covariance = joint - np.outer(along, along) / variance
     drawn = np.concatenate([made.pool.u_PND, made.pool.offset_PN[..., None]], axis=-1).reshape(-1, 6)
     values, vectors = np.linalg.eigh(covariance)
@@ -94,7 +111,7 @@ def test_contexts_of_a_range_are_those_that_fall_into_it() -> None:
     assert kept_rows.sum() > 4000
     for feature in (
         base_log_odds,
-        lambda made: made.pool.u_PND @ made.mu_D,
+        lambda made: np.einsum("rnd,rd->rn", made.pool.u_PND, made.mu_PD),
         lambda made: made.pool.offset_PN,
         lambda made: (made.pool.u_PND**2).sum(-1),
     ):
@@ -113,8 +130,10 @@ def test_truncated_normal_quantiles(ends: tuple[float, float]) -> None:
 
 def test_pool_differs_from_seed_to_seed_and_never_with_its_company() -> None:
     world = ContextualWorld(**WORLD, base_pass_at_1=(0.1, 0.4), offset_spread=0.2)
-    whole = setting(world, range(6)).pool
-    part = setting(world, [4]).pool
+    everyone, alone = setting(world, range(6)), setting(world, [4])
+    whole, part = everyone.pool, alone.pool
+    np.testing.assert_array_equal(everyone.w0_PD[4], alone.w0_PD[0])
+    np.testing.assert_array_equal(everyone.test.u_PND[4], alone.test.u_PND[0])
     np.testing.assert_array_equal(whole.u_PND[4], part.u_PND[0])
     np.testing.assert_array_equal(whole.offset_PN[4], part.offset_PN[0])
     assert len(np.unique(whole.u_PND[:, :, 0])) == whole.offset_PN.size
@@ -154,8 +173,11 @@ def test_normal_vectors() -> None:
     pairs = radius[:, None] * np.stack([np.cos(2 * np.pi * u[[1, 3]]), np.sin(2 * np.pi * u[[1, 3]])], axis=1)
     np.testing.assert_allclose(z_SGD[17, 1, :4], pairs.ravel(), rtol=1e-12)
     moved, mean = np.empty_like(z_SGD), np.arange(7.0)
-    fill_normals(moved, ROOT, np.arange(2000), np.full(2000, 3), Purpose.REWARD, 5, mean, 0.5)
+    fill_normals(moved, ROOT, np.arange(2000), np.full(2000, 3), Purpose.REWARD, 5, mean[None], 0.5)
     np.testing.assert_allclose(moved, mean + 0.5 * z_SGD, rtol=1e-14)
+    own = np.arange(14_000.0).reshape(2000, 7)
+    fill_normals(moved, ROOT, np.arange(2000), np.full(2000, 3), Purpose.REWARD, 5, own, 0.5)
+    np.testing.assert_allclose(moved, own[:, None] + 0.5 * z_SGD, rtol=1e-14)
 
 
 def test_sine_and_cosine_of_turns() -> None:
@@ -179,12 +201,13 @@ def features(path: Path, **changed: object) -> ContextualWorld:
 
 def test_features_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "f.npz"
-    made = scene(features(path, train_offset=np.arange(4)), ROOT)
+    drawn = stage(features(path, train_offset=np.arange(4)), ROOT)
+    made = drawn.scene([0, 1])
     with np.load(path) as file:
-        np.testing.assert_array_equal(made.pool([0, 1]).u_PND[0], file["train"])
+        np.testing.assert_array_equal(made.pool.u_PND[0], file["train"])
         np.testing.assert_array_equal(made.test.u_PND[0], file["test"])
-    assert made.items == 4
-    assert made.pool([0]).offset_PN.tolist() == [[0, 1, 2, 3]]
+    assert (drawn.dimension, drawn.train_items, drawn.test_items) == (3, 4, 6)
+    assert made.pool.offset_PN.tolist() == [[0, 1, 2, 3]]
     assert made.test.offset_PN.tolist() == [[0] * 6]
 
 
@@ -203,7 +226,7 @@ BAD_FILES: dict[str, tuple[dict[str, object], str]] = {
 def test_a_bad_file_of_features_is_named(case: str, tmp_path: Path) -> None:
     changed, message = BAD_FILES[case]
     with pytest.raises(InputError, match=message):
-        scene(features(tmp_path / "f.npz", **changed), ROOT)
+        stage(features(tmp_path / "f.npz", **changed), ROOT)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -212,4 +235,4 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(InputError, match=r"features: .* is not a readable npz file"):
-            scene(ContextualWorld(seeds=1, features=str(path)), ROOT)
+            stage(ContextualWorld(seeds=1, features=str(path)), ROOT)

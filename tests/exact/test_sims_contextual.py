@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 def population_pass_at_1(made: Setting, w: Floats) -> Floats:
     """E sigmoid(mu.w + |w| Z), Z standard normal (§6), one per row of w."""
     spread = np.linalg.norm(w, axis=-1)[..., None] * NODES
-    return expit((w @ made.mu_D)[..., None] + spread) @ NODE_WEIGHTS / NODE_WEIGHTS.sum()
+    return expit((w * made.mu_PD).sum(-1)[..., None] + spread) @ NODE_WEIGHTS / NODE_WEIGHTS.sum()
 
 
 @pytest.mark.parametrize("reward", ["zero-one", "minus-one-one", "random"])
@@ -36,7 +36,7 @@ def test_sgd_stays_on_the_line_through_the_query(signal: str, reward: str) -> No
                 made, (20, 100), signal=signal, reward=reward, optimizer="sgd", learning_rate=0.02, rounds=100,
                 **more,
             ).w_RFD
-            - made.w0_D
+            - made.w0_PD[:, None]
         )  # fmt: skip
         along = (moved * u).sum(-1, keepdims=True) / (u * u).sum(-1, keepdims=True)
         np.testing.assert_allclose(moved, along * u, atol=1e-12)
@@ -46,7 +46,7 @@ def test_sgd_stays_on_the_line_through_the_query(signal: str, reward: str) -> No
 def test_adam_moves_along_the_signs_of_the_query() -> None:
     made = setting(ContextualWorld(seeds=R), range(50))
     paths = train(made, (60,), optimizer="adam", rollouts=4, learning_rate=0.002, rounds=60)
-    moved = (paths.w_RFD[:, 0] - made.w0_D) * np.sign(made.pool.u_PND[:, 0])
+    moved = (paths.w_RFD[:, 0] - made.w0_PD) * np.sign(made.pool.u_PND[:, 0])
     np.testing.assert_allclose(moved, np.median(moved, axis=1, keepdims=True) * np.ones(64), rtol=2e-3)
 
 
@@ -55,12 +55,12 @@ def at_target(world: ContextualWorld, optimizer: str, axes: bool) -> Floats:
     rate = 0.02 if optimizer == "sgd" else 0.005
     made = setting(world, range(R), axes)
     paths = train(made, (1500,), optimizer=optimizer, rollouts=4, learning_rate=rate, rounds=1500)
-    assert population_pass_at_1(made, made.w0_D) == pytest.approx(0.7264, abs=1e-4)
+    assert population_pass_at_1(made, made.w0_PD) == pytest.approx(0.7264, abs=1e-4)
     end, base = paths.w_RFD[:, 0], logit(world.one_base())
     reached = (end * made.pool.u_PND[:, 0]).sum(-1)
     assert reached.min() > logit(0.99)
     share = (logit(0.99) - base) / (reached - base)
-    return population_pass_at_1(made, made.w0_D + share[:, None] * (end - made.w0_D))
+    return population_pass_at_1(made, made.w0_PD + share[:, None] * (end - made.w0_PD))
 
 
 @pytest.mark.parametrize("axes", [False, True])
@@ -96,7 +96,7 @@ def test_training_query_against_plain_numpy() -> None:
             made, range(41), optimizer=optimizer, signal="centered", rollouts=4, learning_rate=0.05, rounds=40,
             adam_eps=1e-3,
         )  # fmt: skip
-        w, u0 = made.w0_D.copy(), made.pool.u_PND[0, 0]
+        w, u0 = made.w0_PD[0].copy(), made.pool.u_PND[0, 0]
         m, v = np.zeros(8), np.zeros(8)
         for t in range(1, 41):
             p = expit(w @ u0)
@@ -131,21 +131,21 @@ def test_held_out_counts() -> None:
     paths = train(made, (0, 50), learning_rate=0.005, rounds=50)
 
     def look(rows: slice, rounds: list[int], N: int) -> tuple[Floats, NDArray[np.int64]]:
-        some = Contexts(made.test.u_PND[:, :N], made.test.offset_PN[:, :N])
+        some = Contexts(made.test.u_PND[rows, :N], made.test.offset_PN[rows, :N])
         w_RFD = paths.w_RFD[rows, -len(rounds) :]
         seeds = made.seeds[rows]
         purpose = Purpose.FINAL_TEST
         return pass_at_1(some, w_RFD, root_seed=ROOT, seeds=seeds, rounds=rounds, purpose=purpose, samples=4)
 
     p, correct = look(slice(None), [0, 50], 300)
-    exact = expit(paths.w_RFD @ made.test.u_PND[0].T + made.test.offset_PN[0])
+    exact = expit(np.einsum("rfd,rnd->rfn", paths.w_RFD, made.test.u_PND) + made.test.offset_PN[:, None])
     np.testing.assert_allclose(p, exact.mean(-1), rtol=1e-12)
     z = (correct - 4 * exact.sum(-1)) / np.sqrt(4 * (exact * (1 - exact)).sum(-1))
     assert abs((z**2).sum() - 40) < 4 * np.sqrt(80)
     for samples in (1, 3, 4):
         counts = [
             pass_at_1(
-                Contexts(made.test.u_PND[:, :N], made.test.offset_PN[:, :N]), paths.w_RFD[3:4, 1:],
+                Contexts(made.test.u_PND[3:4, :N], made.test.offset_PN[3:4, :N]), paths.w_RFD[3:4, 1:],
                 root_seed=ROOT, seeds=[3], rounds=[50], purpose=Purpose.FINAL_TEST, samples=samples,
             )[1][0, 0]
             for N in range(1, 30)
@@ -182,12 +182,12 @@ def test_an_evaluation_does_not_depend_on_its_company(D: int, N: int, pools: int
 def test_entropy_and_kl_of_the_pool() -> None:
     made = setting(ContextualWorld(seeds=3, dimension=8, train_items=6, base_pass_at_1="any"), range(3))
     w_RFD = train(made, (0, 30), learning_rate=0.05, rounds=30, batch_size=2).w_RFD
-    entropy, kl = information(made.pool, w_RFD, made.w0_D, arm_noise=0.4)
+    entropy, kl = information(made.pool, w_RFD, made.w0_PD, arm_noise=0.4)
     q = expit(np.einsum("rfd,rnd->rfn", w_RFD, made.pool.u_PND))
     base = q[:, :1]
     np.testing.assert_allclose(entropy, -(q * np.log(q) + (1 - q) * np.log(1 - q)).mean(-1), rtol=1e-12)
     classes = (q * np.log(q / base) + (1 - q) * np.log((1 - q) / (1 - base))).mean(-1)
-    moved_sq = ((w_RFD - made.w0_D) ** 2).sum(-1)
+    moved_sq = ((w_RFD - made.w0_PD[:, None]) ** 2).sum(-1)
     np.testing.assert_allclose(kl, classes + 0.08 * moved_sq, rtol=1e-9, atol=1e-14)
     assert (kl[:, 0] == 0).all()
     assert (kl[:, 1] > 0.01).all()

@@ -11,7 +11,7 @@ from banditrft.theory.contextual import query_field
 from banditrft.theory.pool import base_pool, pool_field
 from banditrft.theory.pools import Pools
 from banditrft.worlds import ContextualWorld
-from sims.contexts import scene
+from sims.contexts import stage
 from sims.contextual import simulate
 
 ADAM = {"optimizer": "adam", "learning_rate": 0.005, "batch_size": 8, "rollouts": 4}
@@ -28,20 +28,18 @@ def world(items=32, base=(0.1, 0.6), **fields):
     return ContextualWorld(seeds=24, train_items=items, base_pass_at_1=base, test_items=500, **fields)
 
 
-def simulated(w, d, roots=(5, 6, 7), seeds=12):
-    """Mean train and test Pass@1 every 10 rounds, over roots (directions, test set) and seeds (pools)."""
-    keep, trains, tests = np.arange(0, d.rounds + 1, 10), [], []
-    for root in roots:
-        s = scene(w, root)
-        pool = s.pool(np.arange(seeds))
-        paths = simulate(
-            s.w0_D, pool, d, root_seed=root, seeds=np.arange(seeds), keep_rounds=keep, arm_noise=w.arm_noise
-        )
-        x = np.einsum("rnd,rfd->rfn", pool.u_PND, paths.w_RFD) + pool.offset_PN[:, None, :]
-        trains.append(expit(x).mean(axis=(0, 2)))
-        x = np.einsum("nd,rfd->rfn", s.test.u_PND[0], paths.w_RFD) + s.test.offset_PN[0]
-        tests.append(expit(x).mean(axis=(0, 2)))
-    return keep, np.mean(trains, axis=0), np.mean(tests, axis=0)
+def simulated(w, d, seeds=36):
+    """Mean train and test Pass@1 every 10 rounds, over seeds (directions, pools, test sets)."""
+    keep, s = np.arange(0, d.rounds + 1, 10), stage(w, 5).scene(np.arange(seeds))
+    paths = simulate(
+        s.w0_PD, s.pool, d, root_seed=5, seeds=np.arange(seeds), keep_rounds=keep, arm_noise=w.arm_noise
+    )
+
+    def mean(them):
+        x = np.einsum("rnd,rfd->rfn", them.u_PND, paths.w_RFD) + them.offset_PN[:, None, :]
+        return expit(x).mean(axis=(0, 2))
+
+    return keep, mean(s.pool), mean(s.test)
 
 
 CASES = [

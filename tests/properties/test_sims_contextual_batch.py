@@ -15,7 +15,7 @@ from banditrft.runs import Run, world_key
 from banditrft.theory.matching import matching_factor
 from banditrft.worlds import ContextualWorld
 from sims import contextual, contextual_run
-from sims.contexts import scene
+from sims.contexts import stage
 
 POOL = ContextualWorld(
     seeds=24,
@@ -142,12 +142,12 @@ def test_baseline_rollouts_make_the_mean_the_base() -> None:
     paths = train(made, (1,), **fields, learning_rate=0.1, baseline_rollouts=4000)
     rows = np.arange(24)[:, None]
     items = paths.trace.items_RTB[:, 0]
-    odds = (made.pool.u_PND @ made.w0_D + made.pool.offset_PN)[rows, items]
+    odds = (np.einsum("rnd,rd->rn", made.pool.u_PND, made.w0_PD) + made.pool.offset_PN)[rows, items]
     p = 1 / (1 + np.exp(-odds))
     right = paths.trace.correct_RTB[:, 0]
     slopes = (right * (1 - p) * (1 - p) + (2 - right) * p * p) / 6
     step = 0.1 * (slopes[..., None] * made.pool.u_PND[rows, items]).sum(axis=1)
-    np.testing.assert_allclose(paths.w_RFD[:, 0] - made.w0_D, step, atol=0.02)
+    np.testing.assert_allclose(paths.w_RFD[:, 0] - made.w0_PD, step, atol=0.02)
 
 
 def test_every_condition_meets_the_same_queries() -> None:
@@ -226,7 +226,7 @@ def test_graded_answers_earn_half() -> None:
 def test_placebo_pays_at_each_querys_own_base() -> None:
     made = setting(POOL, range(24))
     trace = train(made, (), **{**STEP, "rounds": 300}, reward="random", batch_size=7, rollouts=1).trace
-    base = 1 / (1 + np.exp(-(made.pool.u_PND @ made.w0_D + made.pool.offset_PN)))
+    base = 1 / (1 + np.exp(-(np.einsum("rnd,rd->rn", made.pool.u_PND, made.w0_PD) + made.pool.offset_PN)))
     for row in range(24):
         for n in range(7):
             paid = trace.reward_sum_RTB[row][trace.items_RTB[row] == n]
@@ -238,16 +238,16 @@ def test_placebo_pays_at_each_querys_own_base() -> None:
 def test_matched_step_of_a_pool() -> None:
     """One base: that base's factor. Several: the mean drift over queries equals raw's."""
     design = Design(**{**STEP, "signal": "grpo", "rollouts": 4, "match_step_size": True})  # type: ignore[arg-type]
-    assert contextual_run.factor(design, ONE, 0) == matching_factor(design, 0.3)
-    factor = contextual_run.factor(design, POOL, 0)
-    p = contextual_run.base_levels(POOL, 0)
+    assert contextual_run.factor(design, ONE) == matching_factor(design, 0.3)
+    factor = contextual_run.factor(design, POOL)
+    p = contextual_run.base_levels(POOL)
     assert (np.diff(p) > 0).all()
     assert p[0] > 0.05
     assert p[-1] < 0.6
     own = p * (1 - p) / [matching_factor(design, float(q)) for q in p]
     assert factor * own.sum() == pytest.approx((p * (1 - p)).sum())
     large = setting(POOL.model_copy(update={"train_items": 4000}), [1])
-    odds = large.pool.u_PND[0] @ large.w0_D + large.pool.offset_PN[0]
+    odds = large.pool.u_PND[0] @ large.w0_PD[0] + large.pool.offset_PN[0]
     levels = (np.arange(64) + 0.5) / 64
     np.testing.assert_allclose(p, np.quantile(1 / (1 + np.exp(-odds)), levels), atol=0.03)
 
@@ -294,6 +294,6 @@ def test_a_file_of_features_counts_by_its_content(tmp_path: Path) -> None:
     base = 1 / (1 + np.exp(-(arrays["train"] @ np.full(4, 0.2))))
     first = tables.evals.filter((pl.col("split") == "train") & (pl.col("round") == 0))
     np.testing.assert_allclose(first["p_exact"], base.mean())
-    assert scene(world, 0).items == 3
+    assert stage(world, 0).train_items == 3
     with pytest.raises(InputError, match="cannot be read"):
         world_key(ContextualWorld(seeds=2, features=str(tmp_path / "none.npz")))
