@@ -10,17 +10,19 @@ from banditrft.lazy import lazy
 if TYPE_CHECKING:
     from analysis.fits.bandit import fit
     from analysis.judging import verdicts
-    from analysis.loading import Records, load
+    from analysis.loading.records import Records, load
+    from analysis.loading.scan import scan
     from analysis.reporting import report
     from analysis.verdict import Verdict
 
 _HOMES = {
-    "Records": "analysis.loading",
+    "Records": "analysis.loading.records",
     "Verdict": "analysis.verdict",
     "fit": "analysis.fits.bandit",
-    "load": "analysis.loading",
+    "load": "analysis.loading.records",
     "report": "analysis.reporting",
+    "scan": "analysis.loading.scan",
     "verdicts": "analysis.judging",
 }
-__all__ = ["Records", "Verdict", "fit", "load", "report", "verdicts"]
+__all__ = ["Records", "Verdict", "fit", "load", "report", "scan", "verdicts"]
 __getattr__ = lazy(__name__, _HOMES)

@@ -7,7 +7,7 @@ from analysis.claims.finding import Finding
 from analysis.claims.registry import find
 from analysis.claims.test_set import with_test_error
 from analysis.inference.multiplicity import Adjusted, benjamini_hochberg, holm
-from analysis.loading import Records
+from analysis.loading.records import Records
 from analysis.verdict import Verdict
 from banditrft.claims import Claim, OwnClaim, in_force
 

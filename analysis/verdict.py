@@ -5,6 +5,7 @@ is plain JSON. Nothing here decides; the claims' modules do.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -54,8 +55,8 @@ class Part:
         conditions: Conditions compared, A then B, or the one looked at.
         verdict: The component's own verdict.
         estimate: In the unit of its kind; a difference in probability (0.02 is two points).
-        interval: Two-sided for a ratio, both one-sided bounds otherwise; read for "supported".
-        level: Confidence of `interval` (two-sided for a ratio, one-sided otherwise).
+        interval: Two-sided or both one-sided bounds, as `two_sided` says; read for "supported".
+        level: Confidence of `interval`, of each bound where it is one-sided.
         refuting_interval: The wider interval read for "refuted" (a conjunction pays for its parts).
         refuting_level: Its confidence.
         band: Where the interval must lie for "supported".
@@ -68,6 +69,7 @@ class Part:
         counts: Events behind the estimate, by label.
         secondary: Sensitivities.
         points: The raw data, one entry per run or pair.
+        two_sided: Whether `interval` is two-sided at `level`; otherwise its ends are two one-sided bounds.
     """
 
     id: str
@@ -91,6 +93,7 @@ class Part:
     counts: dict[str, float] = field(default_factory=dict)
     secondary: tuple[Secondary, ...] = ()
     points: dict[str, list[Any]] = field(default_factory=dict)
+    two_sided: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,20 +163,44 @@ class Verdict:
     post_hoc: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; label, estimate, interval and n are the first component's.
+        """Plain values for JSON; label, estimate, interval and n are the deciding component's.
 
         A verdict over several worlds has no one estimate: they are null, and n is the smallest component's.
+        "decided_by" names the component in either case, with its world where the label alone would not.
         """
+        head = deciding(self.parts, self.verdict)
+        known = _head(head, self.world) if head else dict.fromkeys(HEAD)
+        whole = asdict(self) | {"decided_by": known}
         if self.world == ALL:
             smallest = min((p.n for p in self.parts), default=0)
-            return asdict(self) | {"label": None, "estimate": None, "interval": None, "n": smallest}
-        head = self.parts[0] if self.parts else None
-        return asdict(self) | {
-            "label": head and head.label,
-            "estimate": head and head.estimate,
-            "interval": head and head.interval,
-            "n": head.n if head else 0,
-        }
+            return whole | {"label": None, "estimate": None, "interval": None, "n": smallest}
+        return whole | known | {"n": head.n if head else 0}
+
+
+HEAD = ("label", "estimate", "interval", "n")
+"""What is told of the component that decides."""
+
+
+def deciding(parts: Sequence[Part], word: Word) -> Part | None:
+    """The component that a verdict hangs on; None without components.
+
+    Supported: the one with the largest p-value, in a world where all hold. Refuted: the refuting one with the
+    smallest p-value. Undecided: the first undecided one.
+    """
+    own = [p for p in parts if p.verdict == word]
+    if not own:
+        return parts[0] if parts else None
+    if word == "supported":
+        broken = {p.world for p in parts if p.verdict != word}
+        return max([p for p in own if p.world not in broken] or own, key=lambda p: p.p_support)
+    return min(own, key=lambda p: p.p_refute) if word == "refuted" else own[0]
+
+
+def _head(part: Part, world: str) -> dict[str, Any]:
+    told = {name: getattr(part, name) for name in HEAD}
+    if world == ALL and f"'{part.world}'" not in part.label:
+        return told | {"label": f"{part.label}, '{part.world}'"}
+    return told
 
 
 def decide(p_support: float, p_refute: float, alpha: float, refuting_alpha: float) -> Word:

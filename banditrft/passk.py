@@ -70,7 +70,8 @@ def wilson(
     """Wilson's score interval of a fraction: the p that a z-test of c successes in n would not reject.
 
     Solves (c/n - p)^2 = z^2 p (1 - p) / n (Wilson 1927). Shorter than `interval`, and right on average over p
-    rather than for every p: for descriptions, not for verdicts.
+    (coverage .951 to .955 at 5 to 64 trials) rather than for every p (at worst .83 to .84, near 0 and 1): for
+    descriptions, not for verdicts.
 
     Args:
         n: Trials, (N,).

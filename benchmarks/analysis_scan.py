@@ -1,7 +1,8 @@
 """Seconds and memory of a scan of 100,000 runs, in both layouts of records: one run prints one table.
 
 Simulated runs lie 256 to a folder, language-model runs in a folder each. Two queries: final Pass@1 by
-condition (`analysis.scan.summary`), and the mean learning curves of all conditions from every evaluation.
+condition (`analysis.loading.scan.summary`), and the mean learning curves of all conditions from every
+evaluation.
 Records are written through `banditrft.records`, without waiting for the disk, since what is timed is reading:
 all of the first layout; of the second `--written` folders, each then copied under new names until there are
 enough, because writing one takes 5 ms. Peak memory is that of a process that does nothing else. Seconds are
@@ -121,7 +122,7 @@ def write_folders(root: Path, runs: int, written: int) -> None:
 
 def scanned(root: Path) -> dict[str, Any]:
     """Wall-clock seconds and peak memory of a summary and of a query over the evaluations."""
-    from analysis.scan import scan, summary
+    from analysis.loading.scan import scan, summary
 
     def seconds(job: Callable[[], pl.DataFrame]) -> tuple[pl.DataFrame, dict[str, float]]:
         clock, cores = time.perf_counter(), time.process_time()

@@ -70,7 +70,7 @@ def void(_: object) -> None:
 
 def floor(_: str) -> Job:
     """The random numbers alone."""
-    from sims.draws import fill_uniforms
+    from sims.contextual.draws import fill_uniforms
 
     rollouts, tests = np.empty((REPLICATES, BATCH, GROUP)), np.empty((REPLICATES, 1, TESTS))
     seeds = np.arange(REPLICATES)

@@ -13,8 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from sims.exponential import exp
-from sims.philox import block, unit
+from sims.compiled.exponential import exp
+from sims.compiled.philox import block, unit
 
 Floats = NDArray[np.float64]
 Job = Callable[[], int]

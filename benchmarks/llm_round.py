@@ -78,10 +78,10 @@ def our_round(shape: Shape, ends: tuple[int, ...]) -> Round:
     from llm_runs.base_models import find_model
     from llm_runs.engines.base import Address, Limits, Prompts
     from llm_runs.engines.stacked import StackedEngine
-    from llm_runs.grading import grade_samples
     from llm_runs.learners.base import Batch
     from llm_runs.learners.stacked import StackedLearner
     from llm_runs.network.stacked import stack
+    from llm_runs.rounds.grading import grade_samples
     from llm_runs.tasks import load_task
     from llm_runs.tokenizers import load_tokenizer
 

@@ -32,13 +32,14 @@ import llm_runs
 from banditrft.design import Design, Evaluation
 from banditrft.runs import Query, Run
 from banditrft.worlds import LLMWorld
-from llm_runs import loop, training_state
-from llm_runs.batches import Batches
+from llm_runs import loop
 from llm_runs.engines.canary import Canary
 from llm_runs.engines.stacked import StackedEngine
+from llm_runs.evaluation.measure import Measure
 from llm_runs.learners.stacked import StackedLearner
-from llm_runs.measure import Measure
-from llm_runs.recorder import Recorder
+from llm_runs.rounds.batches import Batches
+from llm_runs.rounds.recorder import Recorder
+from llm_runs.states import stacks
 from llm_runs.tasks import load_task
 
 MODEL = "tiny-qwen2"
@@ -54,7 +55,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "grade": (loop, "grade_samples"),
     "record": (Recorder, "round"),
     "canary": (Canary, "after_push"),
-    "save": (training_state, "keep"),
+    "save": (stacks, "keep"),
 }
 WARM = 5
 """Rounds at the beginning that are not counted: kernels are compiled."""

@@ -35,9 +35,9 @@ from pathlib import Path
 import numpy as np
 from dense import DENSE, Job, rewards
 
+from sims.compiled.philox import fill_pulls
 from sims.learner import Learner
-from sims.lumped import Bandit, simulate
-from sims.philox import fill_pulls
+from sims.lumped.simulator import Bandit, simulate
 
 ROUNDS, REPLICATES, ROOT_SEED, SAMPLE = 400, 1000, 7, 1
 RAW = np.array([[0.0, 0.0], [0.0, 1.0]])

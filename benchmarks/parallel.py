@@ -24,7 +24,7 @@ from banditrft.launch import choose_executor, launch
 from banditrft.launch.executors import environment, single_threaded
 from banditrft.runs import Query, WorldQueries, expand
 from banditrft.study import parse_study
-from llm_runs.estimates import need, stack_size
+from llm_runs.planning.estimates import need, stack_size
 from llm_runs.tasks import load_task
 
 MODEL = "tiny-qwen2"

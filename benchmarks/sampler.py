@@ -20,10 +20,10 @@ import torch
 
 from banditrft.streams import Purpose
 from llm_runs.base_models import find_model
+from llm_runs.base_models.hub import load_module
 from llm_runs.engines.base import Address, Limits, Prompts
 from llm_runs.engines.cached import CachedEngine
 from llm_runs.engines.stacked import StackedEngine
-from llm_runs.hub import load_module
 from llm_runs.network.stacked import stack
 
 PROMPT, T, GROUP = 8, 24, 8

@@ -20,11 +20,11 @@ from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import BaseModel, check_fits, find_model
+from llm_runs.base_models.sizes import stacks
 from llm_runs.engines.base import Address, Engine, Limits, Prompts
 from llm_runs.engines.canary import Canary
-from llm_runs.grading import Graded, grade_samples
 from llm_runs.learners.base import Learner
-from llm_runs.sizes import stacks
+from llm_runs.rounds.grading import Graded, grade_samples
 from llm_runs.tasks import Item, Task, task_of
 from llm_runs.tasks.fitting import prompt_ids
 from llm_runs.tokenizers import Tokenizer, load_tokenizer
@@ -205,7 +205,7 @@ def _learner(
 
 
 def _module(world: LLMWorld, model: BaseModel, device: torch.device) -> torch.nn.Module:
-    from llm_runs.hub import load_module
+    from llm_runs.base_models.hub import load_module
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # adapters start from the same numbers in every run, resumed or not

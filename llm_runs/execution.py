@@ -13,11 +13,11 @@ from banditrft.launch.jobs import Report
 from banditrft.records import RunTables
 from banditrft.runs import Run
 from banditrft.worlds import LLMWorld, check_supported
-from llm_runs import training_state
 from llm_runs.backends import stackable
 from llm_runs.base_models import find_model
 from llm_runs.loop import train
 from llm_runs.ranks import follow, joined
+from llm_runs.states.files import resumable
 
 
 def shared_world(runs: Sequence[Run]) -> LLMWorld:
@@ -68,7 +68,7 @@ def _execute(
     together = stackable(world, find_model(world.model, world.revision))
     stacks: dict[tuple[int, int], list[int]] = {}
     for index, run in enumerate(runs):
-        done = 0 if training is None else training_state.resumable(training, run)
+        done = 0 if training is None else resumable(training, run)
         stacks.setdefault((done, 0 if together else index), []).append(index)
     tables: dict[int, RunTables] = {}
     for (done, _), indices in stacks.items():

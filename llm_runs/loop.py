@@ -22,16 +22,16 @@ from banditrft.records import RunTables
 from banditrft.runs import Run
 from banditrft.streams import Purpose
 from banditrft.worlds import LLMWorld
-from llm_runs import training_state
 from llm_runs.backends import open_backend
-from llm_runs.batches import Batches
 from llm_runs.engines.base import Address, draws
-from llm_runs.grading import grade_samples
+from llm_runs.evaluation.measure import Measure, train_items
 from llm_runs.learners.base import Batch
-from llm_runs.measure import Measure, train_items
-from llm_runs.recorder import Clock, Recorder
-from llm_runs.rewarding import DRAWN, differing, factors, penalised, rewards
-from llm_runs.trackers import open_tracker
+from llm_runs.rounds.batches import Batches
+from llm_runs.rounds.grading import grade_samples
+from llm_runs.rounds.recorder import Clock, Recorder
+from llm_runs.rounds.rewarding import DRAWN, differing, factors, penalised, rewards
+from llm_runs.rounds.trackers import open_tracker
+from llm_runs.states import stacks
 
 
 def train(
@@ -68,7 +68,7 @@ def train(
         trackers = [closes.enter_context(closing(tracker)) for tracker in opened if tracker is not None]
 
         if root is not None and done:
-            training_state.restore(root, runs, done, backend, feedback, record, measure)
+            stacks.restore(root, runs, done, backend, feedback, record, measure)
         backend.push(done)
         clock.charge("push")
         if not done:
@@ -109,7 +109,7 @@ def train(
             for tracker, row in zip(trackers, rows, strict=False):
                 tracker.round(round_, row)
             if root is not None and round_ % world.checkpoint_every == 0:
-                training_state.keep(root, runs, round_, backend, feedback, record)
+                stacks.keep(root, runs, round_, backend, feedback, record)
                 clock.charge("save")
             if report is not None:
                 report(round_ / design.rounds)

@@ -9,11 +9,12 @@ from banditrft.runs import Run, WorldQueries, expand, queries_key
 from banditrft.study import Study
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import find_model
-from llm_runs.checkpoint import evaluate_checkpoint
-from llm_runs.checks import check
-from llm_runs.estimates import need, stack_size, task_and_model
+from llm_runs.evaluation.checkpoint import evaluate_checkpoint
 from llm_runs.execution import execute
-from llm_runs.queries import content_hash, pool_items, resolve_queries, test_items
+from llm_runs.planning.checks import check
+from llm_runs.planning.estimates import need, stack_size, task_and_model
+from llm_runs.queries.items import content_hash, pool_items, test_items
+from llm_runs.queries.resolve import resolve_queries
 from llm_runs.tasks import task_of
 from llm_runs.tokenizers import load_tokenizer
 

@@ -18,7 +18,7 @@ from banditrft.theory.matching import design_table
 LARGEST_STEP = 100.0
 """Largest change of one logit in one round, in nats, that the simulator's weights can follow."""
 LARGEST_DECAY = 0.5
-"""Largest learning_rate x weight_decay: far above any in use, and within the reach of `sims.exponential`."""
+"""Largest learning_rate x weight_decay: far above any in use, in reach of `sims.compiled.exponential`."""
 ROUNDING = 1e-14
 
 

@@ -10,7 +10,8 @@ from banditrft.errors import InputError
 from banditrft.records import RunTables
 from banditrft.runs import Run
 from banditrft.worlds import ContextualWorld, LumpedWorld, check_supported
-from sims import contextual_run, lumped_run
+from sims.contextual import run as contextual_run
+from sims.lumped import run as lumped_run
 
 
 def execute(run: Run) -> RunTables:

@@ -9,7 +9,9 @@ from banditrft.records import Final, RunTables
 from banditrft.runs import Run, expand
 from banditrft.study import Study, iterate
 from banditrft.worlds import ContextualWorld, LumpedWorld
-from sims import contextual_run, lumped_run, tables
+from sims import tables
+from sims.contextual import run as contextual_run
+from sims.lumped import run as lumped_run
 from sims.simulation import execute
 
 

@@ -16,7 +16,7 @@ from banditrft.records import EVALS, GROUPS, ROUNDS, Schema
 from banditrft.runs import CHUNK
 from banditrft.streams import Purpose
 from banditrft.worlds import ContextualWorld, LumpedWorld
-from sims.philox import binomials
+from sims.compiled.philox import binomials
 from sims.trace import Trace
 
 LARGEST_TABLE = 2**25

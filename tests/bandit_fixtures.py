@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import sims
-from analysis.loading import Records, load
+from analysis.loading.records import Records, load
 from banditrft.study import parse_study
 
 HEAD = """

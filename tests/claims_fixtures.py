@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.design import Design, Evaluation
 from banditrft.worlds import ArmClass, ContextualWorld, LLMWorld, LumpedWorld
 
@@ -12,8 +12,8 @@ SEEDS = 24
 ROUNDS = np.arange(0.0, 41.0, 4.0)
 
 
-def contextual(name="contextual", base=0.1, items=1):
-    return ContextualWorld(name=name, seeds=SEEDS, base_pass_at_1=base, train_items=items)
+def contextual(name="contextual", base=0.1, items=1, draw=None):
+    return ContextualWorld(name=name, seeds=SEEDS, base_pass_at_1=base, train_items=items, draw=draw)
 
 
 def lumped(name="lumped", p=0.2):

@@ -1,6 +1,6 @@
 """A plain replay of the contextual world, one seed at a time, that shares the simulator's random numbers only.
 
-Answers are drawn and rewards heard as `sims.contextual` says; the caller learns from them, in NumPy or torch.
+Answers are drawn and rewards heard as `sims.contextual.simulator` says; the caller learns from them, in NumPy or torch.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from banditrft.design import Design
 from banditrft.streams import Purpose, uniforms
 from banditrft.worlds import ContextualWorld
-from sims.contexts import Contexts, draw, frame
-from sims.contextual import ContextualPaths, simulate
+from sims.contextual.contexts import Contexts, draw, frame
+from sims.contextual.simulator import ContextualPaths, simulate
 
 ROOT = 5
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ from pathlib import Path
 from banditrft.runs import Query, WorldQueries, expand
 from banditrft.study import parse_study
 from llm_runs.base_models import MODELS
-from llm_runs.estimates import need
+from llm_runs.planning.estimates import need
 from llm_runs.tasks import load_task
 
 STUDY = """

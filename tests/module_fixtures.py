@@ -55,7 +55,7 @@ def tiny(kind: str, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.
 
 
 def with_adapters(module: torch.nn.Module) -> torch.nn.Module:
-    """Adapters of rank 2 on all linear layers, none of them 0; as `llm_runs.hub.load_module` makes them."""
+    """Adapters of rank 2 on all linear layers, none of them 0; as `llm_runs.base_models.hub.load_module` makes them."""
     adapted = get_peft_model(module, LoraConfig(r=2, lora_alpha=4.0, target_modules="all-linear"))
     torch.manual_seed(3)
     with torch.no_grad():

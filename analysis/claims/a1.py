@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from analysis.claims.finding import Finding, Group
 from analysis.inference.binomials import Fraction, detectable_fraction, least_successes, lower_bound, reaches
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from analysis.verdict import Part, Placebo, Secondary, Verdict, decide
 from banditrft.claims import ReachesOne, placebo_conditions, single_query_conditions
 
@@ -75,7 +75,7 @@ def _part(cell: Cell, others: list[Cell], fraction: Fraction, claim: ReachesOne,
         )
     return Part(
         id="reach",
-        label="Runs that reach train Pass@1 = 1",
+        label=f"Runs shown to exceed train Pass@1 {claim.pass_at_1:g}",
         kind="fraction",
         world=cell.world.name,
         conditions=(cell.condition,),
@@ -92,13 +92,10 @@ def _part(cell: Cell, others: list[Cell], fraction: Fraction, claim: ReachesOne,
         unit=f"runs ({cell.replicate})",
         detail=detail,
         sentence=(
-            f"Each run is decided by one final evaluation: at least {least} of {samples} samples right "
-            "puts the exact "
-            f"one-sided {claim.confidence:.0%} lower bound above {claim.pass_at_1:g}; the fraction of "
-            "runs that reach it "
-            "gets exact one-sided bounds (Clopper-Pearson), because runs are independent and a run "
-            "either reaches it "
-            f"or does not."
+            f"Each run is decided by one final evaluation, and Pass@1 = 1 is read as: at least {least} of "
+            f"{samples} samples right put the exact one-sided {claim.confidence:.0%} lower bound above "
+            f"{claim.pass_at_1:g}. The fraction of such runs gets exact one-sided bounds (Clopper-Pearson), "
+            "because runs are independent and a run either is one or is not."
         ),
         counts={"reached": fraction.successes, "runs": fraction.n},
         secondary=tuple(_secondary(c, claim) for c in others),
@@ -125,15 +122,14 @@ def _secondary(cell: Cell, claim: ReachesOne) -> Secondary:
 def _placebo(cell: Cell, claim: ReachesOne) -> Placebo:
     fraction = count(cell, claim)
     return Placebo(
-        label="Placebo runs that reach train Pass@1 = 1",
+        label=f"Placebo runs shown to exceed train Pass@1 {claim.pass_at_1:g}",
         condition=cell.condition,
         estimate=fraction.estimate,
         interval=(fraction.lower(0.05), fraction.upper(0.05)),
         n=fraction.n,
         sentence=(
-            f"With rewards drawn at random {fraction.successes} of {fraction.n} runs reach it: what "
-            "the placebo also "
-            f"reaches is not learned from reward."
+            f"With rewards drawn at random {fraction.successes} of {fraction.n} runs do: so many need no "
+            "information in the reward."
         ),
         kind="fraction",
     )
@@ -141,7 +137,8 @@ def _placebo(cell: Cell, claim: ReachesOne) -> Placebo:
 
 def _summary(part: Part, fraction: Fraction, cell: Cell, claim: ReachesOne) -> str:
     text = (
-        f"{fraction.successes} of {fraction.n} runs reach train Pass@1 = 1 within {cell.design.rounds} rounds"
+        f"{fraction.successes} of {fraction.n} runs are shown to exceed train Pass@1 {claim.pass_at_1:g} "
+        f"within {cell.design.rounds} rounds"
     )
     low, high = part.interval
     if part.verdict == "supported":
@@ -156,6 +153,7 @@ def _notes(cell: Cell, claim: ReachesOne) -> tuple[str, ...]:
     notes = []
     if len(cell.base) > 1:
         notes.append(f"For these {len(cell.base)} queries: seeds are replicates, queries are not.")
+        notes.append(_by_query(cell, claim))
     if int(cell.final_samples.min()) != claim.samples:
         notes.append(
             f"The final evaluation used {int(cell.final_samples.min())} samples, the protocol says "
@@ -166,6 +164,17 @@ def _notes(cell: Cell, claim: ReachesOne) -> tuple[str, ...]:
     if unsure:
         notes.append(f"{unsure} more runs end at or above {claim.pass_at_1:g} without a bound above it.")
     return tuple(notes)
+
+
+def _by_query(cell: Cell, claim: ReachesOne) -> str:
+    """Runs that reach it, query by query, and where the others of a query end."""
+    reached, ends, said = _reached(cell, claim), cell.final_correct / cell.final_samples, []
+    for query in np.unique(cell.query):
+        own = cell.query == query
+        others = ends[own & ~reached]
+        where = f" (the others end at {others.min():.2f} to {others.max():.2f})" if others.size else ""
+        said.append(f"query {query} {int((own & reached).sum())} of {int(own.sum())}{where}")
+    return f"Runs that exceed it, by query: {', '.join(said)}."
 
 
 def _reached(cell: Cell, claim: ReachesOne) -> npt.NDArray[np.bool_]:

@@ -7,17 +7,16 @@ parts).
 
 from dataclasses import dataclass
 
-from analysis.claims import speed, transfer
+from analysis.claims import placebos, speed, transfer
 from analysis.claims.finding import Finding, Group
 from analysis.claims.pairs import Pairs, match
 from analysis.claims.speed import Speed
 from analysis.claims.transfer import Transfer
 from analysis.inference.binomials import Fraction
-from analysis.inference.equivalence import paired_difference
 from analysis.inference.hitting import hitting_times
 from analysis.inference.multiplicity import bonferroni
-from analysis.loading import Cell, Records
-from analysis.verdict import Part, Placebo, Verdict, Word, bounded
+from analysis.loading.records import Cell, Records
+from analysis.verdict import Part, Placebo, Verdict, Word
 from banditrft.claims import MoreRollouts, placebo_conditions, rollout_pairs
 
 PARTS = ("speed-adam", "speed-sgd", "test")
@@ -137,16 +136,25 @@ def _notes(parts: tuple[Speed | Transfer, ...]) -> tuple[str, ...]:
     for part in parts:
         if not isinstance(part, Transfer):
             continue
-        if part.difference.interval(0.025)[1] < 0:
+        low, high = part.difference.interval(0.025)
+        if high < 0:
             notes.append(
-                "Test Pass@1 is lower with many rollouts than with few (95% interval below 0): there "
-                "is no gain, "
-                "but what the protocol asks for is equivalence."
+                "Test Pass@1 is lower with many rollouts than with few (95% interval below 0): there is no "
+                "gain, but what the protocol asks for is equivalence."
+            )
+        if low > 0:
+            within = "lies within" if high < part.margin else "is not shown to lie within"
+            notes.append(
+                "Test Pass@1 is higher with many rollouts than with few (95% interval above 0, "
+                f"{_points((low, high))} points): a gain is shown. It {within} the margin of "
+                f"{100 * part.margin:.2g} points, which is what the protocol means by no gain."
             )
         if part.gain.estimate <= 0:
             notes.append(
-                f"'{part.pairs.few.condition}' gained nothing on the test set, so "
-                f"{part.claim.margin_share:.0%} of its gain leaves no margin to judge a difference by."
+                f"'{part.pairs.few.condition}' changed by {_points((part.gain.estimate,))} points on the "
+                f"test set (95% interval {_points(part.gain.interval(0.025))}), so "
+                f"{part.claim.margin_share:.0%} of its gain leaves no margin: whatever the difference, this "
+                "component could be neither supported nor refuted here."
             )
         elif part.margin < part.claim.margin_points:
             notes.append(
@@ -156,8 +164,8 @@ def _notes(parts: tuple[Speed | Transfer, ...]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _points(interval: tuple[float, float]) -> str:
-    return " to ".join(f"{100 * end:+.2f}".replace("-", "−") for end in interval)
+def _points(ends: tuple[float, ...]) -> str:
+    return " to ".join(f"{100 * end:+.2f}".replace("-", "−") for end in ends)
 
 
 def _placebos(records: Records, group: Group, claim: MoreRollouts) -> tuple[Placebo, ...]:
@@ -187,16 +195,5 @@ def _reaching(cell: Cell, claim: MoreRollouts) -> Placebo:
 
 
 def _gaining(cell: Cell) -> Placebo:
-    gain = paired_difference(cell.test, cell.test_base)
-    return Placebo(
-        label="Placebo's gain in test Pass@1 over the base policy, points",
-        condition=cell.condition,
-        estimate=gain.estimate,
-        interval=bounded(gain.interval(0.025)),
-        n=gain.n,
-        sentence=(
-            f"With rewards drawn at random test Pass@1 changes by {100 * gain.estimate:+.2f} points: "
-            "that much of any "
-            f"gain is not learned from reward."
-        ),
-    )
+    label = "Placebo's gain in test Pass@1 over the base policy, points"
+    return placebos.change(cell, label, "test", cell.test, cell.test_base)

@@ -12,7 +12,7 @@ from analysis.claims.worlds import final_train, table
 from analysis.formats import FORMATS
 from analysis.inference.equivalence import paired_difference
 from analysis.inference.spread import spread_ratio
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from analysis.verdict import Part, Placebo, bounded, finite
 from banditrft.claims import placebo_conditions, rest
 from banditrft.errors import InputError

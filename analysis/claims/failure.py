@@ -9,7 +9,7 @@ from analysis.claims.worlds import Kind, few_queries, kinds, trained
 from analysis.inference.binomials import Fraction
 from analysis.inference.hitting import HittingTimes, hitting_times
 from analysis.inference.risk import RiskDifference
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from analysis.verdict import Placebo, Secondary
 from banditrft.claims import Fails, contrasts, placebo_conditions
 

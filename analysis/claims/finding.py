@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.loading import Records
+from analysis.loading.records import Records
 from analysis.verdict import Verdict
 from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWorld
 

@@ -1,4 +1,4 @@
-"""Components read as a fraction of runs: how many reach train Pass@1 = 1, or fail."""
+"""Components read as a fraction of runs: how many reach train Pass@1 = 1 as far as is shown, or fail."""
 
 import math
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from analysis.claims.reading import Band, Measured
 from analysis.claims.worlds import unit
 from analysis.inference.binomials import Fraction, detectable_fraction, least_successes, reaches
-from analysis.loading import Cell
+from analysis.loading.records import Cell
 from banditrft.claims import HardQuery, NoTransfer
 
 Rows = npt.NDArray[np.bool_]
@@ -22,13 +22,14 @@ def reaching(cell: Cell, claim: HardQuery | NoTransfer, rows: Rows | None = None
     fraction = Fraction(int(reached.sum()), int(kept.sum()))
     return share(
         "reach",
-        "Runs that reach train Pass@1 = 1",
+        f"Runs shown to exceed train Pass@1 {claim.pass_at_1:g}",
         cell,
         fraction,
         claim.fraction,
         sentence=(
-            f"A run reaches it when its final evaluation puts the exact {claim.confidence:.0%} lower bound "
-            f"above {claim.pass_at_1:g}; the fraction gets exact one-sided bounds (Clopper-Pearson)."
+            "Pass@1 = 1 is read as: the run's final evaluation puts the exact one-sided "
+            f"{claim.confidence:.0%} lower bound above {claim.pass_at_1:g}. The fraction of such runs gets "
+            "exact one-sided bounds (Clopper-Pearson)."
         ),
         points={
             "query": cell.query[kept].tolist(),

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from analysis.claims.reading import Band, Measured, beside, detectable
 from analysis.claims.worlds import Floats, points, unit
 from analysis.inference.equivalence import Difference, paired_difference
-from analysis.loading import Cell
+from analysis.loading.records import Cell
 from analysis.verdict import Secondary
 
 Rows = npt.NDArray[np.bool_]

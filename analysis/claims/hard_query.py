@@ -15,7 +15,7 @@ from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, tab
 from analysis.inference.binomials import Fraction
 from analysis.inference.equivalence import Difference
 from analysis.inference.slopes import line, mean_of, slopes
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.claims import HardQuery
 
 LEVELS = 3

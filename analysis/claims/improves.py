@@ -6,7 +6,7 @@ from analysis.claims.finding import Finding
 from analysis.claims.gains import lenient, over_base
 from analysis.claims.reading import Band
 from analysis.claims.worlds import Kind, few_queries, final_train, first_cell, kinds, tested
-from analysis.loading import Records
+from analysis.loading.records import Records
 from banditrft.claims import Improves
 
 

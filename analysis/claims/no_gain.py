@@ -9,7 +9,7 @@ from analysis.claims.gains import between, own_gain
 from analysis.claims.reading import Band, beside
 from analysis.claims.worlds import Kind, few_queries, kinds, table, tested
 from analysis.inference.equivalence import margin, paired_difference
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from analysis.verdict import Secondary
 from banditrft.claims import AtLeast, Fields, NoGain, contrasts
 from banditrft.design import Design

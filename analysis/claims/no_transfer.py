@@ -13,7 +13,7 @@ from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, tes
 from analysis.inference.equivalence import contrast
 from analysis.inference.multiplicity import bonferroni
 from analysis.inference.slopes import mean_of, slopes
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from analysis.verdict import ALL, Verdict, Word
 from banditrft.claims import NoTransfer
 

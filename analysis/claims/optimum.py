@@ -13,7 +13,7 @@ from analysis.claims.worlds import Floats, Ints, Kind, few_queries, kinds, point
 from analysis.inference.equivalence import paired_difference
 from analysis.inference.inversion import Inverted
 from analysis.inference.slopes import quadratic_argmax
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.claims import Optimum, conditions, rest
 from banditrft.design import Design
 

@@ -13,14 +13,15 @@ from analysis.claims.failure import failing, more_failing
 from analysis.claims.finding import Finding
 from analysis.claims.gains import between, over_base, own_gain
 from analysis.claims.optimum import ends, location
+from analysis.claims.own_cells import enough, final, on_split, one, rungs, two
 from analysis.claims.pairs import match
 from analysis.claims.random_curves import FEWEST, area
 from analysis.claims.reading import Band, Measured
 from analysis.claims.trend import slope
-from analysis.claims.worlds import Floats, Kind, few_queries, final_train, kinds, own_queries, points, table
+from analysis.claims.worlds import Kind, few_queries, kinds, own_queries, points, table
 from analysis.inference.ratio import RatioTest, ratio_test
 from analysis.inference.spread import spread_ratio
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.claims import Fails, OwnClaim
 from banditrft.claims.own import (
     AddsLittle,
@@ -32,10 +33,7 @@ from banditrft.claims.own import (
     NoBetter,
     Own,
 )
-from banditrft.claims.own_tables import ladder, pick
 from banditrft.errors import InputError
-
-Cells = dict[str, Cell]
 
 
 def find(records: Records, claim: OwnClaim) -> list[Finding]:
@@ -71,7 +69,7 @@ Read = tuple[list[Component], list[Cell]]
 
 
 def _faster(records: Records, world: str, spec: Faster) -> Read:
-    fast, slow = _two(records, world, spec)
+    fast, slow = two(records, world, spec)
     pairs = match(slow, fast)
     until = math.inf if spec.horizon is None else float(spec.horizon)
     times = speed.both_times(pairs, spec.threshold, spec.consecutive, until)
@@ -112,22 +110,24 @@ def _faster(records: Records, world: str, spec: Faster) -> Read:
 
 
 def _no_better(records: Records, world: str, spec: NoBetter) -> Read:
-    a, b = _two(records, world, spec)
-    keys, values = table((b, a), (_final(b, spec.split), _final(a, spec.split)))
+    a, b = two(records, world, spec)
+    keys, values = table((b, a), (final(b, spec.split), final(a, spec.split)))
     band = Band(-spec.margin, spec.margin, gain_only=not spec.two_sided)
     label = f"Final {spec.split} Pass@1, '{a.condition}' minus '{b.condition}'"
     extra = tuple(own_gain(c) for c in (b, a)) if spec.split == "test" else ()
-    return [between(_on("no-better", spec.split), label, (b, a), _enough(keys, 2), values, band, extra)], [
+    return [
+        between(on_split("no-better", spec.split), label, (b, a), enough(keys, 2), values, band, extra)
+    ], [
         a,
         b,
     ]
 
 
 def _more_variable(records: Records, world: str, spec: MoreVariable) -> Read:
-    a, b = _two(records, world, spec)
-    read = area if spec.split == "train" else lambda c: _final(c, "test")
+    a, b = two(records, world, spec)
+    read = area if spec.split == "train" else lambda c: final(c, "test")
     keys, values = table((b, a), (read(b), read(a)))
-    _enough(keys, FEWEST)
+    enough(keys, FEWEST)
     test = spread_ratio(values[:, 1], values[:, 0], keys[:, 0], margins=(spec.margin,))
     what = "area under the training curve" if spec.split == "train" else "final test Pass@1"
 
@@ -157,19 +157,19 @@ def _more_variable(records: Records, world: str, spec: MoreVariable) -> Read:
 
 
 def _below_base(records: Records, world: str, spec: BelowBase) -> Read:
-    cell = _one(records, world, spec.a, spec.split)
-    end = _final(cell, spec.split)
+    cell = one(records, world, spec.a, spec.split)
+    end = final(cell, spec.split)
     if spec.split == "train" and not cell.has_base_train:
         raise InputError(f"no evaluation of the base policy on the training queries in '{world}'")
     base = cell.test_base if spec.split == "test" else cell.train[:, 0]
-    _enough(end, 2)
+    enough(end, 2)
     label = f"Change of {spec.split} Pass@1 from the base policy, '{cell.condition}'"
-    return [over_base(_on("fall", spec.split), label, cell, end, base, Band(high=-spec.margin))], [cell]
+    return [over_base(on_split("fall", spec.split), label, cell, end, base, Band(high=-spec.margin))], [cell]
 
 
 def _fails(records: Records, world: str, spec: FailsToLearn) -> Read:
-    cell = _one(records, world, spec.a)
-    others = [] if spec.b is None else [_one(records, world, spec.b)]
+    cell = one(records, world, spec.a)
+    others = [] if spec.b is None else [one(records, world, spec.b)]
     last = min(float(c.rounds[-1]) for c in (cell, *others))
     horizon = last if spec.horizon is None else min(last, float(spec.horizon))
     protocol = Fails(*("",) * 7, pass_at_1=spec.threshold, consecutive=spec.consecutive, fraction=spec.margin)
@@ -180,17 +180,17 @@ def _fails(records: Records, world: str, spec: FailsToLearn) -> Read:
 
 
 def _best_at(records: Records, world: str, spec: BestAt) -> Read:
-    cells, finals = _ladder(records, world, spec)
+    cells, finals = rungs(records, world, spec)
     keys, values = table(cells, finals)
-    _enough(keys, 2)
+    enough(keys, 2)
     middle = next(i for i, c in enumerate(cells) if float(getattr(c.design, spec.field)) == spec.at)
     where = location(cells, keys, values, spec.field, spec.at, spec.margin)
     return [where, *ends(cells, keys, values, middle, spec.split)], cells
 
 
 def _adds_little(records: Records, world: str, spec: AddsLittle) -> Read:
-    cells, finals = _ladder(records, world, spec)
-    _enough(table(cells, finals)[0], 2)
+    cells, finals = rungs(records, world, spec)
+    enough(table(cells, finals)[0], 2)
     return [slope(cells, finals, spec.field, spec.split, spec.margin, two_sided=spec.two_sided)], cells
 
 
@@ -227,48 +227,3 @@ class OneSided:
     def interval(self, alpha: float) -> tuple[float, float]:
         """Both one-sided 1 - alpha bounds."""
         return self.test.interval(2 * alpha)
-
-
-def _one(records: Records, world: str, wanted: str | dict[str, Any], split: str = "train") -> Cell:
-    names = pick(records.designs(world), wanted)
-    if not names:
-        raise InputError(f"no condition {wanted!r} in '{world}'")
-    cell = records.of(world)[names[0]]
-    if split == "train" and not cell.has_train:
-        raise InputError(f"no training curve of {cell.condition!r} in '{world}'")
-    return cell
-
-
-def _two(records: Records, world: str, spec: Faster | NoBetter | MoreVariable) -> tuple[Cell, Cell]:
-    split = "train" if isinstance(spec, Faster) else spec.split
-    a, b = (_one(records, world, wanted, split) for wanted in (spec.a, spec.b))
-    if a is b:
-        raise InputError(f"a and b are one condition, {a.condition!r}, in '{world}'")
-    return a, b
-
-
-def _on(part_id: str, split: str) -> str:
-    """Name of a component; those on the training queries say so."""
-    return part_id if split == "test" else f"{part_id}-train"
-
-
-def _final(cell: Cell, split: str) -> Floats:
-    if split == "train":
-        return final_train(cell)
-    if not cell.has_test:
-        raise InputError(f"'{cell.world.name}' has no test set")
-    return cell.test
-
-
-def _ladder(records: Records, world: str, spec: BestAt | AddsLittle) -> tuple[list[Cell], list[Floats]]:
-    names = ladder(records.designs(world), spec.conditions, spec.field)
-    if len(names) < 3:  # a line or a curve needs them
-        raise InputError(f"fewer than 3 of its conditions in '{world}'")
-    cells = [records.of(world)[n] for n in names]
-    return cells, [_final(c, spec.split) for c in cells]
-
-
-def _enough(rows: Any, least: int) -> Any:
-    if len(rows) < least:
-        raise InputError(f"fewer than {least} runs in common")
-    return rows

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.loading import Cell
+from analysis.loading.records import Cell
 from banditrft.errors import InputError
 
 Ints = npt.NDArray[np.int64]

@@ -1,9 +1,10 @@
-"""What the placebo gains on train and test: whatever a claim also shows there is not learned from reward."""
+"""What rewards drawn at random change on train and test: changes that need no information in the reward."""
 
 from analysis.claims.worlds import Floats, final_train
+from analysis.formats import points
 from analysis.inference.binomials import Fraction
 from analysis.inference.equivalence import paired_difference
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from analysis.verdict import Placebo, bounded
 from banditrft.claims import placebo_conditions
 
@@ -42,15 +43,21 @@ def _gains(cell: Cell) -> list[Placebo]:
 
 
 def _gain(cell: Cell, split: str, end: Floats, base: Floats) -> Placebo:
+    label = f"Placebo's gain in {split} Pass@1 over the base policy in '{cell.world.name}', points"
+    return change(cell, label, split, end, base)
+
+
+def change(cell: Cell, label: str, split: str, end: Floats, base: Floats) -> Placebo:
+    """Change of a placebo condition over the base policy: a comparison, no share of another one's gain."""
     gain = paired_difference(end, base)
     return Placebo(
-        label=f"Placebo's gain in {split} Pass@1 over the base policy in '{cell.world.name}', points",
+        label=label,
         condition=cell.condition,
         estimate=gain.estimate,
         interval=bounded(gain.interval(0.025)),
         n=gain.n,
         sentence=(
-            f"With rewards drawn at random {split} Pass@1 changes by {100 * gain.estimate:+.2f} points: that "
-            "much of any gain is not learned from reward."
+            f"With rewards drawn at random {split} Pass@1 changes by {points(gain.estimate)} points: such a "
+            "change needs no information in the reward."
         ),
     )

@@ -1,5 +1,8 @@
 """Type "random-curves": runs that differ in the seed alone differ by more than evaluation noise (A3).
 
+The spread is one within a query. Where every seed draws a world of its own it would be one between
+worlds, which says nothing of the learner, and the part is left out.
+
 The noise of an evaluation is taken as binomial in its pooled rate, p (1 - p) / (n - 1). Items of unequal
 difficulty have less, so the ratio errs towards 1.
 """
@@ -14,15 +17,15 @@ from analysis.claims.finding import Finding, Group
 from analysis.claims.reading import Band, Measured, over
 from analysis.claims.worlds import (
     Floats,
+    draws_a_world,
     few_queries,
     first_cell,
     kinds,
-    own_queries,
     single_query_groups,
     unit,
 )
 from analysis.inference.spread import noise_over_sd
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.claims import RandomCurves
 
 FEWEST = 3
@@ -41,13 +44,17 @@ def find(records: Records, claim: RandomCurves) -> list[Finding]:
 def _case(records: Records, group: Group, claim: RandomCurves) -> Case:
     parts, missing = [], []
     cell = _cell(records, group.train, claim)
-    if cell is None:
+    if cell is not None and draws_a_world(cell.world):
+        missing.append(_own_world(cell))
+    elif cell is None:
         missing.append("no such condition with three runs of one query.")
     else:
         label = f"Spread of the area under the training curve over evaluation noise, {cell.condition}"
         parts.append(_spread("spread-train", label, cell, area(cell), area_noise(cell), claim))
     other = _cell(records, group.test, claim)
-    if other is None or not other.has_test:
+    if other is not None and draws_a_world(other.world):
+        missing.append(_own_world(other))
+    elif other is None or not other.has_test:
         missing.append("no such condition with a test set.")
     else:
         label = f"Spread of the gain in test Pass@1 over evaluation noise, {other.condition}"
@@ -55,20 +62,27 @@ def _case(records: Records, group: Group, claim: RandomCurves) -> Case:
         parts.append(_spread("spread-test", label, other, values, gain_noise(other), claim))
     if not parts:
         return absent(group.kind, " ".join(missing))
-    cells = [c for c in (cell, other) if c is not None]
+    cells = [c for c in (cell, other) if c is not None and not draws_a_world(c.world)]
     return Case(
         group.kind,
         group.name,
         tuple(parts),
         tuple(missing),
         placebos.gains(records, group.train, group.test),
-        few_queries(cells) + own_queries(cells),
+        few_queries(cells),
     )
 
 
 def _cell(records: Records, world: str | None, claim: RandomCurves) -> Cell | None:
     cell = first_cell(records, world, claim.where)
     return cell if cell is not None and cell.n >= FEWEST else None
+
+
+def _own_world(cell: Cell) -> str:
+    return (
+        f"in '{cell.world.name}' every seed draws its own world, so its spread over seeds is not one "
+        "within a query; the setting 'draw' gives all seeds one."
+    )
 
 
 def area(cell: Cell) -> Floats:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from analysis.formats import FORMATS
 from analysis.inference.equivalence import Difference
 from analysis.verdict import Interval, Kind, Part, Secondary, bounded, decide, finite
 
@@ -189,8 +190,21 @@ def beside(label: str, test: Test, n: int, world: str | None = None) -> Secondar
     return Secondary(label, finite(test.estimate), interval, 1 - CONVENTION, n, world)
 
 
+def _not_none(test: Difference, band: Band) -> str:
+    """That a gain or a loss is shown, where it is: a band around 0 is not "none"."""
+    low, high = test.interval(CONVENTION / 2)
+    if not band.low < 0 < band.high or low <= 0 <= high:
+        return ""
+    form, word = FORMATS["difference"], "gain" if low > 0 else "loss"
+    within = "; it lies within the margin" if band.low < low and high < band.high else ""
+    return f" A {word} is shown (95% interval {form(low)} to {form(high)} points){within}."
+
+
 def detectable(test: Difference, band: Band) -> Callable[[float], str]:
-    """What 80% power would take, in points, at the level that the verdict gets."""
+    """What 80% power would take, in points, at the level that the verdict gets.
+
+    Of a band around 0 also whether the parameter is told from 0.
+    """
 
     def said(level: float) -> str:
         if band.refuting_sides == 1 and not band.gain_only:
@@ -201,7 +215,7 @@ def detectable(test: Difference, band: Band) -> Callable[[float], str]:
         reach = 100 * test.detectable_margin(level)
         return (
             f"At this spread equivalence within {reach:.2g} points is shown with 80% power, and a difference "
-            f"of {100 * test.detectable_distance(level):.2g} points is told from none."
+            f"of {100 * test.detectable_distance(level):.2g} points is told from none.{_not_none(test, band)}"
         )
 
     return said

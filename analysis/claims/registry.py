@@ -19,7 +19,7 @@ from analysis.claims import (
     variance_share,
 )
 from analysis.claims.finding import Finding, groups
-from analysis.loading import Records
+from analysis.loading.records import Records
 from banditrft import claims
 from banditrft.claims import Claim
 

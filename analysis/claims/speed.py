@@ -13,7 +13,7 @@ from analysis.inference.equivalence import paired_difference
 from analysis.inference.hitting import HittingTimes, hitting_times
 from analysis.inference.ratio import RatioTest, ratio_test
 from analysis.inference.survival import FEWEST, median_ratio, restricted_mean
-from analysis.verdict import Part, Secondary, bounded, decide, finite
+from analysis.verdict import Interval, Part, Secondary, bounded, decide, finite
 from banditrft.claims import MoreRollouts
 
 CONVENTION = 0.95
@@ -74,6 +74,7 @@ class Speed:
             },
             secondary=self.extra,
             points=points(self.pairs, self.times),
+            two_sided=True,
         )
 
 
@@ -107,12 +108,14 @@ def measure(
 
     def secondary(name: str, test: RatioTest, world: str | None = None) -> Secondary:
         interval = bounded(test.interval(1 - CONVENTION))
-        return Secondary(name, finite(test.estimate), interval, CONVENTION, test.pairs, world)
+        estimate = None if _says_nothing(interval) else finite(test.estimate)
+        return Secondary(name, estimate, interval, CONVENTION, test.pairs, world)
 
     extra = []
     for threshold in claim.sensitivity:
         of = both_times(pairs, threshold, claim.consecutive)
-        extra.append(secondary(f"ratio at train Pass@1 ≥ {threshold:g}", ratio(of, pairs)))
+        hits = f"{int(of[0].hit.sum())} and {int(of[1].hit.sum())} of {pairs.n} runs get there"
+        extra.append(secondary(f"ratio at train Pass@1 ≥ {threshold:g}; {hits}", ratio(of, pairs)))
     upper = tuple(_upper_end(t) for t in times)
     extra.append(secondary("ratio of times rounded up to the grid", ratio((upper[0], upper[1]), pairs)))
     for name, other in neighbours:
@@ -153,6 +156,11 @@ def points(pairs: Pairs, times: tuple[HittingTimes, HittingTimes]) -> dict[str, 
         "many_after": many.lower.tolist(),
         "many_by": [finite(t) for t in many.upper],
     }
+
+
+def _says_nothing(interval: Interval) -> bool:
+    """Whether every ratio is in the interval: an estimate beside it would be a tie of a few runs."""
+    return interval in ((0.0, None), (None, None))
 
 
 def _upper_end(times: HittingTimes) -> HittingTimes:

@@ -4,12 +4,14 @@ What is claimed is unstable *training*: the spread of the area under the trainin
 of final test Pass@1 is tested in the same way and stands beside the equivalence of the test set.
 """
 
+import math
+
 from analysis.claims import placebos
 from analysis.claims.cases import Case, Component, absent, findings
 from analysis.claims.finding import Finding, Group
 from analysis.claims.gains import between, own_gain
 from analysis.claims.random_curves import FEWEST, area, area_noise
-from analysis.claims.reading import Band, Measured, beside, ratio_of
+from analysis.claims.reading import Band, Measured, Test, beside, ratio_of
 from analysis.claims.worlds import (
     Floats,
     Ints,
@@ -20,9 +22,10 @@ from analysis.claims.worlds import (
     single_query_groups,
     table,
 )
+from analysis.formats import percent
 from analysis.inference.inversion import Inverted
 from analysis.inference.spread import log_sd_ratio, spread_ratio
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from analysis.verdict import Secondary
 from banditrft.claims import Fields, LessStable, contrasts
 from banditrft.errors import InputError
@@ -103,7 +106,8 @@ def _spread(
 
     def detail(level: float) -> str:
         low, high = test.interval(level)
-        return f"Ratios below {max(low, 0.0):.2f} and above {high:.2f} are excluded at this level."
+        said = f"Ratios below {max(low, 0.0):.2f} and above {high:.2f} are excluded at this level."
+        return f"{said} {_without_noise(test, own, claim.ratio, level)}"
 
     return Measured(
         id=part_id,
@@ -118,14 +122,35 @@ def _spread(
         unit=f"pairs ({cells[0].replicate})",
         sentence=(
             "Brown-Forsythe for pairs: absolute deviations from the query's median, subtracted pair by pair "
-            f"and tested by {how}, inverted for the ratio. Evaluation noise is in both spreads and pulls the "
-            "ratio towards 1; the ratio without it stands among the sensitivities."
+            f"and tested by {how}, inverted for the ratio. Evaluation noise is in both spreads; it depends "
+            "on the level that a condition is at, so that it can move the ratio either way."
         ),
         detail=detail,
         counts={"sd_first": float(areas[:, 0].std(ddof=1)), "sd_second": float(areas[:, 1].std(ddof=1))},
         secondary=(beside("SD ratio, evaluation noise subtracted (jackknife)", own, test.n), *extra),
         points=points(kept, areas[:, 1] - areas[:, 0]),
     )
+
+
+def _without_noise(test: Test, own: Test, ratio: float, level: float) -> str:
+    """The ratio once evaluation noise is subtracted, and whether it says the same at this level."""
+    if not math.isfinite(own.estimate):
+        return "With evaluation noise subtracted no spread is left to compare."
+    low, high = own.interval(level)
+    said = (
+        f"With evaluation noise subtracted the ratio is {own.estimate:.2f} ({percent(1 - level)} one-sided "
+        f"bounds {low:.2f} and {high:.2f})"
+    )
+    judged, alone = (_side(t, ratio, level) for t in (test, own))
+    if judged == alone:
+        return f"{said}, which says the same."
+    return f"{said}: the two disagree, the ratio judged {judged} {ratio:g} and this one {alone} it."
+
+
+def _side(test: Test, ratio: float, level: float) -> str:
+    if test.p_above(ratio) <= level:
+        return "is above"
+    return "is below" if test.p_below(ratio) <= level else "is not told from"
 
 
 def _test_spread(cells: Two | None, claim: LessStable) -> tuple[Secondary, ...]:

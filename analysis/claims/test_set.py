@@ -2,11 +2,10 @@
 
 Where counts by item are recorded, a second interval treats items as a sample too: the variance of the mean is
 that over runs plus that over items, of which both hold the sampling of answers, so it errs on the careful
-side. Simulated worlds record the mean over a test set only; there the largest error that its size allows is
-said instead. Where runs are of several training queries, a third interval takes those as the units.
+side. In the contextual world every seed draws its own test set, so an interval over seeds holds that error
+already. Where runs are of several training queries, a third interval takes those as the units.
 """
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +15,9 @@ from analysis.claims.worlds import Floats
 from analysis.formats import FORMATS
 from analysis.inference.equivalence import over_items_too, paired_difference
 from analysis.inference.slopes import mean_of
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from analysis.verdict import Part, Secondary, Verdict, bounded
 from banditrft.schemas import ITEMS, read_table
-from banditrft.worlds import ContextualWorld
 
 LEVEL = 0.95
 FEWEST_QUERIES = 3
@@ -28,7 +26,7 @@ FEWEST_QUERIES = 3
 
 def with_test_error(records: Records, verdict: Verdict) -> Verdict:
     """A verdict whose differences on a test set say what the choice of its items adds."""
-    parts, notes = [], dict.fromkeys(verdict.notes)
+    parts = []
     for part in verdict.parts:
         cells = [records.of(part.world)[n] for n in part.conditions if n in records.of(part.world)]
         on_test = part.kind == "difference" and " train Pass@1" not in part.label
@@ -38,10 +36,7 @@ def with_test_error(records: Records, verdict: Verdict) -> Verdict:
         found = None if "lenient" in part.id else _over_items(records, part, cells)
         extra = [e for e in (found, _over_queries(part)) if e is not None]
         parts.append(replace(part, secondary=(*part.secondary, *extra)))
-        world = cells[0].world
-        if found is None and isinstance(world, ContextualWorld) and world.features is None:
-            notes[_bound(cells[0], world)] = None
-    return replace(verdict, parts=tuple(parts), notes=tuple(notes))
+    return replace(verdict, parts=tuple(parts))
 
 
 def _over_items(records: Records, part: Part, cells: list[Cell]) -> Secondary | None:
@@ -112,15 +107,3 @@ def _by_item(records: Records, cell: Cell, end: str, kept: set[tuple[int, int]])
     if len(sizes) != 1 or None in sizes:
         return None
     return np.asarray(np.stack([f for f in found if f is not None]), dtype=np.float64)
-
-
-def _bound(cell: Cell, world: ContextualWorld) -> str:
-    level = float(cell.test.mean())
-    items = world.test_items
-    largest = 100 * math.sqrt(max(level * (1 - level), 0.0) / items)
-    return (
-        f"In '{world.name}' all seeds share one test set of {items:,} contexts and one pair of directions; "
-        "intervals are over seeds, given both. The draw of the contexts gives a mean Pass@1 near "
-        f"{level:.2f} an error of at most {largest:.1f} points, and a difference less the more its two ends "
-        "agree on which contexts are hard. It is not in the interval: only means over the set are recorded."
-    )

@@ -12,7 +12,7 @@ from analysis.claims.reading import Band, Measured, beside, detectable
 from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, table, tested
 from analysis.inference.equivalence import paired_difference
 from analysis.inference.slopes import mean_of, slopes
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.claims import Trend, ladders
 from banditrft.design import Design
 

@@ -13,7 +13,7 @@ from analysis.claims.worlds import Floats, Ints, Kind, few_queries, kinds, teste
 from analysis.inference.equivalence import Difference
 from analysis.inference.shares import log_variance_ratio, share
 from analysis.inference.spread import jackknife
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from analysis.verdict import Secondary
 from banditrft.claims import VarianceShare, conditions
 from banditrft.design import Design

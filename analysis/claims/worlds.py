@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.claims.finding import Group
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.claims import Fields, conditions
 from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, WorldSettings
 
@@ -74,6 +74,11 @@ def one_query(world: WorldSettings) -> bool:
     return not isinstance(world, ContextualWorld) or (world.train_items == 1 and world.features is None)
 
 
+def draws_a_world(world: WorldSettings) -> bool:
+    """Whether every seed draws its own queries and test set: a spread over seeds is one over worlds too."""
+    return isinstance(world, ContextualWorld) and world.features is None and world.draw is None
+
+
 def has_curves(records: Records, world: WorldSettings) -> bool:
     """Whether every run of a world has a training curve; imported logs may lack them."""
     return not isinstance(world, ImportedWorld) or all(c.has_train for c in records.of(world.name).values())
@@ -102,7 +107,7 @@ def few_queries(cells: Sequence[Cell]) -> tuple[str, ...]:
 
 def own_queries(cells: Sequence[Cell]) -> tuple[str, ...]:
     """The note that belongs to a world whose training queries differ from seed to seed."""
-    names = dict.fromkeys(c.world.name for c in cells if isinstance(c.world, ContextualWorld))
+    names = dict.fromkeys(c.world.name for c in cells if draws_a_world(c.world))
     return tuple(
         f"In '{n}' every seed draws its own training queries: its spread includes theirs." for n in names
     )

@@ -10,7 +10,7 @@ from analysis.claims.variance_share import by_seed
 from analysis.claims.worlds import Kind, tested
 from analysis.curves.crossed import crossed, world_share
 from analysis.curves.nested import Component, nested, query_share
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from analysis.verdict import Interval
 
 Floats = npt.NDArray[np.float64]

@@ -11,7 +11,7 @@ from analysis.claims.worlds import Floats, final_train, table
 from analysis.curves.aggregates import Aggregate, iqm_interval, probability_of_improvement
 from analysis.curves.area import Area, mean_area
 from analysis.curves.crossing import Crossing, mean_crossing
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 
 THRESHOLD = 0.9
 """Train Pass@1 whose crossing is told, the ledger's own."""

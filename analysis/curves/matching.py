@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.curves.levels import matched_differences, train_path
-from analysis.loading import Cell
+from analysis.loading.records import Cell
 
 Floats = npt.NDArray[np.float64]
 

@@ -17,7 +17,7 @@ from analysis.claims.worlds import one_query
 from analysis.curves.matching import Matched, evaluated, match
 from analysis.inference.equivalence import Difference, paired_difference
 from analysis.inference.multiplicity import Adjusted, holm
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from analysis.verdict import Interval, bounded
 
 Floats = npt.NDArray[np.float64]

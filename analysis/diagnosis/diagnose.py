@@ -9,7 +9,7 @@ from analysis.diagnosis.rounds import inert_clip, read_rounds, zero_signal
 from analysis.diagnosis.signatures import SIGNATURES, ceiling, unstable
 from analysis.diagnosis.single import OF_ONE
 from analysis.inference.multiplicity import holm
-from analysis.loading import Records
+from analysis.loading.records import Records
 from banditrft.errors import InputError
 
 ALPHA = 0.05

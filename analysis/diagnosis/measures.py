@@ -3,10 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from analysis.counts import counts_of
 from analysis.diagnosis.single import Measures
 from analysis.inference.binomials import Fraction
-from analysis.loading import Cell, Records
+from analysis.loading.counts import counts_of
+from analysis.loading.records import Cell, Records
 from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]

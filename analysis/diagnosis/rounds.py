@@ -7,7 +7,7 @@ import polars as pl
 
 from analysis.diagnosis.look import Look, number
 from analysis.diagnosis.single import mean_of
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.catalog import STUDY, scan
 
 HALF = 0.5

@@ -13,7 +13,7 @@ from analysis.diagnosis.look import Look, joined, number, points
 from analysis.diagnosis.single import MARGIN
 from analysis.inference.equivalence import paired_difference, welch_difference
 from analysis.inference.spread import spread_ratio
-from analysis.loading import Cell
+from analysis.loading.records import Cell
 from banditrft.claims import ladders
 from banditrft.claims.conditions import rest
 from banditrft.design import GROUP_SIGNALS

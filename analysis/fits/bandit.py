@@ -19,7 +19,7 @@ from analysis.fits.bandit_population import GainOfQueries, TransferToTest, gain_
 from analysis.fits.bandit_prediction import Check, checks
 from analysis.fits.bandit_query import QueryFit, fit_query
 from analysis.fits.bandit_records import counts_of_runs
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.errors import InputError
 
 Floats = NDArray[np.float64]

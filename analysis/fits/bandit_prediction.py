@@ -16,7 +16,7 @@ from analysis.fits.bandit_draws import draw_runs, statistics
 from analysis.fits.bandit_population import step_error
 from analysis.fits.bandit_query import LARGEST_SPREAD, QueryFit
 from analysis.fits.bandit_surface import COARSEST
-from analysis.loading import Cell
+from analysis.loading.records import Cell
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from analysis.fits.bandit_data import Counts
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.errors import RecordError
 from banditrft.records import GROUPS, read_table
 

@@ -20,7 +20,7 @@ from analysis.fits.bandit_query import QueryFit, fit_query
 from analysis.fits.bandit_records import counts_of_runs
 from analysis.fits.curve_fit import Curve, fit_curve, held_out
 from analysis.fits.curves import CURVES, EDGE
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.errors import InputError
 
 Floats = NDArray[np.float64]

@@ -1,7 +1,7 @@
 """Which condition a transfer test fits, and what else it may predict from it."""
 
 from analysis.fits.bandit_data import check_covered, check_world, known_gain
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld, WorldSettings

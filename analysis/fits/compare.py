@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 10_000
+FEWEST_RESAMPLED = 64
+"""Items below which no percentile bootstrap is given: at 5 it covered .79 to .84, at 32 .91 to .93."""
 
 
 @dataclass(frozen=True)
@@ -15,9 +17,9 @@ class Comparison:
 
     Attributes:
         difference: Nats per answer; negative where the first is better.
-        low: Lower end of the t interval over items.
+        low: Lower end of the t interval over items; None with one item.
         high: Its upper end.
-        bootstrap_low: Lower end of the percentile bootstrap over items.
+        bootstrap_low: Lower end of the percentile bootstrap over items; None below `FEWEST_RESAMPLED` items.
         bootstrap_high: Its upper end.
         items: Number of items with a scored cell.
         better: Fraction of items on which the first is better.
@@ -26,10 +28,10 @@ class Comparison:
     """
 
     difference: float
-    low: float
-    high: float
-    bootstrap_low: float
-    bootstrap_high: float
+    low: float | None
+    high: float | None
+    bootstrap_low: float | None
+    bootstrap_high: float | None
     items: int
     better: float
     level: float
@@ -64,19 +66,15 @@ def compare(
     cells_I = cells_I[cells_I > 0]
     items = cells_I.size
     difference = float(total_I.sum() / cells_I.sum())
-    residual_I = total_I - difference * cells_I
-    error = float(np.sqrt(items / (items - 1) * (residual_I**2).sum()) / cells_I.sum())
-    reach = float(t.ppf(0.5 + level / 2.0, items - 1)) * error
-    drawn_RI = rng.multinomial(items, np.full(items, 1.0 / items), size=resamples)
-    low, high = np.quantile((drawn_RI @ total_I) / (drawn_RI @ cells_I), [0.5 - level / 2, 0.5 + level / 2])
-    return Comparison(
-        difference,
-        difference - reach,
-        difference + reach,
-        float(low),
-        float(high),
-        items,
-        float((total_I < 0).mean()),
-        level,
-        resamples,
-    )
+    low = high = bootstrap_low = bootstrap_high = None
+    if items > 1:
+        residual_I = total_I - difference * cells_I
+        error = float(np.sqrt(items / (items - 1) * (residual_I**2).sum()) / cells_I.sum())
+        reach = float(t.ppf(0.5 + level / 2.0, items - 1)) * error
+        low, high = difference - reach, difference + reach
+    if items >= FEWEST_RESAMPLED:
+        drawn_RI = rng.multinomial(items, np.full(items, 1.0 / items), size=resamples)
+        ends = np.quantile((drawn_RI @ total_I) / (drawn_RI @ cells_I), [0.5 - level / 2, 0.5 + level / 2])
+        bootstrap_low, bootstrap_high = ends.tolist()
+    better = float((total_I < 0).mean())
+    return Comparison(difference, low, high, bootstrap_low, bootstrap_high, items, better, level, resamples)

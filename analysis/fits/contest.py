@@ -117,7 +117,7 @@ def rows(result: Contest) -> list[dict[str, Any]]:
             "bic": _finite(one.fitted.bic),
             "parameters": parameter_rows(one.fitted),
             "extra": one.fitted.extra,
-            "warnings": list(one.fitted.warnings),
+            "warnings": [*one.fitted.warnings, *((one.fitted.refused,) if one.fitted.refused else ())],
             "compared_with": result.variants[0] if name in result.variants else result.main,
             "comparison": asdict(result.comparisons[name]) if name in result.comparisons else None,
         }
@@ -126,10 +126,10 @@ def rows(result: Contest) -> list[dict[str, Any]]:
 
 
 def parameter_rows(fitted: ItemFit) -> list[dict[str, Any]]:
-    """Parameters with their Wald intervals, None where there is none."""
+    """Parameters with their Wald intervals, None where there is none or they are refused."""
     found = []
     for name, meaning in zip(fitted.fit.names, fitted.meanings, strict=True):
-        low, high = wald(fitted.fit, name)
+        low, high = (None, None) if fitted.refused else wald(fitted.fit, name)
         estimate = fitted.fit[name]
         found.append({"name": name, "estimate": estimate, "low": low, "high": high, "meaning": meaning})
     return found

@@ -1,8 +1,9 @@
 """Curve models fitted to counts: maximum likelihood from several starts, beta-binomial noise, profiles.
 
 The noise is beta-binomial with correlation rho, which takes in whatever the cells of one round differ by, the
-seeds' own spread included; cells count as independent. A held-out score is the log-loss per answer of later
-rounds at the fitted curve.
+seeds' own spread included. Runs are the units of the intervals, or the cells where there is one run
+(:mod:`analysis.fits.curve_profile`); rho gets none, it is there for the others. A held-out score is the
+log-loss per answer of later rounds at the fitted curve.
 """
 
 import itertools
@@ -13,17 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analysis.fits.curve_loss import CurveLoss
+from analysis.fits.curve_profile import cutoffs, interval, search
 from analysis.fits.curves import EDGE, CurveModel, CurveParameter
-from analysis.fits.likelihood import beta_binomial
-from analysis.fits.profile import Fit, Interval, maximise, profile_interval
+from analysis.fits.profile import Fit, Interval
 from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 RHO = CurveParameter("rho", "correlation of the answers of one cell", (1e-7, 0.99), (1e-4, 0.05))
-SEVERAL_RUNS = (
-    "several runs, whose cells count as independent: intervals are too narrow where runs differ lastingly"
-)
 STARTS = 3
 """Most searches per model."""
 
@@ -37,12 +36,14 @@ class Curve:
         rounds_N: Round of each cell.
         n_N: Answers behind it, at least 1.
         correct_N: How many were right.
+        run_N: Which run it belongs to, any numbers; None: all are of one run.
     """
 
     name: str
     rounds_N: Floats
     n_N: Ints
     correct_N: Ints
+    run_N: Ints | None = None
 
     @property
     def answers(self) -> int:
@@ -51,7 +52,8 @@ class Curve:
 
     def where(self, keep_N: npt.NDArray[np.bool_]) -> "Curve":
         """Some of the cells."""
-        return Curve(self.name, self.rounds_N[keep_N], self.n_N[keep_N], self.correct_N[keep_N])
+        run_N = None if self.run_N is None else self.run_N[keep_N]
+        return Curve(self.name, self.rounds_N[keep_N], self.n_N[keep_N], self.correct_N[keep_N], run_N)
 
     def split(self, entries: int) -> tuple["Curve", "Curve"]:
         """The cells of the first rounds, and the rest."""
@@ -98,30 +100,34 @@ def fit_curve(model: CurveModel, curve: Curve, *, level: float = 0.95, profile: 
     """
     check_curve(curve, len(model.parameters))
     horizon = float(curve.rounds_N.max())
-    cells = np.stack([curve.rounds_N, curve.n_N, curve.correct_N])
-    (rounds_M, n_M, correct_M), times_M = np.unique(cells, axis=1, return_counts=True)  # equal cells once
-    dispersed = bool((curve.n_N > 1).any())
-    wanted = (*model.parameters, *((RHO,) if dispersed else ()))
+    loss, starts, bounds = prepared(model, curve)
+    found = search(loss, starts, bounds, curve.n_N.size)
+    ends = cutoffs(loss, found, level) if profile else np.full(found.estimate.size, np.nan)
+    ends[len(model.parameters) :] = np.nan  # rho
+    intervals = [interval(loss, found, i, float(end), level) for i, end in enumerate(ends)]
+    shown = tuple(_natural(i, p, horizon) for i, p in zip(intervals, loss.wanted, strict=True))
+    warnings = _warnings(found, intervals if profile else [], ends)
+    return CurveFit(model, _natural_fit(found, loss.wanted, horizon), shown, horizon, warnings)
 
-    def loss(z: Floats) -> float:
-        x = np.array([p.natural(value) for p, value in zip(wanted, z.tolist(), strict=True)])
-        p_M = _inside(model.curve(x[: len(model.parameters)], rounds_M / horizon))
-        each_M = beta_binomial(correct_M, n_M, p_M, float(x[-1]) if dispersed else 0.0)
-        value = -float(times_M @ each_M)
-        return value if math.isfinite(value) else 1e12
 
+def prepared(
+    model: CurveModel, curve: Curve
+) -> tuple[CurveLoss, list[tuple[float, ...]], tuple[tuple[float, float], ...]]:
+    """The loss of a model on a curve, where searches begin, and the bounds; on the scales of the search.
+
+    Args:
+        model: Which.
+        curve: Cells at two or more rounds.
+    """
+    wanted = (*model.parameters, *((RHO,) if (curve.n_N > 1).any() else ()))
+    run_N = np.zeros(curve.n_N.size, np.int64) if curve.run_N is None else curve.run_N
+    run_N = np.unique(run_N, return_inverse=True)[1]
+    times_N = curve.rounds_N / float(curve.rounds_N.max())
+    loss = CurveLoss(model, wanted, times_N, curve.n_N, curve.correct_N, run_N)
     ends = {end: _rate_at(curve, end) for end in ("first", "last")}
     grid = itertools.product(*([p.searched(float(ends.get(str(s), s))) for s in p.starts] for p in wanted))
     starts = sorted(grid, key=lambda z: loss(np.array(z)))[:STARTS]
-    bounds = [(p.searched(p.bounds[0]), p.searched(p.bounds[1])) for p in wanted]
-    found = maximise(loss, starts, [p.name for p in wanted], n=curve.n_N.size, bounds=bounds)
-    none = Interval(None, None, (False, False), level)
-    intervals = [profile_interval(loss, found, p.name, level) if profile else none for p in wanted]
-    shown = tuple(_natural(i, p, horizon) for i, p in zip(intervals, wanted, strict=True))
-    warnings = _warnings(found, intervals if profile else [])
-    if np.unique(curve.rounds_N).size < curve.rounds_N.size:
-        warnings += (SEVERAL_RUNS,)
-    return CurveFit(model, _natural_fit(found, wanted, horizon), shown, horizon, warnings)
+    return loss, starts, tuple((p.searched(p.bounds[0]), p.searched(p.bounds[1])) for p in wanted)
 
 
 def held_out(predict: Callable[[Floats], Floats], later: Curve) -> tuple[float, float]:
@@ -184,17 +190,22 @@ def _natural_fit(found: Fit, wanted: Sequence[CurveParameter], horizon: float) -
     return Fit(found.names, estimate, found.log_likelihood, covariance, found.converged, found.n, bounds)
 
 
-def _warnings(fit: Fit, intervals: list[Interval]) -> tuple[str, ...]:
+def _warnings(fit: Fit, intervals: list[Interval], cutoff_P: Floats) -> tuple[str, ...]:
     """One sentence for each parameter that the data do not place; rho may well be 0."""
     found = [] if fit.converged else ["the search did not converge"]
-    for i, interval in enumerate(intervals):
+    for i, (own, end) in enumerate(zip(intervals, cutoff_P, strict=False)):
         name, (low, high) = fit.names[i], (fit.bounds or ())[i]
         if name == RHO.name:
             continue
         if fit.at_bound(name):
             found.append(f"{name} ends at its bound")
-        open_below = interval.low is None or interval.low <= low
-        open_above = interval.high is None or interval.high >= high
+        if not math.isfinite(end):
+            found.append(
+                f"{name} gets no interval: the likelihood does not curve there, or has no cell to spare"
+            )
+            continue
+        open_below = own.low is None or own.low <= low
+        open_above = own.high is None or own.high >= high
         if open_below or open_above:
             side = "on either side" if open_below and open_above else "below" if open_below else "above"
             found.append(f"{name} is not identified: its interval has no limit {side}")

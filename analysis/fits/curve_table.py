@@ -12,6 +12,7 @@ from analysis.fits.curves import CurveModel
 from banditrft.errors import InputError
 
 LAST = 5
+CORRELATION = "correlation of the answers of one cell, there for the others' intervals: has none"
 NO_LIKELIHOOD: dict[str, float | None] = dict.fromkeys(("log_likelihood", "aic", "bic"))
 
 
@@ -19,14 +20,14 @@ def curves_of(table: pl.DataFrame, *, by_item: bool) -> list[Curve]:
     """The learning curves of a table of counts, each run (condition, seed) having cells of its own.
 
     Args:
-        table: Columns of `analysis.counts.COUNTS`, one split.
+        table: Columns of `analysis.loading.counts.COUNTS`, one split.
         by_item: A curve for each condition and item; otherwise one for each condition, its items summed.
     """
     keys = ["condition", *(["item"] if by_item else [])]
     total = table.group_by(*keys, "seed", "round").agg(pl.col("n").sum(), pl.col("correct").sum())
     found = []
     for key, rows in total.sort(*keys, "seed", "round").group_by(keys, maintain_order=True):
-        counts = (rows[name].to_numpy() for name in ("n", "correct"))
+        counts = (rows[name].to_numpy() for name in ("n", "correct", "seed"))
         found.append(Curve(", ".join(str(k) for k in key), rows["round"].to_numpy(), *counts))
     return found
 
@@ -79,7 +80,7 @@ def _row(model: CurveModel, past: Curve, later: Curve | None) -> dict[str, Any]:
 
 
 def _parameters(fitted: CurveFit) -> list[dict[str, Any]]:
-    meanings = [p.meaning for p in fitted.model.parameters] + ["correlation of the answers of one cell"]
+    meanings = [*(p.meaning for p in fitted.model.parameters), CORRELATION]
     return [
         {"name": name, "estimate": fitted.fit[name], "low": i.low, "high": i.high, "meaning": meaning}
         for name, i, meaning in zip(fitted.fit.names, fitted.intervals, meanings, strict=False)

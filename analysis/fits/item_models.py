@@ -27,6 +27,7 @@ class ItemFit:
         forecast: Later rounds, (T,) -> probability of a right answer, (I, T).
         extra: Further numbers that describe the fit, by name.
         warnings: What its reader must know.
+        refused: Why the parameters get no intervals; None where they do.
     """
 
     fit: Fit
@@ -35,6 +36,7 @@ class ItemFit:
     forecast: Callable[[Floats], Floats]
     extra: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    refused: str | None = None
 
     @property
     def aic(self) -> float:

@@ -99,6 +99,7 @@ def _averaged(labels: Sequence[str], fits: Sequence[ItemFit]) -> ItemFit:
         lambda rounds_T: np.asarray(np.mean([f.forecast(rounds_T) for f in fits], axis=0)),
         {f"{label}: log-likelihood": f.fit.log_likelihood for label, f in labelled},
         tuple(f"{label}: {warning}" for label, f in labelled for warning in f.warnings),
+        next((f.refused for f in fits if f.refused), None),
     )
 
 

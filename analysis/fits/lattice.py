@@ -8,6 +8,7 @@ and variance; one narrower than any such law to the two neighbours of its end, s
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
+from scipy.special import gammaln
 
 from analysis.fits.likelihood import beta_binomial
 
@@ -65,10 +66,15 @@ def answers(n: int, p_J: Floats, rho: float) -> Floats:
 
     Args:
         n: Responses.
-        p_J: Pass@1 of each state.
+        p_J: Pass@1 of each state, in (0, 1).
         rho: Intra-class correlation of the answers of one entry, in [0, 1); 0 is binomial.
     """
-    return np.exp(beta_binomial(np.arange(n + 1)[None, :], n, p_J[:, None], rho))
+    count_K = np.arange(n + 1.0)
+    if rho == 0.0:
+        ways_K = gammaln(n + 1.0) - gammaln(count_K + 1.0) - gammaln(n - count_K + 1.0)
+        log_JK = np.log(p_J)[:, None] * count_K + np.log1p(-p_J)[:, None] * (n - count_K)
+        return np.asarray(np.exp(ways_K + log_JK), dtype=np.float64)
+    return np.exp(beta_binomial(count_K[None, :], n, p_J[:, None], rho))
 
 
 def seen(n_I: Ints, correct_I: Ints, p_J: Floats, rho: float) -> Floats:

@@ -29,6 +29,9 @@ MEANINGS = (
 )
 BOUNDS = ((-8.0, 8.0), (-6.0, 6.0), (0.2, 8.0), (0.15, 6.0), (-0.98, 0.98))
 """The SDs start at what the grid can tell from 0."""
+FEWEST_ITEMS = 64
+"""Items from which on intervals are given: at 16 that of the slope covered .82, at 32 .88."""
+TOO_FEW = f"no intervals: below {FEWEST_ITEMS} items Wald's miss too often"
 
 
 def fit_mixed_logistic(panel: Panel, time: Clock = "linear", *, errors: bool = True) -> ItemFit:
@@ -63,7 +66,9 @@ def fit_mixed_logistic(panel: Panel, time: Clock = "linear", *, errors: bool = T
         logit_GT = level_G[:, None] + slope_G[:, None] * _scaled(panel, rounds_T, time)
         return np.asarray(belief_IG @ expit(logit_GT), dtype=np.float64)
 
-    return ItemFit(fit, len(NAMES), MEANINGS, forecast, warnings=bound_warnings(fit, errors=errors))
+    refused = TOO_FEW if panel.num_items < FEWEST_ITEMS else None
+    warnings = bound_warnings(fit, errors=errors)
+    return ItemFit(fit, len(NAMES), MEANINGS, forecast, warnings=warnings, refused=refused)
 
 
 def _scaled(panel: Panel, rounds_T: Floats, time: Clock) -> Floats:

@@ -33,7 +33,7 @@ from analysis.fits.transfer_result import (
     share_covered,
     summary,
 )
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld
 

@@ -26,7 +26,7 @@ def fit_table(
     """Fit the models of a kind to a table of counts.
 
     Args:
-        table: Columns of `analysis.counts.COUNTS`, one split.
+        table: Columns of `analysis.loading.counts.COUNTS`, one split.
         source: What it is called in errors.
         what: "items" (all items of a condition together), "curves" (each item for itself) or "mean" (the
             items of a condition summed).
@@ -109,6 +109,10 @@ DIFFERENCE = (
     "Losses are nats per answer. Difference: the forecast of the model in bold minus this one (of a "
     "mechanism: of the walk minus this one), so that below 0 the former is better; items are clusters."
 )
+UNITS = (
+    "Intervals are profile likelihoods. Their units are runs, however many evaluations each has; where there "
+    "is one run they are its evaluations, and the intervals are of that run alone."
+)
 CRITERIA = ("log-likelihood", "df", "AIC", "BIC")
 
 
@@ -124,9 +128,7 @@ def _item_lines(fit: dict[str, Any]) -> list[str]:
             "yes" if row["chosen"] else "",
             _number(sum(folds) / len(folds) if folds else None, 4),
             _number(row["log_loss"], 4),
-            ""
-            if gap is None
-            else f"{_signed(gap['difference'])} ({_signed(gap['low'])}, {_signed(gap['high'])})",
+            "" if gap is None else _compared(gap),
             log_likelihood,
             "-" if row["df"] is None else str(row["df"]),
             aic,
@@ -140,6 +142,8 @@ def _item_lines(fit: dict[str, Any]) -> list[str]:
 
 def _curve_lines(fit: dict[str, Any]) -> list[str]:
     lines = [
+        UNITS,
+        "",
         "| model | equation | log-likelihood | AIC | BIC | held-out log-loss | held-out error |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -163,6 +167,12 @@ def _parameter_lines(models: Sequence[dict[str, Any]]) -> list[str]:
 
 def _likelihood(row: dict[str, Any]) -> list[str]:
     return [_number(row[name], 1) for name in ("log_likelihood", "aic", "bic")]
+
+
+def _compared(gap: dict[str, Any]) -> str:
+    """A difference with its interval, which one item has not."""
+    ends = "no interval" if gap["low"] is None else f"{_signed(gap['low'])}, {_signed(gap['high'])}"
+    return f"{_signed(gap['difference'])} ({ends})"
 
 
 def _signed(value: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from analysis.fits.bandit_data import Geometry
 from analysis.fits.predict_there import transfer_test
 from analysis.fits.transfer_result import NAMES, TransferRow, TransferTest
-from analysis.loading import load
+from analysis.loading.records import load
 from banditrft.errors import InputError
 from banditrft.files import write_bytes
 from banditrft.worlds import LLMWorld

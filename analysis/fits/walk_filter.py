@@ -143,7 +143,7 @@ class Walk:
             part_IM = np.concatenate([part_IM, never_I[:, None]], axis=1)
         weight_M = np.full(part_IM.shape[1], 1.0 / part_IM.shape[1])
         for _ in range(EM_STEPS if weight_M.size > 1 else 0):
-            weight_M = weight_M * (part_IM / (part_IM @ weight_M)[:, None]).mean(axis=0)
+            weight_M = weight_M * (part_IM.T @ (1.0 / (part_IM @ weight_M))) / len(part_IM)
         unreachable = float(weight_M[-1]) if self.mechanisms.unreachable else 0.0
         reached_M = weight_M[:-1] if self.mechanisms.unreachable else weight_M
         weight_J = normal_J * reached_M[0] if self.mechanisms.start == "normal" else reached_M

@@ -12,6 +12,9 @@ from analysis.fits.walk import NEVER, Mechanisms, fading, loadings, parameters, 
 from analysis.fits.walk_filter import Start, Walk
 
 Floats = npt.NDArray[np.float64]
+UNCALIBRATED = "no intervals: what Wald's cover of a walk has not been measured"
+"""A fit of the size that would need one takes seconds, two thousand of them hours; 120 fits at 128 items
+covered .88 to .98."""
 
 
 @lru_cache(maxsize=32)
@@ -42,9 +45,9 @@ def fit_walk(panel: Panel, mechanisms: Mechanisms, *, errors: bool = True) -> It
     if mechanisms.unreachable:
         extra["unreachable"] = start.unreachable
     meanings = tuple(p.meaning for p in wanted)
-    return ItemFit(
-        fit, df, meanings, partial(forecast, walk, value, start), extra, bound_warnings(fit, errors=errors)
-    )
+    warnings = bound_warnings(fit, errors=errors)
+    ahead = partial(forecast, walk, value, start)
+    return ItemFit(fit, df, meanings, ahead, extra, warnings, UNCALIBRATED if names else None)
 
 
 def forecast(walk: Walk, value: dict[str, float], start: Start, rounds_T: Floats) -> Floats:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from analysis.agreement import without
 from analysis.importing.options import Options, evaluation
+from analysis.loading.agreement import without
 from banditrft.catalog import STUDY, write_study
 from banditrft.claims import CLAIMS, own_claims
 from banditrft.design import Design

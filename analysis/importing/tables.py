@@ -10,11 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from analysis.counts import read_counts
 from analysis.importing.logs import Row, build, log_of, tables_of
 from analysis.importing.options import Options
 from analysis.importing.runs import Found, Imported, imported
 from analysis.importing.whole import whole
+from analysis.loading.counts import read_counts
 from banditrft.design import Design
 from banditrft.errors import InputError, RecordError
 
@@ -22,9 +22,9 @@ from banditrft.errors import InputError, RecordError
 def read_table(paths: Sequence[Path], options: Options) -> Imported:
     """Read runs from tables.
 
-    Without mapped columns a file holds success counts (:func:`analysis.counts.read_counts`), with conditions
-    and seeds in its own columns. With `step` mapped, a CSV is the log of one run. With `test` but no `step`
-    mapped, each row of a CSV is a finished run, whose design fields may be mapped too.
+    Without mapped columns a file holds success counts (:func:`analysis.loading.counts.read_counts`), with
+    conditions and seeds in its own columns. With `step` mapped, a CSV is the log of one run. With `test` but
+    no `step` mapped, each row of a CSV is a finished run, whose design fields may be mapped too.
 
     Raises:
         InputError: Mapped columns that fit none of these.

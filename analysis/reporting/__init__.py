@@ -7,7 +7,7 @@ data. No request, no date of rendering: the same records give the same bytes.
 from pathlib import Path
 
 from analysis.judging import verdicts
-from analysis.loading import Records, load
+from analysis.loading.records import Records, load
 from analysis.reporting.content.document import document
 from analysis.reporting.content.further import Fits, further
 from analysis.reporting.figures.collect import collect

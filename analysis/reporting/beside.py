@@ -88,7 +88,7 @@ def _components(found: list[dict[str, Any]]) -> str:
             escaped(c["what"]),
             ", ".join(f"{s['name']} {_share(s['share'])}" for s in c["components"]),
             _share(c["estimate"]),
-            MISSING if c["estimate"] is None else _between(c["interval"], _share),
+            MISSING if None in c["interval"] else _between(c["interval"], _share),
             f"{c['n']} {escaped(c['unit'])}",
         )
         for c in found

@@ -13,7 +13,7 @@ from banditrft.errors import InputError
 
 if TYPE_CHECKING:
     from analysis.diagnosis import Sign
-    from analysis.loading import Records
+    from analysis.loading.records import Records
 
 
 @click.command(name="diagnose")

@@ -14,7 +14,7 @@ from banditrft.errors import InputError
 from banditrft.progress import Board
 
 if TYPE_CHECKING:
-    from llm_runs.difficulty import Table
+    from llm_runs.queries.difficulty import Table
 
 SHOWN = 20
 """Rows of the table on the terminal: the hardest and the easiest, half each."""
@@ -72,7 +72,7 @@ def command(out: Path | None, plot: Path | None, *, as_json: bool, **options: An
     The file goes into a study as `queries = {file = "..."}`. After Ctrl-C the same command goes on.
     """
     from banditrft.worlds import LLMWorld
-    from llm_runs.difficulty import measure
+    from llm_runs.queries.difficulty import measure
 
     world = parse(LLMWorld, {"seeds": 1} | {k: options[k] for k in SETTINGS if options[k] is not None})
     name = f"difficulty-{Path(world.model).name}-{world.task}-{options['split']}.json".replace(":", ".")

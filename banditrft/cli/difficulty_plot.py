@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from banditrft.cli.predict_plot import SETTINGS, TEST, TRAIN
 
 if TYPE_CHECKING:
-    from llm_runs.difficulty import Table
+    from llm_runs.queries.difficulty import Table
 
 
 BARS = 60

@@ -11,7 +11,7 @@ from banditrft.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
 
-    from analysis.loading import Records
+    from analysis.loading.records import Records
 
 WHAT = ("auto", "items", "curves", "mean")
 JSON, MARKDOWN = "fit.json", "fit.md"
@@ -87,7 +87,7 @@ def _read(source: Path, n: int | None, split: str) -> tuple["pl.DataFrame", "Rec
     import polars as pl
 
     from analysis import load
-    from analysis.counts import counts_of, read_counts
+    from analysis.loading.counts import counts_of, read_counts
 
     if source.is_dir():
         if n is not None:

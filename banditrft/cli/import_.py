@@ -16,7 +16,7 @@ from banditrft.errors import InputError
 
 if TYPE_CHECKING:
     from analysis.importing import Imported
-    from analysis.loading import Records
+    from analysis.loading.records import Records
 
 TOOLS = ("trl", "verl", "table")
 WIDTH, SHOWN = 100, 6

@@ -12,10 +12,10 @@ def command(study: str, as_json: bool) -> int:
     """Check STUDY. An error ends with exit code 2; warnings explain what would be wasted."""
     import sims
     from banditrft.lint import lint
-    from llm_runs import checks, planning
+    from llm_runs.planning import checks, plan
 
     resolved = find_study(study)
-    away = planning.unseen(resolved)
+    away = plan.unseen(resolved)
     checks.check(resolved, unseen=away)
     sims.check(resolved)
     warnings = [f"{world}: not looked at: {reason}" for world, reason in away.items()]

@@ -14,8 +14,8 @@ from banditrft.errors import InputError
 from banditrft.study import Study
 
 if TYPE_CHECKING:
-    from analysis.loading import Records
-    from analysis.planning import ClaimPlan
+    from analysis.loading.records import Records
+    from analysis.planning.seeds import ClaimPlan
 
 OTHER_STREAMS = 2**32
 """Added to the root seed of a simulated pilot, which then reveals nothing of the study's own runs."""
@@ -33,7 +33,7 @@ OTHER_STREAMS = 2**32
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def command(study: str, runs: Path | None, pilot_seeds: int, workers: int | None, as_json: bool) -> int:
     """Say how many seeds each claim of STUDY (a file or a preset) needs for 80% power."""
-    from analysis.planning import plan
+    from analysis.planning.seeds import plan
 
     resolved = find_study(study)
     if not resolved.in_force:
@@ -100,7 +100,7 @@ def _seeds(records: Records) -> dict[str, int]:
 
 
 def _plain(found: ClaimPlan) -> dict[str, Any]:
-    from analysis.planning import rounded
+    from analysis.planning.seeds import rounded
 
     value = asdict(found)
     for part in (value, *value["parts"]):
@@ -129,7 +129,7 @@ def _lines(found: ClaimPlan) -> list[str]:
 
 def _said(expects: str | None, power: float, seeds: int | None) -> str:
     """What is expected, how surely, and for how many seeds."""
-    from analysis.planning import MOST
+    from analysis.planning.seeds import MOST
 
     shown = f"{power:.2f}" if power < 0.995 else "over .99"
     return f"{expects} with power {shown}; .80 takes {f'more than {MOST}' if seeds is None else seeds} seeds"

@@ -17,14 +17,8 @@ NAME, VERDICTS = "report.html", "verdicts.json"
 def read_verdicts(path: Path) -> list[dict[str, Any]]:
     """The verdicts of a report, without their raw points."""
     rows = json.loads(path.read_text(encoding="utf-8"))["verdicts"]
-    shown = ("claim", "world", "verdict", "estimate", "interval", "p_adjusted", "n", "summary")
-    return [{key: row[key] for key in shown} | {"decided_by": _deciding(row)} for row in rows]
-
-
-def _deciding(row: dict[str, Any]) -> dict[str, Any]:
-    """The component that makes the verdict: the first with the same word; of no component, nothing."""
-    parts = [p for p in row["parts"] if p["verdict"] == row["verdict"]] or row["parts"]
-    return {key: parts[0][key] if parts else None for key in ("label", "estimate", "interval", "n")}
+    shown = ("claim", "world", "verdict", "estimate", "interval", "p_adjusted", "n", "summary", "decided_by")
+    return [{key: row[key] for key in shown} for row in rows]
 
 
 def verdict_table(verdicts: Path) -> str:

@@ -141,7 +141,7 @@ def single_base(world: ContextualWorld) -> float:
     Raises:
         InputError: There is a pool, a range of bases, or noise that closed forms leave out.
     """
-    plain = {"train_items": 1, "arm_noise": 0.0, "offset_spread": 0.0, "features": None}
+    plain = {"train_items": 1, "arm_noise": 0.0, "offset_spread": 0.0, "features": None, "draw": None}
     for name, value in plain.items():
         given = getattr(world, name, value)
         if given != value:

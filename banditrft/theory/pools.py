@@ -42,6 +42,8 @@ class Pools:
         """
         if world.features is not None:
             raise InputError(f"features: the closed forms draw contexts of their own, got {world.features!r}")
+        if world.draw is not None:
+            raise InputError(f"draw: the closed forms average over draws, got {world.draw}")
         N, d = world.train_items, world.dimension
         P = min(max(QUERIES // N, FEWEST), MOST)
         if P * N * d > MAX_CELLS:

@@ -23,6 +23,7 @@ DRAWN = {
     "base_pass_at_1",
     "offset_spread",
     "test_items",
+    "draw",
 }
 """Settings that say how contexts are drawn; a file of features takes the place of them all."""
 OpenUnit = Annotated[float, Field(gt=0, lt=1)]
@@ -61,6 +62,10 @@ class ContextualWorld(Frozen):
         0.0, description="share of wrong answers that earn half a reward under reward = 'graded'"
     )
     test_items: Count = Field(1000, description="held-out contexts")
+    draw: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="seed whose directions, queries and test contexts all share; by default each has its own",
+    )
     features: str | None = Field(
         None, description="npz file with train (N, D), test (M, D) and w0 (D,) in place of drawn contexts"
     )

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from llm_runs.base_models.hub import load_module, merged_state
 from llm_runs.engines.base import Limits
 from llm_runs.engines.cached import CachedEngine
 from llm_runs.engines.forward import Policy
-from llm_runs.hub import load_module, merged_state
 
 if TYPE_CHECKING:
     from llm_runs.base_models import BaseModel

@@ -39,7 +39,8 @@ class ModuleLearner:
     """Holds and trains the weights of one run; a `llm_runs.learners.base.Learner`.
 
     Args:
-        module: What `llm_runs.hub.load_module` returned, with the base weights. It is trained in place.
+        module: What `llm_runs.base_models.hub.load_module` returned, with the base weights. It is trained in
+            place.
         design: What a step does.
         world: Its `micro_batch` and `importance_cap` are read.
         limits: Shapes and temperature of sampling.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_runs.compiled import compiled
+from llm_runs.network.compiled import compiled
 
 Floats = NDArray[np.floating[Any]]
 

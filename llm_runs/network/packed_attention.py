@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from llm_runs.compiled import compiled
+from llm_runs.network.compiled import compiled
 
 Floats = NDArray[np.floating[Any]]
 Spans = NDArray[np.int64]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from banditrft.design import Design
 from sims.diagrams.cells import ROOT_SEED, Floats, Row, error, high, in_parallel, prose
 from sims.diagrams.exploration_figure import draw
-from sims.exploration import Explorer, explore, search_rounds
+from sims.exploration.algorithms import Explorer, explore, search_rounds
 from sims.learner import Learner
-from sims.lumped import Bandit, simulate
+from sims.lumped.simulator import Bandit, simulate
 
 __all__ = ["FULL", "QUESTION", "SEEDS", "Grid", "caption", "compute", "draw", "finding"]
 QUESTION = "What happens to exploration, and to policy gradient, as the number of possible answers grows?"

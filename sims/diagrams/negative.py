@@ -17,7 +17,7 @@ from banditrft.theory.negative import trap_boundary, trap_ratio
 from sims.diagrams import style
 from sims.diagrams.cells import ROOT_SEED, Row, high, in_parallel, low, prose, share_error
 from sims.learner import Learner
-from sims.lumped import Bandit, simulate
+from sims.lumped.simulator import Bandit, simulate
 
 QUESTION = "When does training on {-1, 0} rewards fail where {0, 1} rewards succeed?"
 SEEDS = 32

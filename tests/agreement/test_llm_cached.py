@@ -9,9 +9,9 @@ from model_fixtures import CONFIGS, Held, V, random_model
 
 from banditrft.errors import InputError
 from banditrft.streams import Purpose
+from llm_runs.base_models.hub import merged_state
 from llm_runs.engines.base import Address, Limits, Prompts, draws
 from llm_runs.engines.cached import CachedEngine
-from llm_runs.hub import merged_state
 
 LIMITS = Limits(prompt_max=9, max_new=10, temperature=0.8, ends=(1, 5, 12, 13), pad=0)
 ADDRESS = Address(3, [11], Purpose.SAMPLE, 2)

@@ -6,10 +6,10 @@ from model_fixtures import Held
 
 from banditrft.streams import Purpose
 from llm_runs.base_models import find_model
+from llm_runs.base_models.hub import load_module
 from llm_runs.engines.base import Address, Limits, Prompts
 from llm_runs.engines.cached import CachedEngine
 from llm_runs.engines.stacked import StackedEngine
-from llm_runs.hub import load_module
 from llm_runs.network.stacked import stack
 
 IDS = [[5, 9, 3], [7, 8, 4, 12, 6], [11], [7, 8, 4, 12, 6]]

@@ -12,7 +12,7 @@ from scipy import stats
 from banditrft.design import Design
 from banditrft.signals import table
 from sims.learner import Learner
-from sims.lumped import Bandit, simulate
+from sims.lumped.simulator import Bandit, simulate
 
 R, ROUNDS, LOOK = 2000, 16, (1, 5, 16)
 MASS, REWARD = (0.4, 0.35, 0.25), (1.0, 0.0, 0.6)

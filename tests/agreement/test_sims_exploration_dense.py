@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from sims.exploration import Explorer, explore
-from sims.lumped import Bandit
+from sims.exploration.algorithms import Explorer, explore
+from sims.lumped.simulator import Bandit
 
 ARMS, MASS, REWARD = (2, 3, 4), (0.5, 0.2, 0.3), (0.8, 0.35, 0.1)
 R, ROUNDS, LOOK = 1500, 50, (10, 50)

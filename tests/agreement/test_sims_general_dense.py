@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from banditrft.design import Design
-from sims.general import simulate
-from sims.lumped import Bandit
+from sims.lumped.general import simulate
+from sims.lumped.simulator import Bandit
 
 R, ROUNDS, LOOK = 2000, 12, (1, 4, 12)
 SIZES, MASS, REWARD = (3, 5, 2), (0.4, 0.35, 0.25), (1.0, 0.0, 0.6)

@@ -14,8 +14,8 @@ from banditrft.design import BATCH_SIGNALS, Design
 from banditrft.objective import clipped_surrogate, kl_penalty
 from banditrft.rewards import reward_values
 from banditrft.streams import Purpose, uniforms
-from sims.general import simulate
-from sims.lumped import Bandit
+from sims.lumped.general import simulate
+from sims.lumped.simulator import Bandit
 
 MASS, REWARD = np.array([0.2, 0.3, 0.25, 0.15, 0.1]), np.array([1.0, 0.0, 0.5, 0.0, 0.8])
 GRADE = np.array([1.0, 0.1, 0.6, np.nan, np.nan])

@@ -12,7 +12,7 @@ from banditrft.design import Design
 from banditrft.rewards import reward_values
 from banditrft.streams import Purpose, uniforms
 from sims.learner import Learner
-from sims.lumped import Bandit, simulate
+from sims.lumped.simulator import Bandit, simulate
 
 MASS, REWARD = np.array([0.2, 0.3, 0.25, 0.15, 0.1]), np.array([1.0, 0.0, 0.5, 0.0, 0.8])
 SIZES = {"single arms": [1, 1, 1, 1, 1], "lumps": [2, 3, 8, 1, 40]}

@@ -11,8 +11,8 @@ from llm_runs.base_models import find_model
 from llm_runs.engines.base import Prompts
 from llm_runs.engines.stacked import StackedEngine
 from llm_runs.engines.vllm import VLLMEngine
-from llm_runs.grading import grade_samples
 from llm_runs.learners.stacked import StackedLearner
+from llm_runs.rounds.grading import grade_samples
 from llm_runs.tokenizers import load_tokenizer
 
 

@@ -20,7 +20,7 @@ FILE = "calibration.json"
 KINDS = {
     "coverage": "Coverage of intervals",
     "error": "Error rates of tests at the border of their hypothesis",
-    "power": "Power, measured against the figure of `analysis.power`",
+    "power": "Power, measured against the figure of `analysis.planning.power`",
 }
 
 

@@ -1,4 +1,4 @@
-"""Power, simulated with the tests themselves, against what `analysis.power` computes beforehand."""
+"""Power, simulated with the tests themselves, against what `analysis.planning.power` computes beforehand."""
 
 import functools
 
@@ -13,7 +13,7 @@ from analysis.inference.ratio import ratio_test
 from analysis.inference.risk import RiskDifference
 from analysis.inference.slopes import quadratic_argmax
 from analysis.inference.spread import spread_ratio
-from analysis.power import (
+from analysis.planning.power import (
     approximate_power,
     binomial_power,
     boschloo_power,
@@ -22,7 +22,7 @@ from analysis.power import (
     needed,
     t_power,
 )
-from analysis.power_draws import argmax_power, ratio_power, spread_power
+from analysis.planning.power_draws import argmax_power, ratio_power, spread_power
 
 ALPHA = 0.05
 CLOSE = 0.05
@@ -183,7 +183,7 @@ def test_power(name, calibration_results):
         rate = float(simulate(n, sets, np.random.default_rng([n, 2])))
         kept = calibration_results.add(
             name,
-            modules=("analysis.power", "analysis.power_draws"),
+            modules=("analysis.planning.power", "analysis.planning.power_draws"),
             kind="power",
             case="see tests/calibration/test_power_calibration.py",
             n=n,

@@ -14,8 +14,8 @@ from banditrft.runs import sampling_key
 from banditrft.streams import Purpose
 from banditrft.worlds import LLMWorld
 from llm_runs.backends import open_backend
-from llm_runs.difficulty import measure, read
 from llm_runs.engines.base import Address
+from llm_runs.queries.difficulty import measure, read
 from llm_runs.tasks import load_task
 
 WORLD = LLMWorld(model="tiny-qwen2", task="arithmetic", seeds=1)

@@ -23,8 +23,8 @@ from banditrft.schemas import TEXTS
 from banditrft.study import parse_study
 from llm_runs.base_models import find_model
 from llm_runs.ranks import joined
+from llm_runs.states.files import load, resumable
 from llm_runs.tasks import load_task
-from llm_runs.training_state import load, resumable
 
 COMMAND = str(Path(sys.executable).with_name("banditrft"))
 STUDY = """

@@ -62,9 +62,22 @@ def test_a3_tells_seeds_from_evaluation_noise(sd, word):
     curve = rng.binomial(64, np.clip(np.broadcast_to(level, (SEEDS, fix.ROUNDS.size)), 0, 1)) / 64
     noise = np.sqrt(2 * 0.24 / 4000) if sd == 0 else 0.05
     one = cell(lumped(), "G=1", design(), curve=curve)
-    two = cell(contextual(), "G=1", design(), test=0.4, base=0.4, noise=noise / 2 if sd == 0 else noise)
+    ends = {"test": 0.4, "base": 0.4, "noise": noise / 2 if sd == 0 else noise}
+    two = cell(contextual(draw=0), "G=1", design(), **ends)
     found = judge("A3", one, two)["simulated"]
     assert found.verdict == word
+    assert [p.id for p in found.parts] == ["spread-train", "spread-test"]
+
+
+def test_a3_takes_no_spread_between_worlds_for_one_between_seeds():
+    """Where every seed draws its own queries and test set the spread says nothing of the learner."""
+    rng = np.random.default_rng(0)
+    curve = 0.4 + 0.1 * rng.standard_normal((SEEDS, 1)) * np.ones(fix.ROUNDS.size)
+    one = cell(lumped(), "G=1", design(), curve=curve)
+    found = judge("A3", one, cell(contextual(), "G=1", design(), test=0.4, noise=0.05))["simulated"]
+    assert [p.id for p in found.parts] == ["spread-train"]
+    assert found.verdict == "undecided"
+    assert "every seed draws its own world" in found.summary + " ".join(found.notes)
 
 
 def stability(spread, gain=0.0, base=0.2):

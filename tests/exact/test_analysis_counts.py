@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import analysis
-from analysis.counts import COUNTS, counts_of, read_counts
+from analysis.loading.counts import COUNTS, counts_of, read_counts
 from banditrft.errors import InputError
 from banditrft.records import write_table
 from banditrft.schemas import GROUPS

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from analysis.fits.curve_fit import SEVERAL_RUNS, Curve, fit_curve, held_out
+from analysis.fits.curve_fit import Curve, fit_curve, held_out, prepared
+from analysis.fits.curve_profile import cutoffs, holds, search
 from analysis.fits.curve_table import curve_rows
 from analysis.fits.curves import CURVES
+from analysis.fits.likelihood import beta_binomial
+from analysis.fits.profile import maximise
 from banditrft.errors import InputError
 
 TRUTHS = {
@@ -98,24 +101,112 @@ def test_a_ceiling_that_the_data_do_not_reach_is_said_not_to_be_identified():
     assert any("ceiling" in w or "time" in w for w in found.warnings)
 
 
-def test_seeds_that_differ_widen_the_intervals():
+def runs(name: str, seeds: int, sd: float, *, rounds: int = 10) -> Curve:
+    """Runs at one Pass@1 each, which lasts; their logit varies by `sd`."""
     rng = np.random.default_rng(3)
-    p = np.clip(0.5 + 0.2 * rng.standard_normal((8, 1)), 0.05, 0.95) * np.ones((8, 10))
-    rounds, n = np.tile(np.arange(10.0), 8), np.full(80, 64)
-    spread = Curve("spread", rounds, n, rng.binomial(64, p).ravel())
-    same = Curve("same", rounds, n, rng.binomial(64, np.full(80, 0.5)))
-    wide, narrow = (fit_curve(CURVES["constant"], c).intervals[0] for c in (spread, same))
-    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
+    p = np.repeat(1 / (1 + np.exp(-sd * rng.standard_normal((seeds, 1)))), rounds, axis=1)
+    at, own = np.tile(np.arange(float(rounds)), seeds), np.repeat(np.arange(seeds), rounds)
+    return Curve(name, at, np.full(at.size, 64), rng.binomial(64, p).ravel(), own)
 
 
-def test_several_runs_are_warned_of():
-    rounds, n = np.tile(np.arange(4.0), 2), np.full(8, 10)
-    both = Curve("both", rounds, n, np.array([3, 5, 4, 6, 5, 6, 4, 3]))
-    assert SEVERAL_RUNS in fit_curve(CURVES["constant"], both, profile=False).warnings
-    assert (
-        SEVERAL_RUNS
-        not in fit_curve(CURVES["constant"], both.where(np.arange(8) < 4), profile=False).warnings
-    )
+def test_seeds_that_differ_widen_the_intervals():
+    wide, narrow = (fit_curve(CURVES["constant"], runs("c", 8, sd)).intervals[0] for sd in (0.8, 0.0))
+    assert wide.high - wide.low > 4 * (narrow.high - narrow.low)
+
+
+def test_the_interval_of_a_constant_is_students_over_runs():
+    """The runs' own means are all there is: their t interval, to the curvature of the log-odds."""
+    from scipy.stats import ttest_1samp
+
+    seen = runs("c", 12, 0.15)
+    means = (seen.correct_N / seen.n_N).reshape(12, 10).mean(axis=1)
+    wanted = ttest_1samp(means, 0).confidence_interval()
+    found = fit_curve(CURVES["constant"], seen).intervals[0]
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=4e-3)
+
+
+def test_more_evaluations_of_runs_that_stay_apart_do_not_narrow_the_interval():
+    few, many = (fit_curve(CURVES["constant"], runs("c", 8, 0.8, rounds=n)).intervals[0] for n in (5, 40))
+    assert many.high - many.low > 0.8 * (few.high - few.low)
+
+
+def test_labels_of_runs_do_not_matter():
+    seen = runs("c", 4, 0.5)
+    other = Curve("c", seen.rounds_N, seen.n_N, seen.correct_N, 7 - 2 * seen.run_N)
+    first, second = (fit_curve(CURVES["logistic"], c).intervals for c in (seen, other))
+    assert first[1].low == pytest.approx(second[1].low)
+
+
+def test_the_interval_of_one_run_is_students_over_its_cells():
+    """Cells of very many answers are normal, so a constant's interval is the t interval of their rates."""
+    from scipy.stats import ttest_1samp
+
+    p = 0.5 + 0.05 * np.random.default_rng(6).standard_normal(9)
+    seen = Curve("c", np.arange(9.0), np.full(9, 10**5), np.rint(p * 10**5).astype(int))
+    wanted = ttest_1samp(seen.correct_N / 1e5, 0).confidence_interval()
+    found = fit_curve(CURVES["constant"], seen).intervals[0]
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=2e-3)
+
+
+def test_without_a_cell_to_spare_there_is_no_interval():
+    seen = Curve("c", np.arange(4.0), np.full(4, 50), np.array([5, 20, 28, 33]))
+    found = fit_curve(CURVES["power law of the error"], seen)
+    assert [(i.low, i.high) for i in found.intervals] == [(None, None)] * 5
+    assert any("gets no interval" in w for w in found.warnings)
+
+
+def test_rho_gets_no_interval():
+    for seen in (runs("c", 4, 0.5), curve("logistic")[0]):
+        found = fit_curve(CURVES["logistic"], seen)
+        assert found.fit.names[-1] == "rho"
+        assert (found.intervals[-1].low, found.intervals[-1].high) == (None, None)
+        assert found.intervals[0].identified
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_the_loss_is_the_beta_binomials_and_its_gradient_is_right(name):
+    rng = np.random.default_rng(8)
+    model, x = CURVES[name], np.append(np.array(TRUTHS[name]), 0.03)
+    rounds, own = np.tile(np.arange(0.0, 90.0, 10.0), 3), np.repeat(np.arange(3), 9)
+    p = model.curve(x[:-1], rounds / 80)
+    n = rng.integers(1, 200, p.size)
+    seen = Curve(name, rounds, n, rng.binomial(n, p), own)
+    loss, starts, bounds = prepared(model, seen)
+
+    def plain(z):
+        natural = [q.natural(v) for q, v in zip(loss.wanted, z.tolist(), strict=True)]
+        p = np.clip(model.curve(np.array(natural[:-1]), rounds / 80), 1e-6, 1 - 1e-6)
+        return -float(beta_binomial(seen.correct_N, seen.n_N, p, natural[-1]).sum())
+
+    z = np.array([q.searched(v) for q, v in zip(loss.wanted, x.tolist(), strict=True)])
+    value, slope = loss.with_gradient(z)
+    assert value == pytest.approx(plain(z), rel=1e-12)
+    moved = [(plain(z + 1e-6 * e) - plain(z - 1e-6 * e)) / 2e-6 for e in np.eye(z.size)]
+    assert slope == pytest.approx(moved, rel=1e-4, abs=1e-4 * np.abs(moved).max())
+    assert loss.scores(z).sum(axis=0) == pytest.approx(slope)
+    found = search(loss, starts, bounds, n.size)
+    other = maximise(plain, starts, found.names, n=n.size, bounds=bounds)
+    assert found.log_likelihood >= other.log_likelihood - 1e-3
+
+
+@pytest.mark.parametrize("name", ["logistic", "exponential saturation", "ScaleRL sigmoid"])
+def test_an_interval_ends_where_it_stops_to_hold_values(name):
+    rng = np.random.default_rng(9)
+    rounds, own = np.tile(np.arange(0.0, 90.0, 10.0), 6), np.repeat(np.arange(6), 9)
+    p = CURVES[name].curve(np.array(TRUTHS[name]), rounds / 80)
+    seen = Curve(name, rounds, np.full(p.size, 32), rng.binomial(32, p), own)
+    loss, starts, bounds = prepared(CURVES[name], seen)
+    found = search(loss, starts, bounds, p.size)
+    ends = cutoffs(loss, found, 0.95)
+    for i, (own_i, q) in enumerate(
+        zip(fit_curve(CURVES[name], seen).intervals[:-1], CURVES[name].parameters, strict=True)
+    ):
+        for limit in (own_i.low, own_i.high):
+            end = q.searched(limit / 80.0**q.power)
+            reach = end - found.estimate[i]
+            assert holds(loss, found, i, found.estimate[i] + 0.98 * reach, ends[i])
+            if end not in bounds[i]:
+                assert not holds(loss, found, i, found.estimate[i] + 1.02 * reach, ends[i])
 
 
 def test_the_held_out_loss_is_per_answer():

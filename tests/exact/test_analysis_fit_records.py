@@ -17,7 +17,7 @@ from analysis.fits.bandit_rivals import rivals
 from analysis.fits.bandit_targets import minimal, ratio_of_gains
 from analysis.fits.predict_there import transfer_test
 from analysis.fits.transfer_table import markdown
-from analysis.loading import load
+from analysis.loading.records import load
 from banditrft.errors import InputError
 
 ADAM = ("G=1", "G=4", "GRPO")

@@ -7,15 +7,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from analysis.counts import COUNTS
 from analysis.fits.compare import compare
-from analysis.fits.contest import contest, rows
+from analysis.fits.contest import contest, parameter_rows, rows
 from analysis.fits.forecasting import CLIP, cross_validate, forecast, log_loss, oracle, select, split
 from analysis.fits.item_models import ItemModel, bound_warnings, search, wald
 from analysis.fits.items import FAMILIES, MAIN, ablations, average
 from analysis.fits.mixed_logistic import fit_mixed_logistic
 from analysis.fits.panel import Panel, clock, panel_of
 from analysis.fits.simple import fit_mean
+from analysis.loading.counts import COUNTS
 from banditrft.errors import InputError
 
 
@@ -120,6 +120,26 @@ def test_hierarchical_lines_are_recovered():
     assert found.warnings == ()
 
 
+@pytest.mark.parametrize("items", [63, 64])
+def test_lines_of_few_items_get_no_intervals_and_the_table_says_so(items):
+    rng = np.random.default_rng(5)
+    panel = fixtures.panel(fixtures.walked(items, 5, rng, shift=0.1), 8, rng)
+    family = {"lines": (ItemModel("lines", "test", "lines", lambda p, e: fit_mixed_logistic(p, errors=e)),)}
+    (row,) = rows(contest(panel, family))
+    level = row["parameters"][0]
+    assert (level["low"] is None) == (items < 64)
+    assert ("no intervals: below 64 items Wald's miss too often" in row["warnings"]) == (items < 64)
+
+
+def test_a_walk_gets_no_intervals_and_neither_does_an_average_of_walks():
+    rng = np.random.default_rng(6)
+    panel = fixtures.panel(fixtures.walked(12, 4, rng), 4, rng)
+    one = FAMILIES[MAIN][0]
+    for fitted in (one.fit(panel, True), average("both", [one, one], "twice").fit(panel, True)):
+        assert fitted.refused.startswith("no intervals")
+        assert {(p["low"], p["high"]) for p in parameter_rows(fitted)} == {(None, None)}
+
+
 def test_a_forecast_of_lines_goes_on_along_them():
     rng = np.random.default_rng(4)
     p_IE = fixtures.walked(200, 16, rng, shift=0.1)
@@ -170,13 +190,13 @@ def test_a_forecast_needs_entries_on_both_sides(entries, until):
 
 def test_a_comparison_is_the_mean_over_cells_with_items_as_clusters():
     rng = np.random.default_rng(0)
-    first, second = rng.random((40, 6)), rng.random((40, 6))
+    first, second = rng.random((80, 6)), rng.random((80, 6))
     first[3, 2] = second[3, 2] = np.nan
     found = compare(first, second, rng)
     assert found.difference == pytest.approx(np.nanmean(first - second))
     assert found.low < found.bootstrap_low + 0.02
     assert found.bootstrap_high < found.high + 0.02
-    assert found.items == 40
+    assert found.items == 80
 
 
 def test_repeating_an_item_s_cells_does_not_narrow_the_interval():
@@ -193,6 +213,14 @@ def test_a_comparison_of_one_cell_an_item_is_student_s_interval():
     found = compare(gap, np.zeros((25, 1)), np.random.default_rng(0))
     interval = ttest_1samp(gap[:, 0], 0).confidence_interval()
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+
+
+@pytest.mark.parametrize(("items", "ends"), [(1, (None, None)), (63, (None,)), (64, ())])
+def test_a_comparison_of_few_items_gives_no_interval_that_would_miss(items, ends):
+    gap = np.random.default_rng(3).standard_normal((items, 2))
+    found = compare(gap, np.zeros((items, 2)), np.random.default_rng(0))
+    assert [found.low, found.bootstrap_low].count(None) == len(ends)
+    assert (found.bootstrap_low is None) == (items < 64)
 
 
 def test_an_average_is_the_mean_of_its_forecasts():

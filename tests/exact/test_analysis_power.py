@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from claims_fixtures import ROUNDS, SEEDS, cell, contextual, design, lumped, records
 
-from analysis.log_times import log_times
-from analysis.planning import plan
-from analysis.power import MOST, binomial_power, boschloo_power, equivalence_power, needed, t_power
+from analysis.planning.log_times import log_times
+from analysis.planning.power import MOST, binomial_power, boschloo_power, equivalence_power, needed, t_power
+from analysis.planning.seeds import plan
 from banditrft.errors import InputError
 
 A, B = "a", "b"

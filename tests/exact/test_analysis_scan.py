@@ -9,7 +9,7 @@ import pytest
 from analysis_fixtures import study, write
 
 from analysis import load
-from analysis.scan import scan, summary
+from analysis.loading.scan import scan, summary
 from banditrft.errors import InputError, RecordError
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from banditrft.streams import Purpose
-from llm_runs.batches import Batches, copies, permutation
 from llm_runs.engines.base import Address, Prompts, draws
-from sims.draws import Order
+from llm_runs.rounds.batches import Batches, copies, permutation
+from sims.contextual.draws import Order
 
 
 @pytest.mark.parametrize(("items", "batch_size"), [(7, 3), (5, 5), (4, 11), (130, 32), (2, 1)])

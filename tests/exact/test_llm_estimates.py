@@ -11,10 +11,10 @@ from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import BaseModel, find_model
-from llm_runs.estimates import memory, need, stack_size
-from llm_runs.sizes import STACKED, Sizes, stacks
+from llm_runs.base_models.sizes import STACKED, Sizes, stacks
+from llm_runs.planning.estimates import memory, need, stack_size
+from llm_runs.planning.workload import Speed, evaluations, workload
 from llm_runs.tasks import load_task
-from llm_runs.workload import Speed, evaluations, workload
 
 QWEN_HALF = {
     "model_type": "qwen2",

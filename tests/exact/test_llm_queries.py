@@ -13,11 +13,12 @@ from banditrft.design import Evaluation
 from banditrft.errors import InputError
 from banditrft.runs import queries_key
 from banditrft.study import Cell, Study
-from llm_runs import queries
 from llm_runs.backends import LOOKING
 from llm_runs.base_models import find_model
-from llm_runs.difficulty import measure
-from llm_runs.queries import choose, content_hash, log_odds, named_item, pool_items
+from llm_runs.queries import items
+from llm_runs.queries.choice import choose, log_odds
+from llm_runs.queries.difficulty import measure
+from llm_runs.queries.items import content_hash, named_item, pool_items
 from llm_runs.tasks import Item, load_task
 from llm_runs.tasks.base import Message
 
@@ -137,7 +138,7 @@ def test_a_pool_is_known_by_its_content_and_samples_nothing():
 def test_prompts_that_are_too_long_are_passed_over_and_counted():
     place = world(train_items=12, prompt_max=7, test_items=5)
     short = load_task("arithmetic", prompt_max=7)
-    pool, test = pool_items(short, TOKENIZER, place), queries.test_items(short, TOKENIZER, place)
+    pool, test = pool_items(short, TOKENIZER, place), items.test_items(short, TOKENIZER, place)
     assert all(len(item.prompt) <= 7 for item in (*pool.items, *test.items))
     assert (len(pool.items), len(test.items)) == (12, 5)
     assert pool.left_out > 0

@@ -7,7 +7,7 @@ import torch
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.theory.matching import matching_factor
-from llm_runs.rewarding import differing, factors, penalised, rewards
+from llm_runs.rounds.rewarding import differing, factors, penalised, rewards
 
 STRICT = np.array([[[True, False, True, False]], [[False, False, False, True]]])
 SCORE = np.array([[[1.0, 0.5, 1.0, 0.0]], [[0.0, 0.5, 0.0, 1.0]]])

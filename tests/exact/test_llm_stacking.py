@@ -16,7 +16,7 @@ from banditrft.records import EVALS, GROUPS, ITEMS, ROUNDS, TEXTS, check_table, 
 from banditrft.streams import Purpose
 from llm_runs.backends import open_backend
 from llm_runs.engines.base import Address
-from llm_runs.measure import TEXTS_KEPT
+from llm_runs.evaluation.measure import TEXTS_KEPT
 
 
 @pytest.mark.parametrize("model", SHIPPED)

@@ -3,17 +3,21 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from contextual_replay import ROOT, Floats, Setting, sequence, setting
 from scipy import stats
 from scipy.special import expit, logit
 
+from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
+from banditrft.runs import Run
 from banditrft.streams import Purpose, uniforms
 from banditrft.worlds import ContextualWorld
-from sims.contexts import stage, truncated_normal
-from sims.draws import Order
-from sims.normals import fill_normals, turn_pairs
+from sims import execute
+from sims.compiled.normals import fill_normals, turn_pairs
+from sims.contextual.contexts import stage, truncated_normal
+from sims.contextual.draws import Order
 
 WORLD = {"seeds": 1, "dimension": 5, "transfer": 1.5, "noise": 1.3, "train_items": 400}
 
@@ -65,6 +69,27 @@ def test_a_seed_draws_a_world_of_its_own() -> None:
     assert_standard(test)
     assert np.abs(np.corrcoef(np.hstack([test, along, across]).T)[:16, 16:]).max() < 4.5 / np.sqrt(2000)
     assert np.abs(np.corrcoef(np.hstack([test, train]).T)[:16, 16:]).max() < 4.5 / np.sqrt(2000)
+
+
+def test_seeds_that_share_a_draw() -> None:
+    """With `draw` all seeds meet what that seed draws, and differ in their answers alone."""
+    world = ContextualWorld(seeds=9, dimension=6, test_items=20, train_items=3, base_pass_at_1=(0.1, 0.6))
+    shared = world.model_copy(update={"draw": 4})
+    theirs, its = stage(shared, ROOT).scene(range(5)), stage(world, ROOT).scene([4])
+    for name in ("w0_PD", "pool", "test"):
+        ours, own = (getattr(s, name) for s in (theirs, its))
+        pair = (ours, own) if name == "w0_PD" else (ours.u_PND, own.u_PND)
+        np.testing.assert_array_equal(*pair)
+        assert len(pair[0]) == 1
+    runs = {}
+    for each in (world, shared):
+        key = Run("x", each, "G=1", Design(learning_rate=0.01, rounds=30), Evaluation(), ROOT, range(9))
+        runs[each.draw] = execute(key).evals.filter((pl.col("split") == "test") & (pl.col("round") == 0))
+    assert runs[4]["p_exact"].n_unique() == 1
+    assert runs[None]["p_exact"].n_unique() == 9
+    (base,) = runs[4]["p_exact"].unique()
+    assert base == runs[None].filter(pl.col("seed") == 4)["p_exact"][0]
+    assert runs[4]["correct_strict"].n_unique() > 3
 
 
 def test_contexts_as_drawn() -> None:

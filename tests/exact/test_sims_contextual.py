@@ -9,8 +9,8 @@ from scipy.special import expit, logit
 from banditrft.streams import Purpose, uniforms
 from banditrft.theory.generalisation import ceiling, held_out
 from banditrft.worlds import ContextualWorld
-from sims.contexts import Contexts
-from sims.contextual_evaluation import information, pass_at_1
+from sims.contextual.contexts import Contexts
+from sims.contextual.evaluation import information, pass_at_1
 
 R = 512
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(80)

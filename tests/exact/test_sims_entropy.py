@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sims.learner import Learner
-from sims.lumped import Bandit, simulate
+from sims.lumped.simulator import Bandit, simulate
 
 RAW = np.array([[0.0, 0.0], [0.0, 1.0]])
 CENTERED = np.array([[0.0, 0.0], [-0.5, 0.5], [0.0, 0.0]])

@@ -8,9 +8,9 @@ from scipy import stats
 from scipy.special import betaincinv
 
 from banditrft.errors import InputError
-from sims.beta import beta_quantile
-from sims.exploration import Explorer, explore, search_rounds
-from sims.lumped import Bandit
+from sims.compiled.beta import beta_quantile
+from sims.exploration.algorithms import Explorer, explore, search_rounds
+from sims.lumped.simulator import Bandit
 
 ALL = [
     Explorer("ucb1"),

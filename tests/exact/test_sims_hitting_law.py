@@ -7,7 +7,7 @@ from scipy import stats
 
 from banditrft.theory.hitting import hitting_law
 from sims.learner import Learner
-from sims.lumped import Bandit, simulate
+from sims.lumped.simulator import Bandit, simulate
 
 RAW = np.array([[0.0, 0.0], [0.0, 1.0]])
 CASES = [(0.02, 10**6, 1.0, 190.13, 53.72), (0.1, 1000, 0.5, 244.24, 13.32), (0.3, 10, 2.0, 49.366, 3.192)]

@@ -10,9 +10,9 @@ from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.theory.matching import design_table, matching_factor
 from banditrft.theory.signals import ratio_to_raw
-from sims import general
 from sims.learner import Learner
-from sims.lumped import Bandit, simulate
+from sims.lumped import general
+from sims.lumped.simulator import Bandit, simulate
 
 PI, GRADE = np.array([0.2, 0.1, 0.4, 0.3]), np.array([1.0, 0.6, 0.0, 0.25])
 BASE, G = float(PI @ GRADE), 3

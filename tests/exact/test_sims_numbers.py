@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from banditrft.streams import Purpose, generator, uniforms
-from sims import exponential, philox
+from sims.compiled import exponential, philox
 
 CASES = [(0, 0, 0, 1, 1, 1), (7, 3, 0, 1, 9, 4), (2**63 - 1, 2**40, 11, 9, 2**31 - 9, 3)]
 

@@ -8,7 +8,7 @@ from banditrft.lint import lint
 from banditrft.study import parse_study
 from banditrft.theory.cautions import largest_move, of_design
 from sims.learner import Learner
-from sims.lumped import Bandit, simulate
+from sims.lumped.simulator import Bandit, simulate
 
 WORLDS = {
     "lumped": """

@@ -13,7 +13,7 @@ from banditrft.theory.flow import flow_time
 from banditrft.theory.hitting import hitting_law
 from banditrft.theory.negative import expected_move, negative_law, trap_boundary, trap_ratio
 from sims.learner import Learner
-from sims.lumped import Bandit, simulate
+from sims.lumped.simulator import Bandit, simulate
 
 
 def design(reward="minus-one-zero", eta=1.0, **fields):

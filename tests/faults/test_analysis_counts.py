@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from analysis.counts import COUNTS, check_counts, read_counts
+from analysis.loading.counts import COUNTS, check_counts, read_counts
 from banditrft.errors import InputError, RecordError
 
 HEAD = "item,round,n,correct\n"

@@ -8,7 +8,7 @@ import analysis
 from analysis.fits.bandit import fit_records
 from analysis.fits.bandit_data import check_world
 from analysis.fits.predict_there import transfer_test
-from analysis.loading import load
+from analysis.loading.records import load
 from banditrft.errors import InputError, RecordError
 from banditrft.files import read_json, write_json
 from banditrft.worlds import ImportedWorld

@@ -9,12 +9,12 @@ from vllm_fixtures import MODEL, address, engine, learner, limits, needs_vllm, p
 
 from banditrft.design import Design
 from llm_runs.base_models import find_model
+from llm_runs.base_models.hub import load_module
 from llm_runs.engines.base import Address, Engine, Prompts, Samples
 from llm_runs.engines.cached import CachedEngine
 from llm_runs.engines.canary import Canary, StaleWeightsError, canary_prompts
 from llm_runs.engines.stacked import StackedEngine
 from llm_runs.engines.vllm import VLLMEngine
-from llm_runs.hub import load_module
 from llm_runs.learners.base import Batch, Learner
 from llm_runs.learners.module import ModuleLearner
 from llm_runs.learners.stacked import StackedLearner

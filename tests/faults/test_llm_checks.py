@@ -11,10 +11,10 @@ from banditrft.design import parse
 from banditrft.errors import InputError
 from banditrft.study import Study, parse_study
 from banditrft.worlds import LLMWorld
-from llm_runs import here
 from llm_runs.base_models import MODELS
-from llm_runs.checks import missing_here
-from llm_runs.difficulty import measure
+from llm_runs.planning import here
+from llm_runs.planning.checks import missing_here
+from llm_runs.queries.difficulty import measure
 
 
 def study(*lines: str, model: str = "tiny-qwen2", queries: str | None = None) -> Study:

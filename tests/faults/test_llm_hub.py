@@ -35,7 +35,7 @@ def in_cache(root, name):
 def offline(root, code):
     """Run code in a fresh interpreter that must not ask the hub."""
     settings = {"HF_HOME": str(root), "HF_HUB_OFFLINE": "1"}
-    head = "from llm_runs.base_models import find_model\nfrom llm_runs.hub import load_module\nimport torch\n"
+    head = "from llm_runs.base_models import find_model\nfrom llm_runs.base_models.hub import load_module\nimport torch\n"
     return subprocess.run(
         [sys.executable, "-c", head + code], env=os.environ | settings, capture_output=True, text=True
     )

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from banditrft.errors import InputError
 from banditrft.worlds.llm import Lora
 from llm_runs.base_models import MODELS, SHIPPED, check_fits, find_model
-from llm_runs.hub import load_module, merged_state
+from llm_runs.base_models.hub import load_module, merged_state
 
 LOADED = {"dtype": torch.float32, "device": "cpu"}
 

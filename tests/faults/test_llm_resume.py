@@ -22,8 +22,8 @@ from banditrft.records import (
     write_run,
 )
 from banditrft.schemas import ITEMS, TEXTS
-from llm_runs.kept_states import KEPT, prune
-from llm_runs.training_state import load, resumable, save, states
+from llm_runs.states.files import load, resumable, save, states
+from llm_runs.states.kept import KEPT, prune
 
 EVERY = {"checkpoint_every": 1}
 DESIGNS = {

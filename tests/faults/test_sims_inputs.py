@@ -12,9 +12,11 @@ from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.runs import Run
 from banditrft.worlds import ContextualWorld, LLMWorld, LumpedWorld, WorldSettings
-from sims import contextual, lumped, tables
-from sims.contexts import Contexts
+from sims import tables
+from sims.contextual import simulator as contextual
+from sims.contextual.contexts import Contexts
 from sims.learner import Learner
+from sims.lumped import simulator as lumped
 
 RAW = np.array([[0.0, 0.0], [0.0, 1.0]])
 BANDIT = lumped.Bandit.of([1, 9], [0.1, 0.9], [1, 0])

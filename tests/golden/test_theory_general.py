@@ -17,8 +17,8 @@ from banditrft.theory.laws import round_law
 from banditrft.theory.matching import matched_law
 from banditrft.theory.replay import replay_lag
 from banditrft.theory.spread import spread
-from sims.general import simulate
-from sims.lumped import Bandit
+from sims.lumped.general import simulate
+from sims.lumped.simulator import Bandit
 
 SIGNALS = ("raw", "centered", "grpo", "rloo", "batch-centered", "gpg", "reinforce-plus-plus")
 

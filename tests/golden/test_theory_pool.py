@@ -11,8 +11,8 @@ from banditrft.theory.contextual import query_field
 from banditrft.theory.pool import base_pool, pool_field
 from banditrft.theory.pools import Pools
 from banditrft.worlds import ContextualWorld
-from sims.contexts import stage
-from sims.contextual import simulate
+from sims.contextual.contexts import stage
+from sims.contextual.simulator import simulate
 
 ADAM = {"optimizer": "adam", "learning_rate": 0.005, "batch_size": 8, "rollouts": 4}
 SGD = {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": 8, "rollouts": 4}

@@ -21,7 +21,7 @@ from banditrft.theory.hitting import hitting_law, pass_at_1_quantiles
 from banditrft.theory.laws import round_law
 from banditrft.theory.spread import first_lessons, spread
 from sims.learner import Learner
-from sims.lumped import Bandit, simulate
+from sims.lumped.simulator import Bandit, simulate
 
 SETTINGS = {
     "mild": [

@@ -7,7 +7,7 @@ from banditrft.design import Design
 from banditrft.theory.flow import flow_time
 from banditrft.theory.negative import trap_boundary, trap_ratio
 from sims.learner import Learner
-from sims.lumped import Bandit, simulate
+from sims.lumped.simulator import Bandit, simulate
 
 CLASSES = [(11, 1), (101, 1), (110, 10), (500, 25)]
 

@@ -17,7 +17,7 @@ from banditrft.theory.laws import round_law
 from banditrft.theory.matching import matched_law
 from banditrft.theory.negative import negative_law
 from sims.learner import Learner
-from sims.lumped import Bandit, simulate
+from sims.lumped.simulator import Bandit, simulate
 
 R = 2000
 SIGNALS = ("raw", "centered", "grpo", "rloo", "batch-centered", "gpg", "reinforce-plus-plus")

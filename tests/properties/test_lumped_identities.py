@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from banditrft.design import Design
-from sims import lumped
-from sims.general import GeneralPaths, simulate
 from sims.learner import Learner
-from sims.lumped import Bandit
-from sims.lumped_run import has_table
+from sims.lumped import simulator as lumped
+from sims.lumped.general import GeneralPaths, simulate
+from sims.lumped.run import has_table
+from sims.lumped.simulator import Bandit
 
 T, SEEDS = 25, range(6)
 SMALL = Bandit.of([2, 3, 8, 1, 40], [0.2, 0.3, 0.25, 0.15, 0.1], [1.0, 0.0, 0.5, 0.0, 0.8])

@@ -14,8 +14,9 @@ from banditrft.records import EVALS, TABLES, check_table
 from banditrft.runs import Run, world_key
 from banditrft.theory.matching import matching_factor
 from banditrft.worlds import ContextualWorld
-from sims import contextual, contextual_run
-from sims.contexts import stage
+from sims.contextual import run as contextual_run
+from sims.contextual import simulator as contextual
+from sims.contextual.contexts import stage
 
 POOL = ContextualWorld(
     seeds=24,

@@ -7,8 +7,8 @@ from scipy.special import expit
 
 from banditrft.design import Design
 from banditrft.worlds import ContextualWorld
-from sims.contexts import stage
-from sims.contextual import simulate
+from sims.contextual.contexts import stage
+from sims.contextual.simulator import simulate
 
 ROOTS, SEEDS = 60, 12
 WORLD = ContextualWorld(seeds=SEEDS, dimension=6, test_items=15, train_items=3, base_pass_at_1=(0.1, 0.6))

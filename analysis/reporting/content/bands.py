@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.curves.bands import mean_band
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from analysis.reporting.content import forecasts
 from banditrft.errors import InputError
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.judging import ALPHA
-from analysis.loading import Records
+from analysis.loading.records import Records
 from analysis.reporting.content.assumptions import assumptions
 from analysis.reporting.content.bands import bands
 from analysis.reporting.content.disagreements import disagreements

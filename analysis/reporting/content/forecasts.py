@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.claims.worlds import one_query
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.predict import hitting_ratio, hitting_ratio_contextual, predict_world, two_classes

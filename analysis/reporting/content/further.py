@@ -10,7 +10,7 @@ from analysis.diagnosis import Sign, diagnose
 from analysis.fits.bandit import BanditFit, fit_records
 from analysis.fits.predict_there import transfer_test
 from analysis.fits.transfer_result import TransferTest
-from analysis.loading import Records
+from analysis.loading.records import Records
 from analysis.reporting.content.fitted import fitted
 from analysis.reporting.content.profiles import profiles
 from banditrft.errors import InputError

@@ -1,7 +1,10 @@
 """What the verdicts do not say, and what they take for granted."""
 
+from pathlib import Path
+
 from analysis.claims.finding import groups
-from analysis.loading import Records
+from analysis.claims.worlds import draws_a_world
+from analysis.loading.records import Records
 from analysis.verdict import Verdict
 from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld
 
@@ -32,12 +35,13 @@ def limits(records: Records, verdicts: list[Verdict]) -> list[str]:
             "Statements are for these queries: seeds are replicates, queries were chosen by base "
             "Pass@1 and are few."
         )
-    if any(isinstance(w, ContextualWorld) and records.of(w.name) for w in records.worlds.values()):
-        found.append(
-            "Intervals of a contextual world are over seeds, given the drawn world: all seeds share one test "
-            "set and one pair of directions. Another root seed moves test Pass@1, and differences in it, "
-            "by more than the intervals say."
-        )
+    for drawn in records.worlds.values():
+        if isinstance(drawn, ContextualWorld) and not draws_a_world(drawn) and records.of(drawn.name):
+            shared = f"draw {drawn.draw}" if drawn.features is None else f"'{Path(drawn.features).name}'"
+            found.append(
+                f"All seeds of '{drawn.name}' share the contexts of {shared}: its intervals are over seeds, "
+                "given those contexts."
+            )
     steps = sorted({p.counts["step"] for v in verdicts for p in v.parts if p.kind == "ratio"})
     if steps:
         found.append(

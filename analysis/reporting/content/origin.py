@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from banditrft.claims import claims_hash, in_force
 from banditrft.runs import digest
 

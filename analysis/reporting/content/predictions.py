@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from analysis.loading import Records
+from analysis.loading.records import Records
 from analysis.reporting.content import forecasts
 from analysis.verdict import Verdict
 from banditrft.claims import in_force

@@ -10,7 +10,7 @@ from analysis.fits.bandit_query import LARGEST_SPREAD, QueryFit
 from analysis.fits.bandit_records import counts_of_runs
 from analysis.fits.bandit_surface import COARSEST, Model, Surface, surface
 from analysis.fits.profile import cutoff
-from analysis.loading import Records
+from analysis.loading.records import Records
 
 PLACES = 17
 BEYOND = 0.6

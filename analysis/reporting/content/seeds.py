@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from analysis.claims.worlds import final_train
 from analysis.inference.spread import pooled_variance
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 
 Floats = npt.NDArray[np.float64]
 

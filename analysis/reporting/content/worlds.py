@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-from analysis.loading import Cell, Records
+from analysis.claims.worlds import draws_a_world
+from analysis.loading.records import Cell, Records
 from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWorld, WorldSettings
 
 
@@ -37,7 +38,7 @@ def _describe(world: WorldSettings) -> str:
     if isinstance(world, ContextualWorld):
         return (
             f"Log-linear contextual policy in {world.dimension} dimensions: {_queries(world)}, "
-            f"{world.test_items:,} test contexts."
+            f"{world.test_items:,} test contexts{', each seed its own' * draws_a_world(world)}."
         )
     if isinstance(world, ImportedWorld):
         return (

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.curves.paths import PathTest
-from analysis.loading import Cell, Records
+from analysis.loading.records import Cell, Records
 from analysis.reporting.content import forecasts
 from analysis.reporting.content.bands import curve_of
 from analysis.reporting.content.further import Further

@@ -1,0 +1,225 @@
+"""Records read back as arrays: one `Cell` per condition and world, rows are runs (query, seed).
+
+Strict: a missing file, a curve with another grid of rounds, a run counted twice or without its final
+    evaluation is an error that names the file; nothing is skipped. Counts become rates only here.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.loading import agreement, blocks
+from banditrft.catalog import STUDY
+from banditrft.claims import in_force
+from banditrft.design import Design, Evaluation, parse
+from banditrft.errors import InputError, RecordError
+from banditrft.files import read_json
+from banditrft.records import SECONDS, RunRecord, read_run
+from banditrft.worlds import LLMWorld, WorldSettings, parse_world
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All runs of one condition in one world, N of them, sorted by (query, seed).
+
+    Attributes:
+        world: Settings of the world.
+        condition: Name in the study.
+        design: What was learned.
+        evaluation: What was measured.
+        query: (N,) training query's item, 0 in a simulated world.
+        seed: (N,) seed.
+        base: query -> base Pass@1, measured (LLM) or given (simulated); a pool's mean over runs.
+        start: (N,) base Pass@1 of the run's own query or pool, exact where it is known.
+        rounds: (E,) rounds of the evaluations during training, 0 first.
+        train: (N, E) train Pass@1, strict; of a pool, its mean.
+        train_samples: (N, E) samples behind each.
+        final_correct: (N,) right answers of the final evaluation on the training query.
+        final_samples: (N,) their number.
+        test: (N,) final test Pass@1, NaN without a test set.
+        test_base: (N,) test Pass@1 of the base policy, NaN without a test set.
+        test_lenient: (N,) final test Pass@1 by the lenient grade, NaN where there is none.
+        test_base_lenient: (N,) that of the base policy.
+        test_samples: (N, 2) samples behind `test_base` and `test`, 0 without a test set.
+        test_rounds: (F,) rounds of the test evaluations during training.
+        test_curve: (N, F) test Pass@1 at them.
+        unknown: Settings that an imported run's logs do not say; None in `design` and `evaluation`.
+    """
+
+    world: WorldSettings
+    condition: str
+    design: Design
+    evaluation: Evaluation
+    query: Ints
+    seed: Ints
+    base: dict[int, float]
+    start: Floats
+    rounds: Floats
+    train: Floats
+    train_samples: Ints
+    final_correct: Ints
+    final_samples: Ints
+    test: Floats
+    test_base: Floats
+    test_lenient: Floats
+    test_base_lenient: Floats
+    test_samples: Ints
+    test_rounds: Floats
+    test_curve: Floats
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Number of runs."""
+        return int(self.seed.size)
+
+    def keys(self) -> list[tuple[int, int]]:
+        """(query, seed) of each run."""
+        return [(int(q), int(s)) for q, s in zip(self.query, self.seed, strict=True)]
+
+    @property
+    def replicate(self) -> str:
+        """What tells one run from another: a language model's queries are several, a pool is one."""
+        world = self.world
+        return "query, seed" if isinstance(world, LLMWorld) and world.train_items is None else "seed"
+
+    @property
+    def unit(self) -> str:
+        """Runs that meet several conditions."""
+        return "seeds" if self.replicate == "seed" else f"pairs ({self.replicate})"
+
+    @property
+    def has_train(self) -> bool:
+        """Whether every run has a training curve and its final evaluation; imported logs may lack them."""
+        return bool(self.rounds.size > 1 and (self.final_samples > 0).all())
+
+    @property
+    def has_base_train(self) -> bool:
+        """Whether the base policy was evaluated on the training queries; an import's log may begin later."""
+        return self.has_train and float(self.rounds[0]) == 0.0
+
+    @property
+    def has_test(self) -> bool:
+        """Whether every run has a final test evaluation and its base."""
+        return bool(np.isfinite(self.test).all() and np.isfinite(self.test_base).all())
+
+
+@dataclass(frozen=True)
+class Records:
+    """A study's records.
+
+    Attributes:
+        path: Folder they were read from.
+        study: study.json as it stands.
+        worlds: Name -> settings, in the order of the file.
+        cells: Conditions by world, in the order of the file.
+        infos: run.json of every run, by id.
+        seconds: Recorded compute in seconds, None where no run recorded any.
+    """
+
+    path: Path
+    study: dict[str, Any]
+    worlds: dict[str, WorldSettings]
+    cells: tuple[Cell, ...]
+    infos: dict[str, dict[str, Any]]
+    seconds: float | None
+
+    def of(self, world: str) -> dict[str, Cell]:
+        """Condition -> cell in one world."""
+        return {c.condition: c for c in self.cells if c.world.name == world}
+
+    def designs(self, world: str) -> dict[str, Design]:
+        """Condition -> design in one world."""
+        return {name: cell.design for name, cell in self.of(world).items()}
+
+
+def load(path: Path | str) -> Records:
+    """Read the records of a study.
+
+    Args:
+        path: The study's folder, with study.json.
+
+    Raises:
+        RecordError: A file is missing, unreadable, of another schema or inconsistent; names it.
+    """
+    root = Path(path)
+    study = read_json(root / STUDY)
+    try:
+        worlds = {w["name"]: parse_world(w) for w in study["worlds"]}
+        in_force(study)  # its claims are those of the ledger and its own, all known
+        described = [
+            {
+                key: cell[key]
+                for key in ("world", "condition", "design", "evaluation", "evaluation_id", "runs")
+            }
+            for cell in study["cells"]
+        ]
+        if not {cell["world"] for cell in described} <= worlds.keys():
+            raise ValueError("a cell's world is not among the worlds")
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        raise RecordError(f"{root / STUDY}: is not a study's description ({error})") from None
+    read: dict[tuple[str, str], RunRecord] = {}
+    cells = []
+    for value in described:
+        keys = [(run_id, value["evaluation_id"]) for run_id in value["runs"]]
+        if len(set(keys)) < len(keys):
+            raise RecordError(f"{root / STUDY}: condition {value['condition']!r} counts a run twice")
+        for key in keys:
+            if key not in read:
+                read[key] = read_run(root / key[0], key[1])
+        runs = [read[key] for key in keys]
+        cells.append(_cell(worlds[value["world"]], value, runs, root))
+    infos = {run_id: record.info for (run_id, _), record in read.items()}
+    return Records(root, study, worlds, tuple(cells), infos, _seconds(list(read.values())))
+
+
+def _cell(world: WorldSettings, value: dict[str, Any], runs: list[RunRecord], root: Path) -> Cell:
+    if not runs:
+        raise RecordError(f"{root / STUDY}: condition {value['condition']!r} names no runs")
+    design = parse(Design, value["design"], value["condition"])
+    evaluation = parse(Evaluation, value["evaluation"], value["condition"])
+    for run in runs:
+        agreement.check(run, world, design, evaluation, root / STUDY, value["condition"])
+    unknown = agreement.unknown(runs)
+    rounds = blocks.train_rounds(world, design, evaluation, runs[0])
+    tested = blocks.test_rounds(runs[0])
+    final = f"final-{value['evaluation_id']}.parquet"
+    found = [blocks.arrays(world, run, rounds, tested, final) for run in runs]
+    joined = {name: np.concatenate([b[name] for b in found]) for name in found[0]}
+    order = np.lexsort((joined["seed"], joined["query"]))
+    arrays = {name: values[order] for name, values in joined.items()}
+    keys = list(zip(arrays["query"].tolist(), arrays["seed"].tolist(), strict=True))
+    if len(set(keys)) < len(keys):
+        raise RecordError(f"{root / STUDY}: condition {value['condition']!r} holds a (query, seed) twice")
+    start, items = arrays["start"], arrays["query"]
+    return Cell(
+        world=world,
+        condition=value["condition"],
+        design=agreement.without(design, unknown),
+        evaluation=agreement.without(evaluation, unknown),
+        base={int(q): _common(start[items == q]) for q in np.unique(items)},
+        rounds=rounds,
+        test_rounds=tested,
+        unknown=unknown,
+        **arrays,
+    )
+
+
+def _common(values: Floats) -> float:
+    return float(values[0]) if (values == values[0]).all() else float(values.mean())
+
+
+def _seconds(runs: list[RunRecord]) -> float | None:
+    total, known = 0.0, False
+    for run in runs:
+        for name in SECONDS:
+            column = run.rounds[name]
+            known = known or column.null_count() < column.len()
+            total += float(column.sum() or 0.0)
+    return total if known else None

@@ -1,0 +1,140 @@
+"""What the language-model worlds of a study ask for and cannot get, found without loading torch."""
+
+from collections.abc import Callable, Container, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from banditrft import feedback
+from banditrft.errors import InputError
+from banditrft.study import Study, iterate
+from banditrft.worlds import LLMWorld
+from llm_runs.base_models import BaseModel, check_fits, find_model
+from llm_runs.planning.here import heads, impossible, lacking
+from llm_runs.queries.difficulty import read
+from llm_runs.queries.items import named_items, table_items
+from llm_runs.rounds.trackers import require_tracker
+from llm_runs.tasks import Task, task_of
+from llm_runs.tokenizers import counter, has_template
+
+T = TypeVar("T")
+
+
+def check(study: Study, *, here: bool = False, unseen: Container[str] = ()) -> None:
+    """Refuse models, tasks, items and designs that cannot be run, before anything is spent.
+
+    Args:
+        study: A resolved study.
+        here: Whether this machine runs it: then what it lacks counts too.
+        unseen: Worlds whose model or task cannot be looked at from here; what needs them is left out.
+
+    Raises:
+        InputError: Names every such field, what there is, and the value given.
+    """
+    problems = []
+    for prefix, world in _worlds(study):
+        found = _unseen(world) if world.name in unseen else _problems(world, here=here)
+        problems += [f"{prefix}.{line}" for line in (*found, *(lacking(world) if here else ()))]
+    for cell in iterate(study, "llm"):
+        problems += [
+            f"{cell.condition} (world '{cell.world.name}'): {line}"
+            for line in _raised(partial(feedback.check, cell.design))
+        ]
+    if problems:
+        raise InputError("\n".join(problems))
+
+
+def missing_here(study: Study) -> list[str]:
+    """What this machine lacks for the worlds of a study, one line each."""
+    return [f"{prefix}.{line}" for prefix, world in _worlds(study) for line in lacking(world)]
+
+
+def _worlds(study: Study) -> list[tuple[str, LLMWorld]]:
+    found = enumerate(study.worlds("llm"))
+    return [(f"llm[{index}]", world) for index, world in found if isinstance(world, LLMWorld)]
+
+
+def _unseen(world: LLMWorld) -> Iterator[str]:
+    yield from impossible(world)
+    yield from _raised(partial(require_tracker, world))
+    if world.queries.file is not None:
+        yield from _raised(partial(read, Path(world.queries.file)), "queries.file: ")
+
+
+def _problems(world: LLMWorld, *, here: bool) -> Iterator[str]:
+    errors: list[str] = []
+    task = _found(world, "task", partial(task_of, world), errors)
+    model = _found(world, "model", partial(find_model, world.model, world.revision), errors)
+    yield from errors
+    yield from impossible(world)
+    yield from _raised(partial(require_tracker, world))
+    if model is not None:
+        if world.chat and not has_template(model.folder):
+            yield f"chat: {model.name} has no chat template, got true"
+        if here or world.device == "cpu":
+            yield from heads(world, model)
+    if task is not None:
+        yield from _of_task(world, task)
+    if task is not None and model is not None:
+        sizes = {"prompt_max": task.prompt_max, "max_new": task.max_new, "tokens": 0}
+        yield from _raised(partial(check_fits, model, **sizes))
+        yield from _too_long(task, model)
+
+
+def _found(world: LLMWorld, field: str, look: Callable[[], T], errors: list[str]) -> T | None:
+    """What is looked for, or None and its error under the field that is to blame."""
+    try:
+        return look()
+    except InputError as error:
+        line = str(error)
+    named = line.partition(":")[0].split(", ")
+    if not all(name in LLMWorld.model_fields for name in named):
+        files = [name for name in ("train_file", "test_file") if getattr(world, name)]
+        blamed = [name for name in files if line.startswith(str(Path(getattr(world, name))))]
+        line = f"{(blamed or [field])[0]}: {line.removeprefix('model ')}"
+    errors.append(line)
+    return None
+
+
+def _of_task(world: LLMWorld, task: Task) -> Iterator[str]:
+    yield from _raised(partial(_sizes, task, "test", world.test_items), "test_items: ")
+    if world.train_items is not None:
+        yield from _raised(partial(_sizes, task, "pool", world.train_items), "train_items: ")
+    elif world.queries.file is not None:
+        yield from _raised(partial(table_items, task, world))
+    elif world.queries.items:
+        for index in world.queries.items:
+            yield from _raised(partial(named_items, task, [index]))
+    else:
+        yield from _raised(partial(_sizes, task, "pool", world.queries.pool), "queries.pool: ")
+
+
+def _too_long(task: Task, model: BaseModel) -> Iterator[str]:
+    """Whether no prompt fits, as far as its text alone says."""
+    tokens = counter(model.folder)
+    if tokens is None:
+        return
+    for split in ("pool", "test"):
+        try:
+            indices = task.indices(split, task.size(split))
+            fits = any(tokens(task.item(index).prompt) <= task.prompt_max for index in indices)
+        except InputError as error:
+            yield f"task: {error}"
+            return
+        if indices and not fits:
+            yield f"prompt_max: no prompt of the {split} items has so few tokens, got {task.prompt_max}"
+            return
+
+
+def _sizes(task: Task, split: str, count: object) -> None:
+    if isinstance(count, int):
+        task.indices(split, count)
+
+
+def _raised(refuse: Callable[[], object], prefix: str = "") -> list[str]:
+    """The error of a check as a line, if it has one."""
+    try:
+        refuse()
+    except InputError as error:
+        return [f"{prefix}{error}"]
+    return []

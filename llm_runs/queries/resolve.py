@@ -1,0 +1,124 @@
+"""Which queries are trained on: chosen by base Pass@1 alone, before fine-tuning, by a fixed rule.
+
+The first `pool` items of the task's pool are sampled `samples` times each from the base model; among them the
+rule of `llm_runs.queries.choice` chooses. Where `items` names queries nothing is chosen; where `file` names a
+table of difficulties (`llm_runs.queries.difficulty`) its items are the candidates and nothing is sampled;
+where runs train on a pool of `train_items` neither is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from banditrft.errors import InputError
+from banditrft.runs import Query, WorldQueries, queries_key
+from banditrft.streams import Purpose
+from banditrft.worlds import LLMWorld
+from llm_runs.base_models import find_model
+from llm_runs.queries.choice import choose
+from llm_runs.queries.items import (
+    Chosen,
+    asked_table,
+    content_hash,
+    first_items,
+    named_items,
+    pool_items,
+    table_items,
+    test_items,
+)
+from llm_runs.tasks import Item, Task, task_of
+from llm_runs.tasks.fitting import prompt_ids
+from llm_runs.tokenizers import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from llm_runs.evaluation.counts import Counts
+
+
+def resolve_queries(world: LLMWorld, root_seed: int) -> WorldQueries:
+    """Fix what a world's runs train on and its test set (some 20 s of one core for the tiny models).
+
+    Raises:
+        InputError: unknown model or task, no such items, or the pool does not hold enough such queries.
+    """
+    task, model = task_of(world), find_model(world.model, world.revision)
+    tokenizer = load_tokenizer(model.folder, world.chat)
+    test = test_items(task, tokenizer, world)
+    queries: tuple[Query, ...] = ()
+    pool_hash = None
+    if world.train_items is not None:
+        pool = pool_items(task, tokenizer, world)
+        pool_hash = content_hash(pool.items)
+    else:
+        pool = _candidates(task, tokenizer, world)
+        correct, samples = _base(world, root_seed, pool.items, model.identity)
+        queries = _select(world, pool.items, correct, samples)
+    return WorldQueries(
+        key=queries_key(world, root_seed),
+        weights_hash=model.identity,
+        test_hash=content_hash(test.items),
+        queries=queries,
+        pool_hash=pool_hash,
+        pool_left_out=pool.left_out,
+        test_left_out=test.left_out,
+    )
+
+
+def _candidates(task: Task, tokenizer: Tokenizer, world: LLMWorld) -> Chosen:
+    wanted = world.queries
+    if wanted.file is not None:
+        return Chosen(table_items(task, world), 0)
+    if not wanted.items:
+        return first_items(task, tokenizer, "pool", wanted.pool, "queries.pool")
+    items = named_items(task, wanted.items)
+    for item in items:
+        prompt_ids(task, tokenizer, item)
+    return Chosen(items, 0)
+
+
+def base_counts(world: LLMWorld, root_seed: int, items: Sequence[Item], samples: int) -> Counts:
+    """How often the base model answers items rightly, (1, Q): the samples by which queries are chosen."""
+    from llm_runs.backends import open_backend
+    from llm_runs.engines.base import Address
+    from llm_runs.evaluation.counts import count_correct
+
+    with open_backend(world) as backend:
+        backend.push()
+        return count_correct(backend, [items], samples, Address(root_seed, [0], Purpose.SELECT))
+
+
+def _base(
+    world: LLMWorld, root_seed: int, candidates: Sequence[Item], weights_hash: str
+) -> tuple[list[int], int]:
+    """Right answers of the base model to each candidate, and among how many samples."""
+    if world.queries.file is None:
+        counts = base_counts(world, root_seed, candidates, world.queries.samples)
+        return [int(c) for c in counts.strict_SQ[0]], world.queries.samples
+    where, table = asked_table(world)
+    if table.header.weights_hash != weights_hash:
+        raise InputError(f"{where} was measured with another model: {table.header.model}")
+    return [row.correct_strict for row in table.rows], table.header.samples
+
+
+def _select(
+    world: LLMWorld, candidates: Sequence[Item], correct: list[int], samples: int
+) -> tuple[Query, ...]:
+    wanted = world.queries
+    chosen = list(range(len(candidates)))
+    if not wanted.items:
+        if wanted.file is None:
+            advice = "widen base_pass_at_1 or enlarge pool"
+        else:
+            advice = "widen base_pass_at_1 or give a table of more items"
+        chosen = choose(correct, samples, wanted.count, *wanted.base_pass_at_1, advice)
+    queries = [
+        Query(
+            item=candidates[i].index,
+            prompt=candidates[i].prompt,
+            answer=candidates[i].answer,
+            base_pass_at_1=correct[i] / samples,
+            base_samples=samples,
+        )
+        for i in chosen
+    ]
+    return tuple(sorted(queries, key=lambda query: (query.base_pass_at_1, query.item)))

@@ -1,0 +1,235 @@
+"""The contextual world's fast path: rounds whose signals are a table by a group's number of right answers.
+
+That is so for two-valued rewards that follow the answer, signals of a group (or of a batch of one query), a
+population that is the group itself, and one update a round without penalty: the weights of a group's
+rollouts, their mean and their squares then hang on one count. Each replicate runs through all its rounds in
+one compiled loop. The same random numbers, trajectories and records as the general path of
+`sims.contextual.lockstep`, up to rounding (tested); anything else runs there.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from banditrft import signals
+from banditrft.design import BATCH_SIGNALS, Design
+from banditrft.feedback import baseline_rollouts, depth
+from banditrft.rewards import reward_values
+from banditrft.streams import Purpose
+from sims.compiled import aligned
+from sims.compiled.jit import kernel
+from sims.compiled.philox import ROLLOUT_BITS, SHIFT, block
+from sims.contextual.contexts import Contexts
+from sims.contextual.draws import scratch, shuffle
+from sims.contextual.rounds import SAMPLE, Floats, Ints, dot, odds_of_some, sigmoid, sum_of_some
+from sims.contextual.steps import adam_row, adam_scales, clip_row
+from sims.trace import Trace
+
+FOLLOWING = ("zero-one", "minus-one-zero", "minus-one-one")
+"""Rewards that follow the answer and take two values."""
+
+
+def has_table(design: Design, arm_noise: float) -> bool:
+    """Whether rounds of a design are decided by the number of right answers in each group."""
+    return (
+        design.reward in FOLLOWING
+        and not (design.signal in BATCH_SIGNALS and design.batch_size > 1)
+        and baseline_rollouts(design) == depth(design) == 0
+        and design.updates_per_round == 1
+        and design.kl_coef == arm_noise == 0
+    )
+
+
+@kernel
+def draw_words(
+    root_seed: int, seed: int, round_: int, rollouts: int, item_B: Ints, word_BQ4: NDArray[np.uint64]
+) -> None:
+    """The words that decide a round's answers, as in `draw_answers`; four to a block, the last ones spare."""
+    k0, k1, c0, c3 = np.uint64(root_seed), np.uint64(seed), np.uint64(0), np.uint64(SAMPLE)
+    place = np.uint64(round_) << ROLLOUT_BITS
+    for b in range(len(item_B)):
+        for q in range(word_BQ4.shape[1]):
+            words = block(k0, k1, c0, place + np.uint64(b * rollouts + 4 * q), np.uint64(item_B[b]), c3)
+            word_BQ4[b, q, 0], word_BQ4[b, q, 1] = words[2], words[3]
+            word_BQ4[b, q, 2], word_BQ4[b, q, 3] = words[0], words[1]
+
+
+@kernel
+def count_right(word_Q4: NDArray[np.uint64], rollouts: int, p: float) -> int:
+    """How many of a group's answers are right.
+
+    A 53-bit uniform number k 2^-53 lies below p exactly if k < ceil(p 2^53).
+    """
+    below, full, right = np.uint64(math.ceil(p * 2.0**53)), rollouts // 4, 0
+    for q in range(full):
+        a, b = (word_Q4[q, 0] >> SHIFT) < below, (word_Q4[q, 1] >> SHIFT) < below
+        c, d = (word_Q4[q, 2] >> SHIFT) < below, (word_Q4[q, 3] >> SHIFT) < below
+        right += (int(a) + int(b)) + (int(c) + int(d))
+    for j in range(rollouts % 4):
+        right += int((word_Q4[full, j] >> SHIFT) < below)
+    return right
+
+
+@kernel
+def next_batch(
+    root_seed: int, seed: int, purpose: int, first: int, order_N: Ints, partner_N: Ints, item_B: Ints
+) -> None:
+    """Queries at positions ``first`` on of the endless sequence of permutations; ``order_N`` holds one."""
+    N = len(order_N)
+    epoch, i = first // N, first % N
+    for b in range(len(item_B)):
+        if i == N:
+            epoch, i = epoch + 1, 0
+        if i == 0:
+            shuffle(order_N, partner_N, root_seed, seed, epoch, purpose)
+        item_B[b] = order_N[i]
+        i += 1
+
+
+@kernel
+def run_tabled(
+    root_seed: int,
+    seeds_R: Ints,
+    rounds: int,
+    order_purpose: int,
+    rollouts: int,
+    u_PND: Floats,
+    offset_PN: Floats,
+    w0_PD: Floats,
+    table_S5: Floats,
+    rate: float,
+    adam: bool,
+    scale_T2: Floats,
+    betas_eps: Floats,
+    decay: float,
+    clip: float,
+    keep_F: Ints,
+    order_N: Ints,
+    partner_N: Ints,
+    item_B: Ints,
+    word_BQ4: NDArray[np.uint64],
+    p_B: Floats,
+    state_4D: Floats,
+    w_RFD: NDArray[np.float64],
+    sums_RT3: NDArray[np.float64],
+    right_RT: Ints,
+    norm_RT: Floats,
+    right_RTB: NDArray[np.int32],
+    items_RTB: NDArray[np.int32],
+) -> None:
+    """Run every replicate and fill the last six arrays.
+
+    ``table_S5`` is that of `_table`; ``sums_RT3`` are sums of its first three columns over groups.
+    """
+    B, D = len(item_B), w0_PD.shape[1]
+    w_D, m_D, v_D, grad_D = state_4D[0], state_4D[1], state_4D[2], state_4D[3]
+    for r in range(len(seeds_R)):
+        s, f, w0_D = min(r, len(u_PND) - 1), 0, w0_PD[min(r, len(w0_PD) - 1)]
+        for i in range(D):
+            w_D[i], m_D[i], v_D[i] = w0_D[i], 0.0, 0.0
+        for t in range(rounds + 1):
+            if t > 0:
+                next_batch(root_seed, seeds_R[r], order_purpose, (t - 1) * B, order_N, partner_N, item_B)
+                draw_words(root_seed, seeds_R[r], t, rollouts, item_B, word_BQ4)
+                odds_of_some(w_D, u_PND[s], offset_PN[s], item_B, p_B)
+                for b in range(B):
+                    p_B[b] = sigmoid(p_B[b])
+                signal_sum, square_sum, silent, rights = 0.0, 0.0, 0.0, 0
+                for b in range(B):
+                    right = count_right(word_BQ4[b], rollouts, p_B[b])
+                    rights += right
+                    signal_sum += table_S5[right, 0]
+                    square_sum += table_S5[right, 1]
+                    silent += table_S5[right, 2]
+                    p_B[b] = table_S5[right, 3] - table_S5[right, 4] * p_B[b]
+                    if right_RTB.shape[2] > 0:
+                        right_RTB[r, t - 1, b], items_RTB[r, t - 1, b] = right, item_B[b]
+                sum_of_some(u_PND[s], item_B, p_B, grad_D)
+                sums_RT3[r, t - 1, 0], sums_RT3[r, t - 1, 1] = signal_sum, square_sum
+                sums_RT3[r, t - 1, 2], right_RT[r, t - 1] = silent, rights
+                if clip > 0.0:
+                    clip_row(grad_D, clip)
+                if adam:
+                    step, inverse_root = scale_T2[t - 1, 0], scale_T2[t - 1, 1]
+                    norm = adam_row(w_D, m_D, v_D, grad_D, step, inverse_root, betas_eps, decay)
+                else:
+                    norm = rate * rate * dot(grad_D, grad_D)
+                    for i in range(D):
+                        w_D[i] += rate * grad_D[i]
+                norm_RT[r, t - 1] = math.sqrt(norm)
+            if f < len(keep_F) and keep_F[f] == t:
+                for i in range(D):
+                    w_RFD[r, f, i] = w_D[i]
+                f += 1
+
+
+def simulate_tabled(
+    w0_PD: Floats,
+    pool: Contexts,
+    design: Design,
+    root_seed: int,
+    seeds_R: Ints,
+    keep_F: Ints,
+    factor: float,
+    keep_groups: bool,
+) -> tuple[Floats, Trace]:
+    """Kept weights (R, F, D) and trace; arguments as in `sims.contextual.simulator.simulate`."""
+    R, T, B, G, D = len(seeds_R), design.rounds, design.batch_size, design.rollouts, w0_PD.shape[1]
+    table_S5 = _table(signals.table(design) * factor, B)
+    low, high = reward_values(design)
+    trace = Trace.empty(R, T, B, keep_groups=keep_groups)
+    w_RFD, sums_RT3, right_RT = np.empty((R, len(keep_F), D)), np.empty((R, T, 3)), np.empty((R, T), np.int64)
+    run_tabled(
+        root_seed,
+        seeds_R,
+        T,
+        int(Purpose.ORDER),
+        G,
+        pool.u_PND,
+        pool.offset_PN,
+        w0_PD,
+        table_S5,
+        design.learning_rate,
+        design.optimizer != "sgd",
+        adam_scales(design, T),
+        np.array([*design.betas, design.adam_eps]),
+        design.learning_rate * design.weight_decay,
+        design.grad_clip or 0.0,
+        keep_F,
+        np.zeros(pool.N, np.int64),
+        scratch(pool.N),
+        np.zeros(B, np.int64),
+        np.zeros((B, -(-G // 4), 4), np.uint64),
+        np.empty(B),
+        aligned.zeros(4, D),
+        w_RFD,
+        sums_RT3,
+        right_RT,
+        trace.update_norm_RT,
+        trace.correct_RTB,
+        trace.items_RTB,
+    )
+    rollouts = B * G
+    trace.reward_mean_RT[:] = (right_RT * high + (rollouts - right_RT) * low) / rollouts
+    mean_RT = sums_RT3[..., 0] / rollouts
+    trace.signal_mean_RT[:] = mean_RT
+    trace.signal_var_RT[:] = np.maximum(sums_RT3[..., 1] / rollouts - mean_RT**2, 0.0)
+    trace.zero_signal_RT[:] = sums_RT3[..., 2] / B
+    trace.reward_sum_RTB[:] = trace.correct_RTB * high + (G - trace.correct_RTB) * low
+    return w_RFD, trace
+
+
+def _table(table_S2: Floats, groups: int) -> Floats:
+    """By a group's number of right answers, for rounds of so many groups, (S, 5).
+
+    Sum of the group's signals, of their squares, whether all are 0; and the parts a and b of the factor
+    a - b p by which the features of a query of Pass@1 p enter the gradient.
+    """
+    G = len(table_S2) - 1
+    right_S = np.arange(G + 1)
+    up_S, down_S = right_S * table_S2[:, 1], (G - right_S) * table_S2[:, 0]
+    squares_S = down_S * table_S2[:, 0] + up_S * table_S2[:, 1]
+    sum_S = np.where(np.abs(up_S + down_S) <= 1e-12 * np.sqrt(squares_S), 0.0, up_S + down_S)
+    rollouts = groups * G
+    return np.stack([sum_S, squares_S, squares_S == 0.0, up_S / rollouts, sum_S / rollouts], axis=1)

@@ -1,0 +1,1 @@
+"""Classical exploration on the lumped bandit: UCB, Thompson sampling, epsilon-greedy (theory §1)."""

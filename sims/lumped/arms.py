@@ -1,0 +1,162 @@
+"""Lumped bandits in lockstep: the slots of R replicates, their policy, and what is seen of it (theory §1).
+
+The state of the general path (`sims.lumped.general`). Where `sims.lumped.slots` keeps weights of one
+replicate, here logits are kept as they are, so that a penalty may lift an arm again from any depth. The first
+C slots of a replicate are its lumps of arms never named; every later one is a single arm.
+`sims.lumped.simulator` says why this is exact.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sims.compiled.exponential import exp
+from sims.compiled.jit import kernel, reduction
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+EMPTY = -1e5
+"""Logit of a lump without arms: it has no mass, and must not be the largest."""
+LOWEST = -700.0
+"""Log-probabilities relative to the likeliest arm's count as at least this."""
+
+
+class Arms(NamedTuple):
+    """State of R replicates, S slots each at most, C classes."""
+
+    logit_RS: Floats
+    """Own logit of one arm of the slot."""
+    n_RS: Floats
+    """Arms in the slot."""
+    class_RS: Ints
+    """Class of its arms."""
+    w_RS: Floats
+    """Probability of one arm times the replicate's Z; current after `softmax`."""
+    m_RS: Floats
+    """Adam's first moment of one arm's logit."""
+    v_RS: Floats
+    """Adam's second moment."""
+    g_RS: Floats
+    """Gradient from pulls of the arm itself; zero between updates."""
+    change_RS: Floats
+    """What the round's updates so far have added to the logit."""
+    shared_4RC: Floats
+    """Shared parameter of each class, its two moments, and its change in the round."""
+    used_R: Ints
+    """Slots in use."""
+    Z_R: Floats
+    """Sum over slots of n w."""
+    log_Z_R: Floats
+    """Logarithm of the sum of e^(full logit) over all arms."""
+
+
+def allocate(logit_C: Floats, arms_C: Floats, replicates: int, slots: int) -> Arms:
+    """R replicates at the start, with room for ``slots`` slots each."""
+    R, C = replicates, len(arms_C)
+    logit, n, w, m, v, g, change = (np.zeros((R, slots)) for _ in range(7))
+    logit[:, :C], n[:, :C] = logit_C, arms_C
+    class_RS = np.zeros((R, slots), np.int64)
+    class_RS[:, :C] = np.arange(C)
+    shared_4RC = np.zeros((4, R, C))
+    rest = np.full(R, C), np.zeros(R), np.zeros(R)
+    return Arms(logit, n, class_RS, w, m, v, g, change, shared_4RC, *rest)
+
+
+def with_room(state: Arms, slots: int) -> Arms:
+    """The same state with room for at least ``slots`` slots in every replicate."""
+    have = state.n_RS.shape[1]
+    if have >= slots:
+        return state
+    more = max(slots, 2 * have) - have
+    wider = {
+        name: np.pad(values, ((0, 0), (0, more)))
+        for name, values in state._asdict().items()
+        if values.shape == state.n_RS.shape
+    }
+    return state._replace(**wider)
+
+
+@reduction
+def softmax_row(z_S: Floats, n_S: Floats) -> tuple[float, float]:
+    """Replace full logits by weights relative to the largest; the sum of n w and the largest logit."""
+    top = z_S[0]
+    for s in range(len(z_S)):
+        top = max(top, z_S[s])
+    total = 0.0
+    for s in range(len(z_S)):
+        w = exp(max(z_S[s] - top, LOWEST))
+        z_S[s] = w
+        total += n_S[s] * w
+    return total, top
+
+
+@kernel
+def softmax(state: Arms, r: int, shared: float) -> None:
+    """Weights, Z and log Z of one replicate from its logits."""
+    used = state.used_R[r]
+    w_S = state.w_RS[r, :used]
+    if shared == 0.0:
+        for s in range(used):
+            w_S[s] = state.logit_RS[r, s]
+    else:
+        for s in range(used):
+            w_S[s] = state.logit_RS[r, s] + shared * state.shared_4RC[0, r, state.class_RS[r, s]]
+    total, top = softmax_row(w_S, state.n_RS[r, :used])
+    state.Z_R[r], state.log_Z_R[r] = total, top + math.log(total)
+
+
+@kernel
+def softmax_all(state: Arms, shared: float) -> None:
+    """`softmax` of every replicate."""
+    for r in range(len(state.used_R)):
+        softmax(state, r, shared)
+
+
+@kernel
+def split(state: Arms, r: int, lump: int, slot: int) -> None:
+    """Move one arm of a lump, with a copy of the lump's state, to a slot of its own."""
+    state.logit_RS[r, slot] = state.logit_RS[r, lump]
+    state.class_RS[r, slot] = state.class_RS[r, lump]
+    state.w_RS[r, slot] = state.w_RS[r, lump]
+    state.m_RS[r, slot], state.v_RS[r, slot] = state.m_RS[r, lump], state.v_RS[r, lump]
+    state.n_RS[r, slot] = 1.0
+    state.n_RS[r, lump] -= 1.0
+    if state.n_RS[r, lump] == 0.0:
+        state.logit_RS[r, lump] = EMPTY
+
+
+@kernel
+def log_probabilities(state: Arms, shared: float, slot_RM: Ints, out_RM: Floats) -> None:
+    """Log-probability, nats, of one arm of each pull's slot; 0 where the pull has none."""
+    for r in range(slot_RM.shape[0]):
+        for i in range(slot_RM.shape[1]):
+            slot = slot_RM[r, i]
+            out_RM[r, i] = 0.0
+            if slot >= 0:
+                own, c = state.logit_RS[r, slot], state.class_RS[r, slot]
+                out_RM[r, i] = own + shared * state.shared_4RC[0, r, c] - state.log_Z_R[r]
+
+
+@kernel
+def look(
+    state: Arms,
+    shared: float,
+    reward_C: Floats,
+    start_C: Floats,
+    p_R: Floats,
+    entropy_R: Floats,
+    kl_R: Floats,
+) -> None:
+    """Exact Pass@1, entropy and KL(policy || initial policy) of every replicate, nats."""
+    for r in range(len(state.used_R)):
+        p, entropy, kl = 0.0, 0.0, 0.0
+        for s in range(state.used_R[r]):
+            c = state.class_RS[r, s]
+            mass = state.n_RS[r, s] * state.w_RS[r, s] / state.Z_R[r]
+            log_pi = state.logit_RS[r, s] + shared * state.shared_4RC[0, r, c] - state.log_Z_R[r]
+            p += mass * reward_C[c]
+            entropy -= mass * log_pi
+            kl += mass * (log_pi - start_C[c])
+        p_R[r], entropy_R[r], kl_R[r] = p, max(entropy, 0.0), max(kl, 0.0)
