@@ -30,7 +30,7 @@ def bounded(interval: tuple[float, float]) -> Interval:
 
 @dataclass(frozen=True)
 class Secondary:
-    """A sensitivity or a neighbouring estimate: shown beside the primary one, decides nothing, unadjusted.
+    """A sensitivity or a neighbouring estimate: two-sided, unadjusted, beside the primary; decides nothing.
 
     `world` is set where it is the primary reading in another world, which the forest plot shows as well.
     """
@@ -104,7 +104,7 @@ class Placebo:
         label: What it states.
         condition: The placebo condition.
         estimate: In the unit of its kind.
-        interval: Two-sided 95%, or both one-sided 95% bounds of a fraction; unadjusted, decides nothing.
+        interval: Two-sided 95%; unadjusted, decides nothing.
         n: Units of replication.
         sentence: What it says, for people.
         kind: What the estimate is.
@@ -170,26 +170,29 @@ class Verdict:
         """
         head = deciding(self.parts, self.verdict)
         known = _head(head, self.world) if head else dict.fromkeys(HEAD)
-        whole = asdict(self) | {"decided_by": known}
-        if self.world == ALL:
-            smallest = min((p.n for p in self.parts), default=0)
-            return whole | {"label": None, "estimate": None, "interval": None, "n": smallest}
-        return whole | known | {"n": head.n if head else 0}
+        if self.parts and not head:
+            known["label"] = MISSING
+        smallest = min((p.n for p in self.parts), default=0)
+        shown = dict.fromkeys(HEAD) if self.world == ALL else known
+        n = head.n if head and self.world != ALL else smallest
+        return asdict(self) | {"decided_by": known} | shown | {"n": n}
 
 
 HEAD = ("label", "estimate", "interval", "n")
 """What is told of the component that decides."""
+MISSING = "none of those measured"
+"""What decides where all that was measured holds and a component is missing."""
 
 
 def deciding(parts: Sequence[Part], word: Word) -> Part | None:
-    """The component that a verdict hangs on; None without components.
+    """The component that a verdict hangs on; None where none has its word: what is missing decides then.
 
     Supported: the one with the largest p-value, in a world where all hold. Refuted: the refuting one with the
     smallest p-value. Undecided: the first undecided one.
     """
     own = [p for p in parts if p.verdict == word]
     if not own:
-        return parts[0] if parts else None
+        return None
     if word == "supported":
         broken = {p.world for p in parts if p.verdict != word}
         return max([p for p in own if p.world not in broken] or own, key=lambda p: p.p_support)

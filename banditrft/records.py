@@ -57,6 +57,7 @@ __all__ = [
     "describe",
     "final_name",
     "items_name",
+    "measured",
     "read_items",
     "read_run",
     "read_table",
@@ -139,7 +140,7 @@ def write_run(root: Path, run: Run, tables: RunTables, provenance: Mapping[str, 
     part.mkdir(parents=True)
     try:
         for name, schema in TABLES.items():
-            filled = _filled(name, run.world.model_dump(include={"world"}))
+            filled = measured(name, run.world.model_dump(include={"world"}))
             write_table(getattr(tables, name), schema, part / f"{name}.parquet", filled)
         write_final(part, run, Final(tables.final, tables.items))
         if tables.texts is not None:
@@ -171,7 +172,7 @@ def _place(part: Path, folder: Path, run: Run, tables: RunTables) -> None:
             write_final(folder, run, Final(tables.final, tables.items))
 
 
-def _filled(table: str, world: Any) -> tuple[str, ...]:
+def measured(table: str, world: Any) -> tuple[str, ...]:
     """Columns that must have values; logs of another trainer lack what it did not write."""
     imported = isinstance(world, dict) and world.get("world") == "imported"
     return () if imported else MEASURED.get(table, ())
@@ -228,7 +229,7 @@ def read_run(folder: Path, evaluation_id: str) -> RunRecord:
             f"{folder / 'run.json'}: must be the complete run {folder.name}, got {info.get('run_id')!r}"
         )
     read = {
-        name: read_table(folder / f"{name}.parquet", schema, _filled(name, info.get("world")))
+        name: read_table(folder / f"{name}.parquet", schema, measured(name, info.get("world")))
         for name, schema in TABLES.items()
     }
     for name, table in read.items():

@@ -9,6 +9,9 @@ enough, because writing one takes 5 ms. Peak memory is that of a process that do
 those of the clock and, in brackets, of all cores; the files have just been written, so they are in the page
 cache where it is large enough.
 
+Beside it `analysis.load` of 1,000 language-model runs, strict and into arrays, and the same folders read one
+by one by `banditrft.records.read_run`, which makes no arrays.
+
     python benchmarks/analysis_scan.py [--runs 100000] [--written 2000] [--json]
 """
 
@@ -28,6 +31,7 @@ import numpy as np
 import polars as pl
 
 LENGTH = 60
+LOADED = 1_000
 STUDY = """
 name = "{name}"
 seeds = {seeds}
@@ -138,6 +142,21 @@ def scanned(root: Path) -> dict[str, Any]:
     return {"runs": runs, "summary": of_summary, "curves": of_curves, "peak_mib": peak}
 
 
+def loaded(root: Path) -> dict[str, float]:
+    """Processor seconds of `analysis.load`, and of reading the same folders one by one."""
+    from analysis.loading.records import load
+    from banditrft.files import read_json
+    from banditrft.records import read_run
+
+    start = time.process_time()
+    runs = sum(cell.n for cell in load(root).cells)
+    between = time.process_time()
+    for cell in read_json(root / "study.json")["cells"]:
+        for run_id in cell["runs"]:
+            read_run(root / run_id, cell["evaluation_id"])
+    return {"runs": runs, "load_s": between - start, "one_by_one_s": time.process_time() - between}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=100_000, help="runs that are scanned")
@@ -167,6 +186,15 @@ def main() -> None:
             )
             peak = f"peak {found['peak_mib']:.0f} MiB"
             print(f"{name:32} {found['runs']:8,} runs: {timed}, {peak}", flush=True)
+        root = Path(folder) / "loaded"
+        write_folders(root, LOADED, LOADED)
+        with spawn.Pool(1) as pool:
+            found = pool.apply(loaded, (root,))
+        if options.json:
+            print(json.dumps({"layout": "analysis.load", **found}), flush=True)
+        else:
+            times = f"{found['load_s']:.2f} s, its files one by one {found['one_by_one_s']:.2f} s"
+            print(f"{'analysis.load':32} {found['runs']:8,} runs: {times}", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from html.parser import HTMLParser
 from pathlib import Path
 
+from analysis.formats import FORMATS
+
 
 class Numbers(HTMLParser):
     """Collects every <data> element, the ids, links to files beside the page, and whatever would leave it."""
@@ -43,3 +45,9 @@ def parse(page: Path) -> Numbers:
     parser = Numbers()
     parser.feed(page.read_text())
     return parser
+
+
+def wanted(attributes: dict[str, str], value: float | None) -> str:
+    """How a number has to read: an estimate that is not there is a dash, an end that is not bounded infinity."""
+    gone = value is None and attributes["data-path"].endswith("/estimate")
+    return "–" if gone else FORMATS[attributes["data-kind"]](value)

@@ -116,7 +116,7 @@ def _points(cell: Cell, claim: ReachesOne) -> dict[str, list[Any]]:
 def _secondary(cell: Cell, claim: ReachesOne) -> Secondary:
     fraction = count(cell, claim)
     label = f"{cell.condition} in '{cell.world.name}'"
-    return Secondary(label, fraction.estimate, (fraction.lower(0.05), fraction.upper(0.05)), 0.95, fraction.n)
+    return Secondary(label, fraction.estimate, fraction.interval(0.025), 0.95, fraction.n)
 
 
 def _placebo(cell: Cell, claim: ReachesOne) -> Placebo:
@@ -125,7 +125,7 @@ def _placebo(cell: Cell, claim: ReachesOne) -> Placebo:
         label=f"Placebo runs shown to exceed train Pass@1 {claim.pass_at_1:g}",
         condition=cell.condition,
         estimate=fraction.estimate,
-        interval=(fraction.lower(0.05), fraction.upper(0.05)),
+        interval=fraction.interval(0.025),
         n=fraction.n,
         sentence=(
             f"With rewards drawn at random {fraction.successes} of {fraction.n} runs do: so many need no "

@@ -187,7 +187,7 @@ def _reaching(cell: Cell, claim: MoreRollouts) -> Placebo:
         label=f"Placebo runs that reach train Pass@1 ≥ {claim.pass_at_1:g}",
         condition=cell.condition,
         estimate=hits.estimate,
-        interval=(hits.lower(0.05), hits.upper(0.05)),
+        interval=hits.interval(0.025),
         n=hits.n,
         sentence=f"With rewards drawn at random {hits.successes} of {hits.n} runs hit the threshold.",
         kind="fraction",

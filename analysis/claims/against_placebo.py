@@ -1,4 +1,4 @@
-"""How far the conditions of a verdict exceed the placebo: what is left once drift is taken off.
+"""How far the conditions of a verdict end from the placebo: a comparison, for effects need not add up.
 
 Secondary and unadjusted: the preregistered verdict is about the base policy or another condition, and stays.
 """

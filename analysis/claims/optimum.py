@@ -1,19 +1,21 @@
 """Type "optimum": at a fixed number of rollouts a round, an interior batch size is best (B4)."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from analysis.claims import placebos
+from analysis.claims import placebos, places
 from analysis.claims.cases import Case, Component, absent, findings
 from analysis.claims.finding import Finding
 from analysis.claims.gains import between
-from analysis.claims.reading import Band, Measured
+from analysis.claims.reading import CONVENTION, Band, Measured
 from analysis.claims.worlds import Floats, Ints, Kind, few_queries, kinds, points, table, tested
+from analysis.inference.best import BestRungs, Both, Place, place
 from analysis.inference.equivalence import paired_difference
 from analysis.inference.inversion import Inverted
-from analysis.inference.slopes import quadratic_argmax
 from analysis.loading.records import Cell, Records
+from analysis.verdict import Part, Secondary, finite
 from banditrft.claims import Optimum, conditions, rest
 from banditrft.design import Design
 
@@ -53,7 +55,7 @@ def splits(records: Records, world: str, claim: Optimum) -> list[Cell]:
     """The largest family of conditions that spend the budget and differ in nothing else, by batch size.
 
     A group of one has no mean to subtract: its raw reward is GRPO's advantage of a group of one, so it
-    belongs to every family.
+    belongs to every family. Of two conditions with one batch size the first counts.
     """
     designs = records.designs(world)
     spending = [
@@ -68,7 +70,8 @@ def splits(records: Records, world: str, claim: Optimum) -> list[Cell]:
         if designs[head].rollouts > 1
     ]
     names = max(families, key=len, default=[])
-    return sorted((records.of(world)[n] for n in names), key=lambda c: c.design.batch_size)
+    found = {c.design.batch_size: c for c in (records.of(world)[n] for n in reversed(names))}
+    return [found[size] for size in sorted(found)]
 
 
 def _alike(design: Design, head: Design) -> bool:
@@ -76,8 +79,20 @@ def _alike(design: Design, head: Design) -> bool:
     return rest(design, free) == rest(head, free)
 
 
+class Placed(Measured):
+    """A place on a ladder; where its interval is the whole of it there is no estimate."""
+
+    def part(self, level: float, refuting_level: float) -> Part:
+        """The component read at the given error rates."""
+        found = super().part(level, refuting_level)
+        return replace(found, estimate=None) if found.interval == self.span else found
+
+
 def location(cells: list[Cell], keys: Ints, values: Floats, field: str, at: float, factor: float) -> Measured:
     """Where the final Pass@1 is best along a design field, against a value of it and a factor around it.
+
+    Read from a quadratic's maximum and the set of best conditions together, or from the set alone where the
+    quadratic is shown not to fit.
 
     Args:
         cells: C conditions, by the field's value.
@@ -86,41 +101,49 @@ def location(cells: list[Cell], keys: Ints, values: Floats, field: str, at: floa
         field: The design field.
         at: Claimed place, one of its values.
         factor: How far from it the optimum may lie.
+
+    Raises:
+        InputError: Too few runs or conditions, or final evaluations that are missing.
     """
     steps = [_value(c, field) for c in cells]
     centre, reach = math.log2(at), math.log2(factor)
     band = (centre - reach, centre + reach)
-    test = quadratic_argmax([math.log2(s) for s in steps], values, band)
-    best = int(np.argmax(values.mean(axis=0)))
+    found = place([math.log2(s) for s in steps], values, band)
+    best, span = int(np.argmax(values.mean(axis=0))), (steps[0], steps[-1])
     gap = paired_difference(values[:, best], values[:, steps.index(at)])
-
-    def detail(level: float) -> str:
-        low, high = test.interval(level)
-        width = f"{high - low:.2g} doublings" if math.isfinite(high - low) else "unbounded"
-        return (
-            f"The bounds are {width} apart; the best cell seen is '{cells[best].condition}', "
-            f"{100 * gap.estimate:.2g} points above the claimed one."
-        )
-
-    return Measured(
+    names = [c.condition for c in cells]
+    means = {c: float(v) for c, v in zip(names, values.mean(axis=0), strict=True)}
+    return Placed(
         id="location",
         label=BEST + field.replace("_", " "),
         kind="location",
         world=cells[0].world.name,
-        conditions=tuple(c.condition for c in cells),
-        test=_Powers(test),
+        conditions=tuple(names),
+        test=_Powers(found.read),
         band=Band(2 ** band[0], 2 ** band[1]),
-        n=test.n,
+        n=found.rungs.n,
         unit=cells[0].unit,
-        sentence=(
-            f"A quadratic in log2 of {field} through {len(cells)} conditions, seed by seed; the interval "
-            "holds the places where the mean slope over seeds is not told from 0 (Fieller)."
-        ),
-        detail=detail,
-        counts={c.condition: float(v) for c, v in zip(cells, values.mean(axis=0), strict=True)},
+        sentence=places.sentence(found, field, len(cells)),
+        detail=lambda level: places.detail(found, names, steps, band, gap.estimate, level),
+        counts=means | ({"lack_of_fit_p": found.fit.p} if found.fit.tested else {}),
+        secondary=_alone(found, span),
         points=points(keys, values[:, best] - values.mean(axis=1)),
-        span=(steps[0], steps[-1]),
+        span=span,
     )
+
+
+def _alone(found: Place, span: tuple[float, float]) -> tuple[Secondary, ...]:
+    """Each reading by itself with its 95% interval; both ends of the set have one error rate."""
+    readings: list[tuple[str, Inverted | BestRungs, float]] = [(places.CURVE, found.curve, CONVENTION / 2)]
+    if not found.bent:
+        readings.append((places.RUNGS, found.rungs, CONVENTION))
+    return tuple(_beside(label, _Powers(test), error, span) for label, test, error in readings)
+
+
+def _beside(label: str, test: "_Powers", error: float, span: tuple[float, float]) -> Secondary:
+    low, high = (min(max(end, span[0]), span[1]) for end in test.interval(error))
+    estimate = None if (low, high) == span else finite(test.estimate)
+    return Secondary(label, estimate, (low, high), 1 - CONVENTION, test.n)
 
 
 def field_of(label: str) -> str:
@@ -146,8 +169,9 @@ def _value(cell: Cell, field: str) -> float:
 class _Powers:
     """A position in log2 read in the unit itself."""
 
-    def __init__(self, inner: Inverted) -> None:
+    def __init__(self, inner: Inverted | BestRungs | Both) -> None:
         self.inner = inner
+        self.n = inner.n
 
     @property
     def estimate(self) -> float:

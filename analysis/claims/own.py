@@ -1,7 +1,7 @@
 """Claims that a study states itself (`banditrft.claims.own`), read by the tests of the ledger's types."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from analysis.claims.own_cells import enough, final, on_split, one, rungs, two
 from analysis.claims.pairs import match
 from analysis.claims.random_curves import FEWEST, area
 from analysis.claims.reading import Band, Measured
-from analysis.claims.trend import slope
+from analysis.claims.trend import slope, uneven
 from analysis.claims.worlds import Kind, few_queries, kinds, own_queries, points, table
 from analysis.inference.ratio import RatioTest, ratio_test
 from analysis.inference.spread import spread_ratio
@@ -58,14 +58,15 @@ def _nowhere(records: Records, claim: OwnClaim) -> Finding:
 
 def _case(records: Records, kind: Kind, world: str, spec: Own, read: Callable[..., Any]) -> Case:
     try:
-        parts, cells = read(records, world, spec)
+        parts, cells, *said = read(records, world, spec)
     except InputError as error:
         return Case(kind, world, (), (f"{error}.",))
-    notes = (*few_queries(cells), *own_queries(cells))
+    notes = (*few_queries(cells), *own_queries(cells), *said)
     return Case(kind, world, tuple(parts), placebo=placebos.gains(records, world), notes=notes)
 
 
-Read = tuple[list[Component], list[Cell]]
+Read = tuple[Sequence[Component], list[Cell], *tuple[str, ...]]
+"""Components, the conditions that they read, and notes."""
 
 
 def _faster(records: Records, world: str, spec: Faster) -> Read:
@@ -191,7 +192,9 @@ def _best_at(records: Records, world: str, spec: BestAt) -> Read:
 def _adds_little(records: Records, world: str, spec: AddsLittle) -> Read:
     cells, finals = rungs(records, world, spec)
     enough(table(cells, finals)[0], 2)
-    return [slope(cells, finals, spec.field, spec.split, spec.margin, two_sided=spec.two_sided)], cells
+    part = slope(cells, finals, spec.field, spec.split, spec.margin, two_sided=spec.two_sided)
+    notes = uneven(cells, finals, spec.field, spec.margin, two_sided=spec.two_sided)
+    return [part], cells, *notes
 
 
 READERS: dict[type[Own], Callable[[Records, str, Any], Read]] = {

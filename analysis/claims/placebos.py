@@ -26,7 +26,7 @@ def failing(cell: Cell, failures: Fraction, horizon: float) -> Placebo:
         label=f"Placebo runs that fail by round {horizon:g}",
         condition=cell.condition,
         estimate=failures.estimate,
-        interval=(failures.lower(0.05), failures.upper(0.05)),
+        interval=failures.interval(0.025),
         n=failures.n,
         sentence=f"With rewards drawn at random {failures.successes} of {failures.n} runs fail.",
         kind="fraction",

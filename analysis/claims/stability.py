@@ -134,14 +134,15 @@ def _spread(
 
 def _without_noise(test: Test, own: Test, ratio: float, level: float) -> str:
     """The ratio once evaluation noise is subtracted, and whether it says the same at this level."""
+    judged, alone = (_side(t, ratio, level) for t in (test, own))
     if not math.isfinite(own.estimate):
-        return "With evaluation noise subtracted no spread is left to compare."
+        doubt = "" if judged == alone else ": the ratio judged may be that of the noise"
+        return f"With evaluation noise subtracted no spread is left to compare{doubt}."
     low, high = own.interval(level)
     said = (
         f"With evaluation noise subtracted the ratio is {own.estimate:.2f} ({percent(1 - level)} one-sided "
         f"bounds {low:.2f} and {high:.2f})"
     )
-    judged, alone = (_side(t, ratio, level) for t in (test, own))
     if judged == alone:
         return f"{said}, which says the same."
     return f"{said}: the two disagree, the ratio judged {judged} {ratio:g} and this one {alone} it."

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.claims.pairs import Pairs
+from analysis.formats import FORMATS
 from analysis.inference.equivalence import Difference, margin, paired_difference
 from analysis.verdict import Part, Secondary, bounded, decide
 from banditrft.claims import MoreRollouts
@@ -69,8 +70,8 @@ class Transfer:
                 "items are not "
                 "replicates and runs are paired; the margin is the smaller of "
                 f"{100 * self.claim.margin_points:g} points "
-                f"and {self.claim.margin_share:.0%} of what '{few.condition}' itself gained "
-                f"({100 * self.gain.estimate:.2g} points)."
+                f"and {self.claim.margin_share:.0%} of what '{few.condition}' itself gained over the base "
+                f"policy ({FORMATS['difference'](self.gain.estimate)} points)."
             ),
             counts={
                 "gain_few": self.gain.estimate,

@@ -26,8 +26,8 @@ MARGIN = 0.02
 FEWEST_PAIRS = 3
 METHOD = (
     "Per pair (query, seed) the mean difference of test Pass@1 at equal train Pass@1, both read along the "
-    "run's own path; over pairs a t interval at Holm's level over the comparisons: inside the margin the "
-    "paths are the same, without 0 they differ."
+    "run's own path; over pairs a t interval at Holm's level over the comparisons: inside the margin they "
+    "are one path as far as it matters, without 0 they are not equal; both can hold."
 )
 
 

@@ -20,6 +20,8 @@ from banditrft.worlds import WorldSettings
 Floats = NDArray[np.float64]
 NAMES = ("base_log_odds", "log_step", "spread")
 LARGEST_SPREAD = 2.0
+RUNS_FOR_SPREAD = 16
+"""Below it the spread over seeds has no interval: were every step known, .895 at 5 runs and .919 at 8."""
 CLUSTERED = 0.01
 """Overdispersion that a reader should know of."""
 MOVED = 3.0
@@ -152,10 +154,11 @@ def _maximum(known: Surface, counts: Counts, level: float) -> tuple[Fit, dict[st
         "base_log_odds": profile_interval(loss, fit, "base_log_odds", level),
         "log_step": profile_interval(loss, fit, "log_step", level, df=df),
     }
-    if not single:
+    if counts.n >= RUNS_FOR_SPREAD:
         intervals["spread"] = profile_interval(loss, fit, "spread", level)
-    edges = (bounds[1][0], bounds[1][1])
-    intervals["log_step"] = _within(intervals["log_step"], edges)
+    for name, edges in zip(NAMES, bounds, strict=False):
+        if name in intervals and name != "spread":
+            intervals[name] = _within(intervals[name], (edges[0], edges[1]))
     if single:
         fit = Fit(
             NAMES,

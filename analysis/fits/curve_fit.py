@@ -16,15 +16,17 @@ import numpy.typing as npt
 
 from analysis.fits.curve_loss import CurveLoss
 from analysis.fits.curve_profile import cutoffs, interval, search
-from analysis.fits.curves import EDGE, CurveModel, CurveParameter
+from analysis.fits.curves import CURVES, EDGE, CurveModel, CurveParameter
 from analysis.fits.profile import Fit, Interval
 from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 RHO = CurveParameter("rho", "correlation of the answers of one cell", (1e-7, 0.99), (1e-4, 0.05))
-STARTS = 3
-"""Most searches per model."""
+STARTS = 6
+"""Most searches per model, beside those from the model without a ceiling."""
+NEXT_TO_ONE = 1.0 - 1e-4
+"""A ceiling from which a search can go either way."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +126,23 @@ def prepared(
     run_N = np.unique(run_N, return_inverse=True)[1]
     times_N = curve.rounds_N / float(curve.rounds_N.max())
     loss = CurveLoss(model, wanted, times_N, curve.n_N, curve.correct_N, run_N)
-    ends = {end: _rate_at(curve, end) for end in ("first", "last")}
-    grid = itertools.product(*([p.searched(float(ends.get(str(s), s))) for s in p.starts] for p in wanted))
+    rates = {name: _rate(curve, name) for name in ("first", "last", "mean")}
+    grid = itertools.product(*([p.searched(float(rates.get(str(s), s))) for s in p.starts] for p in wanted))
     starts = sorted(grid, key=lambda z: loss(np.array(z)))[:STARTS]
+    if model.smaller is not None:
+        starts += _without_ceiling(CURVES[model.smaller], curve, wanted)
     return loss, starts, tuple((p.searched(p.bounds[0]), p.searched(p.bounds[1])) for p in wanted)
+
+
+def _without_ceiling(
+    smaller: CurveModel, curve: Curve, wanted: Sequence[CurveParameter]
+) -> list[tuple[float, ...]]:
+    """The optimum of a model without a ceiling, with one of 1 or next to it: the larger model is no worse."""
+    loss, starts, bounds = prepared(smaller, curve)
+    found = search(loss, starts, bounds, curve.n_N.size).estimate.tolist()
+    size = len(smaller.parameters)
+    ceilings = (wanted[size].searched(c) for c in (wanted[size].bounds[1], NEXT_TO_ONE))
+    return [(*found[:size], ceiling, *found[size:]) for ceiling in ceilings]
 
 
 def held_out(predict: Callable[[Floats], Floats], later: Curve) -> tuple[float, float]:
@@ -166,10 +181,10 @@ def _inside(p: Floats) -> Floats:
     return np.asarray(np.clip(np.nan_to_num(p, nan=EDGE), EDGE, 1.0 - EDGE), dtype=np.float64)
 
 
-def _rate_at(curve: Curve, end: str) -> float:
-    """Mean rate of the first or last round, kept off 0 and 1 by half an answer."""
-    at = curve.rounds_N.min() if end == "first" else curve.rounds_N.max()
-    here = curve.rounds_N == at
+def _rate(curve: Curve, name: str) -> float:
+    """Mean rate of the first or last round or of all, kept off 0 and 1 by half an answer."""
+    at = {"first": curve.rounds_N.min(), "last": curve.rounds_N.max()}.get(name)
+    here = np.full(curve.n_N.size, True) if at is None else curve.rounds_N == at
     return float((curve.correct_N[here].sum() + 0.5) / (curve.n_N[here].sum() + 1.0))
 
 

@@ -30,7 +30,7 @@ class CurveParameter:
         name: Its name.
         meaning: What it is.
         bounds: Where it may lie, time being 1 at the last fitted round.
-        starts: Where searches begin; None begins at the curve's first ("first") or last ("last") rate.
+        starts: Where searches begin: a value, or the curve's "first", "last" or "mean" rate.
         power: Power of rounds in its unit: 1 a time, -1 a rate, 0 neither.
         scale: On what scale it is searched: probabilities as log-odds, positive numbers as logarithms.
     """
@@ -71,6 +71,7 @@ class CurveModel:
         sentence: Its equation, y the success probability and t the round.
         parameters: In the order in which `curve` takes them.
         curve: (parameters, times (T,)) -> success probability (T,).
+        smaller: Model that this one is where its ceiling is 1, all other parameters the same.
     """
 
     name: str
@@ -78,6 +79,7 @@ class CurveModel:
     sentence: str
     parameters: tuple[CurveParameter, ...]
     curve: Callable[[Floats, Floats], Floats]
+    smaller: str | None = None
 
 
 def _below(x: Floats) -> float:
@@ -115,8 +117,10 @@ def _normalised_flow(x: Floats, t: Floats) -> Floats:
     return np.asarray(x[2] * expit(2.0 * np.arcsinh(np.sinh(_below(x) / 2.0) + x[1] * t / 4.0)))
 
 
-BASE = CurveParameter("base", "success probability at round 0", RATE, ("first",))
-CEILING = CurveParameter("ceiling", "success probability that the curve tends to", RATE, ("last", 0.9))
+BASE = CurveParameter("base", "success probability at round 0", RATE, ("first", "mean"))
+CEILING = CurveParameter(
+    "ceiling", "success probability that the curve tends to", RATE, ("last", "mean", 0.9)
+)
 SCALED = CurveParameter(
     "ceiling", "success probability that the curve tends to", (0.01, 1.0 - EDGE), (0.99, "last")
 )
@@ -147,7 +151,7 @@ CURVES: dict[str, CurveModel] = {
             "constant",
             "reference",
             "y = p",
-            (CurveParameter("p", "success probability", RATE, ("first", "last")),),
+            (CurveParameter("p", "success probability", RATE, ("mean",)),),
             lambda x, t: np.full(t.shape, x[0]),
         ),
         CurveModel(
@@ -159,6 +163,7 @@ CURVES: dict[str, CurveModel] = {
             "y = ceiling x logistic curve from base / ceiling",
             LOGISTIC,
             _logistic,
+            "logistic",
         ),
         CurveModel(
             "logit in log time",
@@ -206,7 +211,7 @@ CURVES: dict[str, CurveModel] = {
                 BASE,
                 CEILING,
                 CurveParameter(
-                    "middle", "rounds to half of the gain", (1e-3, 100.0), (0.2, 0.5, 1.0), 1, "log"
+                    "middle", "rounds to half of the gain", (1e-3, 100.0), (0.03, 0.1, 0.3, 1.0), 1, "log"
                 ),
                 CurveParameter("steepness", "B", (0.1, 20.0), (1.0, 3.0), 0, "log"),
             ),
@@ -219,6 +224,7 @@ CURVES: dict[str, CurveModel] = {
             "y = ceiling x bandit flow from base / ceiling",
             FLOW,
             _flow,
+            "bandit flow",
         ),
         CurveModel(
             "normalised bandit flow",
@@ -232,6 +238,7 @@ CURVES: dict[str, CurveModel] = {
             "y = ceiling x normalised flow from base / ceiling",
             NORMALISED,
             _normalised_flow,
+            "normalised bandit flow",
         ),
     )
 }

@@ -30,7 +30,7 @@ MEANINGS = (
 BOUNDS = ((-8.0, 8.0), (-6.0, 6.0), (0.2, 8.0), (0.15, 6.0), (-0.98, 0.98))
 """The SDs start at what the grid can tell from 0."""
 FEWEST_ITEMS = 64
-"""Items from which on intervals are given: at 16 that of the slope covered .82, at 32 .88."""
+"""Items from which on intervals are given: at 32 that of the slope covered .90, of the correlation .88."""
 TOO_FEW = f"no intervals: below {FEWEST_ITEMS} items Wald's miss too often"
 
 

@@ -125,7 +125,10 @@ def summary(
     )
     if closer is None:
         return f"{text}."
-    return f"{text}; in {closer:.0%} of the train quantities it was closer than the fitted condition's value."
+    return (
+        f"{text}; in {closer:.0%} of the train means, final values and rounds it was closer than the "
+        "fitted condition's value."
+    )
 
 
 def share_covered(rows: Sequence[TransferRow]) -> float | None:

@@ -1,8 +1,9 @@
 """The best of a ladder of conditions without a curve, and which reading of its place the data allow.
 
 A condition is left out of the set of best ones where another one is shown to be better (multiple comparisons
-with the best, Hsu 1981). Where a quadratic fits, its maximum says more, between the conditions too; where it
-is shown not to fit, its interval is one of a wrong curve, and the set is read.
+with the best, Hsu 1981), which takes no curve for granted. A quadratic's maximum is narrower, about a wrong
+curve as well as about a right one, and few units show no misfit: it is read together with the set, and where
+it is shown not to fit, not at all.
 """
 
 from dataclasses import dataclass
@@ -82,8 +83,8 @@ def best_rungs(
     shaped = y.ndim == 2 and x.shape == y.shape[1:] and min(y.shape) >= 2
     if not shaped or not (np.diff(x) > 0).all() or not np.isfinite(y).all():
         raise InputError(
-            f"ladder: need two rising positions and two units with a finite value at each, got shapes {x.shape} "
-            f"and {y.shape}"
+            f"ladder: need two rising positions and two units with a finite value at each, got shapes "
+            f"{x.shape} and {y.shape}"
         )
     p = [_is_best(y, c) for c in range(x.size)]
     return BestRungs(x, np.array(p), float(x[int(np.argmax(y.mean(axis=0)))]), y.shape[0], band)
@@ -94,6 +95,37 @@ def _is_best(y_NC: Floats, c: int) -> float:
     better = np.delete(y_NC, c, axis=1) - y_NC[:, [c]]
     above, _ = t_tails(better.T)
     return float(min(1.0, above.size * above.min()))
+
+
+@dataclass(frozen=True)
+class Both:
+    """Two readings of one place that must agree: the larger p-value, and the interval that spans both."""
+
+    curve: Inverted
+    rungs: BestRungs
+
+    @property
+    def estimate(self) -> float:
+        """Point estimate, the curve's."""
+        return self.curve.estimate
+
+    @property
+    def n(self) -> int:
+        """Units."""
+        return self.rungs.n
+
+    def p_above(self, x: float) -> float:
+        """p-value of "the place is x or below"."""
+        return max(self.curve.p_above(x), self.rungs.p_above(x))
+
+    def p_below(self, x: float) -> float:
+        """p-value of "the place is x or above"."""
+        return max(self.curve.p_below(x), self.rungs.p_below(x))
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """The smaller of both lower bounds, the larger of both upper ones."""
+        lows, highs = zip(self.curve.interval(alpha), self.rungs.interval(alpha), strict=True)
+        return min(lows), max(highs)
 
 
 @dataclass(frozen=True)
@@ -112,19 +144,19 @@ class Place:
 
     @property
     def bent(self) -> bool:
-        """Whether the quadratic is shown not to fit, so that the set of best conditions is read."""
+        """Whether the quadratic is shown not to fit."""
         return self.fit.tested and self.fit.p <= REJECTED
 
     @property
-    def read(self) -> Inverted | BestRungs:
-        """What a verdict reads."""
-        return self.rungs if self.bent else self.curve
+    def read(self) -> Both | BestRungs:
+        """What a verdict reads: the set alone where the quadratic does not fit, else both."""
+        return self.rungs if self.bent else Both(self.curve, self.rungs)
 
 
 def place(
     x_C: npt.ArrayLike, y_NC: npt.ArrayLike, band: tuple[float, float], candidates: int = 1601
 ) -> Place:
-    """Read the place of a ladder's maximum.
+    """Read the place of a ladder's maximum; its interval always holds the set of best conditions.
 
     Args:
         x_C: Positions, at least three, rising.

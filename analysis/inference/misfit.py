@@ -40,13 +40,18 @@ class Misfit:
         """Whether there was anything to test, and units to test it with."""
         return self.df[0] > 0
 
+    @property
+    def whole(self) -> bool:
+        """Whether every contrast beyond the polynomial was tested, and there is one."""
+        return self.df[0] == self.of > 0
+
 
 def misfit(x_C: npt.ArrayLike, y_NC: npt.ArrayLike, degree: int) -> Misfit:
     """Test the mean of N units over a ladder of C positions for departures from a polynomial.
 
     Contrasts are the orthogonal polynomials of the next degrees. Of few units only the first (N - 1) // 2 are
     asked, so that more degrees of freedom are left for the error than are spent; their number depends on the
-    sizes alone, so that the test stays exact. Contrasts that no unit differs in are left out. Hotelling (1931).
+    sizes alone, so that the test stays exact. Those that no units differ in are left out (Hotelling 1931).
 
     Args:
         x_C: Positions, all different.
@@ -59,8 +64,8 @@ def misfit(x_C: npt.ArrayLike, y_NC: npt.ArrayLike, degree: int) -> Misfit:
     x, y = np.asarray(x_C, dtype=np.float64), np.asarray(y_NC, dtype=np.float64)
     if y.ndim != 2 or x.shape != y.shape[1:] or np.unique(x).size != x.size or not np.isfinite(y).all():
         raise InputError(
-            f"ladder: need different positions and a finite value of every unit at each, got shapes {x.shape} "
-            f"and {y.shape}"
+            f"ladder: need different positions and a finite value of every unit at each, got shapes "
+            f"{x.shape} and {y.shape}"
         )
     n, of = y.shape[0], max(x.size - degree - 1, 0)
     asked = max(min(of, (n - 1) // 2), 0)

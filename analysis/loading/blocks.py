@@ -1,5 +1,7 @@
-"""One run folder as arrays, a row per seed: counts become rates here and nowhere else."""
+"""Run folders as arrays, a row per run and seed: counts become rates here and nowhere else."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,35 +32,14 @@ def test_rounds(run: RunRecord) -> Floats:
     return np.asarray(rounds.to_numpy(), dtype=np.float64)
 
 
-def start(world: WorldSettings, run: RunRecord, measured: Floats) -> Floats:
-    """Base Pass@1 of each seed: the query's measured one, the setting, or what round 0 of a pool says.
-
-    Args:
-        world: Settings of the world.
-        run: The run.
-        measured: Train Pass@1 of each seed at round 0, NaN where an import has none.
-    """
-    if isinstance(world, ImportedWorld):
-        return measured
-    if isinstance(world, LLMWorld):
-        query = run.info.get("query")
-        return np.full(measured.size, float(query["base_pass_at_1"])) if query else measured
-    value = world.base_pass_at_1() if isinstance(world, LumpedWorld) else world.base_pass_at_1
-    if isinstance(value, float):
-        return np.full(measured.size, value)
-    rows = run.evals.filter((pl.col("split") == "train") & (pl.col("round") == 0)).sort("seed")
-    exact = rows.group_by("seed", maintain_order=True).agg(pl.col("p_exact").mean())["p_exact"]
-    return measured if exact.null_count() else np.asarray(exact.to_numpy(), dtype=np.float64)
-
-
 def arrays(
-    world: WorldSettings, run: RunRecord, rounds: Floats, tested: Floats, final_name: str
+    world: WorldSettings, runs: Sequence[RunRecord], rounds: Floats, tested: Floats, final_name: str
 ) -> dict[str, npt.NDArray[Any]]:
-    """Arrays of one run folder, fields of :class:`analysis.loading.records.Cell`, a row per seed.
+    """Arrays of some run folders, fields of :class:`analysis.loading.records.Cell`, a row per run and seed.
 
     Args:
         world: Settings of the world.
-        run: The run.
+        runs: Runs of one condition; an import's one by one, since the ends of their logs differ.
         rounds: Rounds at which each seed must have been evaluated.
         tested: Rounds of its test evaluations.
         final_name: File of its final evaluation, for errors.
@@ -66,101 +47,161 @@ def arrays(
     Raises:
         RecordError: An evaluation is missing, stands there twice or has no samples.
     """
-    query = run.info.get("query")
-    item = 0 if query is None else int(query["item"])
-    found = _block(run, item, rounds, final_name, imported=isinstance(world, ImportedWorld))
-    based = rounds.size and rounds[0] == 0
-    at_base = found["train"][:, 0] if based else np.full(found["seed"].size, np.nan)
-    return found | {
-        "start": start(world, run, at_base),
-        "test_curve": _test_curve(run, tested),
-    }
+    try:
+        return _arrays(world, runs, rounds, tested, final_name)
+    except RecordError:
+        for run in runs if len(runs) > 1 else ():  # one by one, so that the error names the file
+            _arrays(world, [run], rounds, tested, final_name)
+        raise
 
 
-def _test_curve(run: RunRecord, rounds: Floats) -> Floats:
-    table = _totals(run.evals.filter(pl.col("split") == "test"), ["seed", "round"])
-    grid = [(s, int(r)) for s in range(*run.info["seeds"]) for r in rounds]
-    _on_grid(run, table, grid, "tested at rounds", rounds)
-    values = (table["correct_strict"] / table["n"]).to_numpy()
-    return np.asarray(values, dtype=np.float64).reshape(len(range(*run.info["seeds"])), rounds.size)
-
-
-def _block(
-    run: RunRecord, item: int, rounds: Floats, final_name: str, *, imported: bool
+def _arrays(
+    world: WorldSettings, runs: Sequence[RunRecord], rounds: Floats, tested: Floats, final_name: str
 ) -> dict[str, npt.NDArray[Any]]:
-    """One run folder as arrays, a row per seed; an import's last test evaluation may be at any round."""
-    seeds = np.arange(*run.info["seeds"], dtype=np.int64)
-    train = run.evals.filter(pl.col("split") == "train")
-    final = run.final
-    for table, name in ((run.evals, "evals.parquet"), (final, final_name)):
-        twice = table.select("seed", "round", "split", "item").is_duplicated()
+    evals, final = (_joined([getattr(run, name) for run in runs]) for name in ("evals", "final"))
+    for table, path in ((evals, runs[0].folder / "evals.parquet"), (final, runs[0].folder / final_name)):
+        twice = table.select("run", "seed", "round", "split", "item").is_duplicated()
         if twice.any():
-            raise RecordError(f"{run.folder / name}: an evaluation stands there twice: {_row(table, twice)}")
+            raise RecordError(f"{path}: an evaluation stands there twice: {_row(table, twice)}")
         if (table["n"] <= 0).any():
-            found = _row(table, table["n"] <= 0)
-            raise RecordError(f"{run.folder / name}: an evaluation of no samples: {found}")
-    curve = _totals(train, ["seed", "round"])
-    grid = [(int(s), int(r)) for s in seeds for r in rounds]
-    _on_grid(run, curve, grid, "evaluated at rounds", rounds)
+            raise RecordError(f"{path}: an evaluation of no samples: {_row(table, table['n'] <= 0)}")
+    keys = _Keys.of(runs)
+    train = evals.filter(pl.col("split") == "train")
+    curve = _totals(train, ["run", "seed", "round"])
+    keys.check_grid(runs, curve, "evaluated at rounds", rounds)
     last = int(rounds[-1]) if rounds.size else -1
-    decisive = _totals(final.filter((pl.col("split") == "train") & (pl.col("round") == last)), ["seed"])
-    if rounds.size and decisive["seed"].to_list() != seeds.tolist():
-        raise RecordError(f"{run.folder / final_name}: each seed needs a final evaluation at round {last}")
-    none = np.zeros(0 if rounds.size else seeds.size, dtype=np.int64)  # logs without train evaluations
+    at_end = final.filter((pl.col("split") == "train") & (pl.col("round") == last))
+    decisive = _totals(at_end, ["run", "seed"])
+    if rounds.size and not keys.are(decisive):
+        raise RecordError(
+            f"{runs[0].folder / final_name}: each seed needs a final evaluation at round {last}"
+        )
+    none = np.zeros(0 if rounds.size else keys.size, dtype=np.int64)  # logs without train evaluations
     test = final.filter(pl.col("split") == "test")
     later = test.filter(pl.col("round") > 0)["round"]
-    last = int(later.max()) if imported and later.len() else last  # type: ignore[arg-type]
-    passes = (curve["correct_strict"] / curve["n"]).to_numpy().reshape(seeds.size, rounds.size)
+    if isinstance(world, ImportedWorld) and later.len():
+        last = int(later.max())  # type: ignore[arg-type]
+    passes = (curve["correct_strict"] / curve["n"]).to_numpy().reshape(keys.size, rounds.size)
+    based = rounds.size and rounds[0] == 0
     return {
-        "query": np.full(seeds.size, item, dtype=np.int64),
-        "seed": seeds,
+        "query": keys.query_N,
+        "seed": keys.seed_N,
+        "start": _start(world, runs, keys, train, passes[:, 0] if based else np.full(keys.size, np.nan)),
         "train": np.asarray(passes, dtype=np.float64),
-        "train_samples": curve["n"].to_numpy().reshape(seeds.size, rounds.size),
+        "train_samples": curve["n"].to_numpy().reshape(keys.size, rounds.size),
         "final_correct": np.concatenate([none, decisive["correct_strict"].to_numpy()]),
         "final_samples": np.concatenate([none, decisive["n"].to_numpy()]),
-        "test": _rates(test, last, seeds, "correct_strict"),
-        "test_base": _rates(test, 0, seeds, "correct_strict"),
-        "test_lenient": _rates(test, last, seeds, "correct_lenient"),
-        "test_base_lenient": _rates(test, 0, seeds, "correct_lenient"),
-        "test_samples": np.stack([_counts(test, at, seeds) for at in (0, last)], axis=1),
+        "test": keys.rates(test, last, "correct_strict"),
+        "test_base": keys.rates(test, 0, "correct_strict"),
+        "test_lenient": keys.rates(test, last, "correct_lenient"),
+        "test_base_lenient": keys.rates(test, 0, "correct_lenient"),
+        "test_samples": np.stack([keys.samples(test, at) for at in (0, last)], axis=1),
+        "test_curve": _test_curve(runs, keys, evals, tested),
     }
 
 
-def _on_grid(
-    run: RunRecord, table: pl.DataFrame, grid: list[tuple[int, int]], how: str, rounds: Floats
-) -> None:
-    found = list(zip(table["seed"], table["round"], strict=True))
-    if found != grid:
-        seed, at = min(set(found) ^ set(grid))
-        word = "is missing" if (seed, at) in set(grid) else "is too many"
+def _start(
+    world: WorldSettings, runs: Sequence[RunRecord], keys: "_Keys", train: pl.DataFrame, measured: Floats
+) -> Floats:
+    """Base Pass@1 of each seed: the query's measured one, the setting, or what round 0 of a pool says.
+
+    Args:
+        world: Settings of the world.
+        runs: The runs.
+        keys: Their rows.
+        train: Their train evaluations.
+        measured: Train Pass@1 of each seed at round 0, NaN where an import has none.
+    """
+    if isinstance(world, ImportedWorld):
+        return measured
+    if isinstance(world, LLMWorld):
+        queries = [run.info.get("query") for run in runs]
+        own = np.array([q["base_pass_at_1"] if q else np.nan for q in queries], dtype=np.float64)
+        return np.where(np.isnan(own[keys.run_N]), measured, own[keys.run_N])
+    value = world.base_pass_at_1() if isinstance(world, LumpedWorld) else world.base_pass_at_1
+    if isinstance(value, float):
+        return np.full(measured.size, value)
+    rows = train.filter(pl.col("round") == 0).sort("run", "seed")
+    exact = rows.group_by("run", "seed", maintain_order=True).agg(pl.col("p_exact").mean())["p_exact"]
+    return measured if exact.null_count() else np.asarray(exact.to_numpy(), dtype=np.float64)
+
+
+def _test_curve(runs: Sequence[RunRecord], keys: "_Keys", evals: pl.DataFrame, rounds: Floats) -> Floats:
+    table = _totals(evals.filter(pl.col("split") == "test"), ["run", "seed", "round"])
+    keys.check_grid(runs, table, "tested at rounds", rounds)
+    values = (table["correct_strict"] / table["n"]).to_numpy()
+    return np.asarray(values, dtype=np.float64).reshape(keys.size, rounds.size)
+
+
+def _joined(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Tables under one another, the number of each in column "run"."""
+    run = pl.Series("run", np.repeat(np.arange(len(tables)), [t.height for t in tables]), dtype=pl.Int64)
+    return pl.concat(tables).with_columns(run)
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """Rows of the arrays: the number of the run, its query's item, and the seed; rising in run and seed."""
+
+    run_N: Ints
+    query_N: Ints
+    seed_N: Ints
+
+    @classmethod
+    def of(cls, runs: Sequence[RunRecord]) -> "_Keys":
+        seeds = [np.arange(*run.info["seeds"], dtype=np.int64) for run in runs]
+        queries = [run.info.get("query") for run in runs]
+        run_N = np.repeat(np.arange(len(runs)), [s.size for s in seeds])
+        items = np.array([0 if q is None else int(q["item"]) for q in queries], dtype=np.int64)
+        return cls(run_N, items[run_N], np.concatenate(seeds))
+
+    @property
+    def size(self) -> int:
+        return int(self.seed_N.size)
+
+    def are(self, table: pl.DataFrame) -> bool:
+        """Whether a table sorted by run and seed has one row for each of them."""
+        same = np.array_equal(table["run"].to_numpy(), self.run_N)
+        return same and np.array_equal(table["seed"].to_numpy(), self.seed_N)
+
+    def check_grid(self, runs: Sequence[RunRecord], table: pl.DataFrame, how: str, rounds: Floats) -> None:
+        """Each must stand in a table sorted by run, seed and round at each of some rounds, and no other."""
+        ints = rounds.astype(np.int64)
+        grid = (*(np.repeat(x, ints.size) for x in (self.run_N, self.seed_N)), np.tile(ints, self.size))
+        found = tuple(table[name].to_numpy() for name in ("run", "seed", "round"))
+        if all(np.array_equal(a, b) for a, b in zip(found, grid, strict=True)):
+            return
+        there, wanted = (set(zip(*(x.tolist() for x in of), strict=True)) for of in (found, grid))
+        run, seed, at = min(there ^ wanted)
+        word = "is missing" if (run, seed, at) in wanted else "is too many"
         raise RecordError(
-            f"{run.folder / 'evals.parquet'}: each seed must be {how} {rounds.astype(int).tolist()}, but "
-            f"seed {seed} at round {at} {word}; are these runs of one design?"
+            f"{runs[run].folder / 'evals.parquet'}: each seed must be {how} {ints.tolist()}, but seed {seed} "
+            f"at round {at} {word}; are these runs of one design?"
         )
+
+    def rates(self, test: pl.DataFrame, at: int, column: str) -> Floats:
+        """Pass@1 of each at one round, NaN where it was not measured or a row of the run has no count."""
+        rows = test.filter((pl.col("round") == at) & pl.col(column).is_not_null().all().over("run"))
+        total = _totals(rows, ["run", "seed"])
+        return self._placed(total, (total[column] / total["n"]).to_numpy(), np.nan)
+
+    def samples(self, test: pl.DataFrame, at: int) -> Ints:
+        """Samples of each at one round, 0 where there was no evaluation."""
+        total = _totals(test.filter(pl.col("round") == at), ["run", "seed"])
+        return self._placed(total, total["n"].to_numpy(), 0.0).astype(np.int64)
+
+    def _placed(self, total: pl.DataFrame, values: npt.NDArray[Any], missing: float) -> Floats:
+        """Values of a table by run and seed in the order of the rows."""
+        found = dict(zip(zip(total["run"], total["seed"], strict=True), values.tolist(), strict=True))
+        keys = zip(self.run_N.tolist(), self.seed_N.tolist(), strict=True)
+        return np.array([found.get(key, missing) for key in keys], dtype=np.float64)
 
 
 def _row(table: pl.DataFrame, bad: pl.Series) -> dict[str, Any]:
     """The first bad row, with its number."""
-    return table.with_row_index("row").filter(bad).row(0, named=True)
+    return table.drop("run").with_row_index("row").filter(bad).row(0, named=True)
 
 
 def _totals(table: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     counts = [pl.col(c).sum() for c in ("correct_strict", "correct_lenient", "n")]
     return table.group_by(by).agg(*counts).sort(by)
-
-
-def _rates(test: pl.DataFrame, at: int, seeds: Ints, column: str) -> Floats:
-    """Pass@1 of each seed at one round, NaN where it was not measured."""
-    rows = test.filter(pl.col("round") == at)
-    if not rows.height or rows[column].null_count():
-        return np.full(seeds.size, np.nan)
-    total = _totals(rows, ["seed"])
-    found = dict(zip(total["seed"], total[column] / total["n"], strict=True))
-    return np.array([found.get(int(s), np.nan) for s in seeds], dtype=np.float64)
-
-
-def _counts(test: pl.DataFrame, at: int, seeds: Ints) -> Ints:
-    """Samples of each seed's test evaluation at one round, 0 where there was none."""
-    total = _totals(test.filter(pl.col("round") == at), ["seed"])
-    found = dict(zip(total["seed"], total["n"], strict=True))
-    return np.array([found.get(int(s), 0) for s in seeds], dtype=np.int64)

@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.loading import agreement, blocks
+from analysis.loading.batches import read_runs
 from banditrft.catalog import STUDY
 from banditrft.claims import in_force
 from banditrft.design import Design, Evaluation, parse
 from banditrft.errors import InputError, RecordError
 from banditrft.files import read_json
-from banditrft.records import SECONDS, RunRecord, read_run
-from banditrft.worlds import LLMWorld, WorldSettings, parse_world
+from banditrft.records import SECONDS, RunRecord
+from banditrft.worlds import ImportedWorld, LLMWorld, WorldSettings, parse_world
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -170,9 +171,9 @@ def load(path: Path | str) -> Records:
         keys = [(run_id, value["evaluation_id"]) for run_id in value["runs"]]
         if len(set(keys)) < len(keys):
             raise RecordError(f"{root / STUDY}: condition {value['condition']!r} counts a run twice")
-        for key in keys:
-            if key not in read:
-                read[key] = read_run(root / key[0], key[1])
+        new = [key for key in keys if key not in read]
+        found = read_runs([root / run_id for run_id, _ in new], value["evaluation_id"])
+        read |= zip(new, found, strict=True)
         runs = [read[key] for key in keys]
         cells.append(_cell(worlds[value["world"]], value, runs, root))
     infos = {run_id: record.info for (run_id, _), record in read.items()}
@@ -190,7 +191,8 @@ def _cell(world: WorldSettings, value: dict[str, Any], runs: list[RunRecord], ro
     rounds = blocks.train_rounds(world, design, evaluation, runs[0])
     tested = blocks.test_rounds(runs[0])
     final = f"final-{value['evaluation_id']}.parquet"
-    found = [blocks.arrays(world, run, rounds, tested, final) for run in runs]
+    together = [[run] for run in runs] if isinstance(world, ImportedWorld) else [runs]
+    found = [blocks.arrays(world, some, rounds, tested, final) for some in together]
     joined = {name: np.concatenate([b[name] for b in found]) for name in found[0]}
     order = np.lexsort((joined["seed"], joined["query"]))
     arrays = {name: values[order] for name, values in joined.items()}

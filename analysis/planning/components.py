@@ -14,7 +14,9 @@ from analysis.verdict import Part
 
 def component(records: Records, part: Part) -> Planned:
     """The power function of a component, by what its estimate is."""
-    if part.estimate is None:
+    if (
+        part.estimate is None and part.kind != "location"
+    ):  # a place has none where all of its ladder may be best
         return Planned(None, None, "The pilot gives no estimate.")
     read = READERS.get(part.kind, other)
     found = read(records, part, _units_per_seed(records, part))

@@ -111,7 +111,7 @@ def _within(values: Floats, query: Floats) -> Floats:
 
 
 def location(records: Records, part: Part, _each: float) -> Planned:
-    """A maximum's position: Fieller's two tests on normal values."""
+    """A maximum's position: the verdict's own reading of normal values."""
     cells: list[Cell] = [records.of(part.world)[name] for name in part.conditions]
     finals = [final_train(c) if " train" in part.label else c.test for c in cells]
     _, values = table(cells, finals)
@@ -119,7 +119,8 @@ def location(records: Records, part: Part, _each: float) -> Planned:
     low, high = (math.log2(float(e or 1.0)) for e in part.band)
     mean, covariance = values.mean(axis=0), np.cov(values.T)
     support, _ = sides(part)
-    inside = low < math.log2(float(part.estimate or 1.0)) < high
+    best = part.estimate or steps[int(np.argmax(mean))]
+    inside = low <= math.log2(float(best)) <= high
 
     def power(seeds: int) -> float:
         rng = np.random.default_rng([seeds, 1])

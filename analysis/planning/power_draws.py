@@ -7,10 +7,10 @@ error of at most half a point at the default.
 import numpy as np
 import numpy.typing as npt
 
+from analysis.inference.best import place
 from analysis.inference.hitting import HittingTimes
 from analysis.inference.inversion import sign_tails, t_tails
 from analysis.inference.ratio import pair_scores, swap_tails
-from analysis.inference.slopes import quadratic_argmax
 
 Floats = npt.NDArray[np.float64]
 SETS = 1000
@@ -139,7 +139,7 @@ def argmax_power(
     sets: int = SETS,
     rng: np.random.Generator,
 ) -> float:
-    """Power to show that the maximum of a mean quadratic lies inside a band, by Fieller's two tests.
+    """Power to show that the maximum along a ladder lies inside a band, by the reading of a verdict.
 
     Args:
         mean_C: Mean of each condition.
@@ -153,5 +153,5 @@ def argmax_power(
     """
     mean = np.asarray(mean_C, dtype=np.float64)
     y_SNC = rng.multivariate_normal(mean, np.asarray(covariance_CC), size=(sets, n), method="svd")
-    tests = (quadratic_argmax(x_C, y, band, candidates=101) for y in y_SNC)
+    tests = (place(x_C, y, band, candidates=101).read for y in y_SNC)
     return sum(max(t.p_above(band[0]), t.p_below(band[1])) <= alpha for t in tests) / sets

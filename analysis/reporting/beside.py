@@ -46,7 +46,7 @@ def _summaries(found: list[dict[str, Any]]) -> str:
         "mean train Pass@1 over the rounds",
         "round at which the mean reaches .9",
         "interquartile mean of the final Pass@1",
-        "P(a run ends above one of the first condition)",
+        "P(a run ends above one of the first condition), unpaired",
     )
     return table(header, rows)
 
@@ -55,7 +55,7 @@ def _paths(test: dict[str, Any]) -> list[str]:
     rows = [
         (
             escaped(c["conditions"][1]),
-            c["found"],
+            c["said"],
             "one path" if c["one_path"] else "not one path",
             MISSING if c["estimate"] is None else points(c["estimate"]),
             MISSING if c["estimate"] is None else _between(c["interval"], points),
@@ -93,7 +93,9 @@ def _components(found: list[dict[str, Any]]) -> str:
         )
         for c in found
     ]
-    return table(("world, condition", "quantity", "sources", "leading share", "interval", "n"), rows)
+    return table(
+        ("world, condition", "quantity", "sources", "share of the queries or worlds", "interval", "n"), rows
+    )
 
 
 def _fit(document: dict[str, Any], fit: dict[str, Any]) -> list[str]:
@@ -116,6 +118,8 @@ def _fit(document: dict[str, Any], fit: dict[str, Any]) -> list[str]:
         blocks.append(f"Fit here, predict there. {escaped(test['sentence'])}")
         if test["rows"]:
             blocks.append(_foretold(test["rows"]))
+    if fit["warnings"]:
+        blocks += ["What limits these fits:", "\n".join(f"- {escaped(w)}" for w in fit["warnings"])]
     return blocks
 
 

@@ -6,9 +6,11 @@ Rendered from the same data as verdicts.json; raw points and curves stay there a
 from collections.abc import Callable
 from typing import Any
 
-from analysis.formats import FORMATS, p_value, pass_rate, percent
+from analysis.formats import FORMATS, p_value, pass_rate
 from analysis.reporting.beside import beside
+from analysis.reporting.content.confidence import confidence
 from analysis.reporting.markdown import code, escaped, table
+from analysis.reporting.numbers import estimated
 from analysis.reporting.page import BETWEEN
 
 NO_CLAIMS = "This study names no claims."
@@ -63,7 +65,7 @@ def _verdict(verdict: dict[str, Any]) -> list[str]:
         blocks.append(f"{escaped(part['label'])}. {escaped(part['sentence'])} {escaped(part['detail'])}")
     rows = [_other(part, item) for part in verdict["parts"] for item in part["secondary"]]
     if rows:
-        blocks.append(table(("beside it, unadjusted", "estimate", "interval", "n"), rows))
+        blocks.append(table(("beside it, unadjusted", "estimate", "95% two-sided", "n"), rows))
     blocks += [
         f"Placebo. {escaped(item['label'])}: {escaped(item['sentence'])}" for item in verdict["placebo"]
     ]
@@ -75,9 +77,9 @@ def _part(part: dict[str, Any]) -> tuple[str, ...]:
     return (
         escaped(part["label"]),
         part["verdict"],
-        form(part["estimate"]),
+        estimated(part["estimate"], form),
         _interval(part["interval"], form),
-        percent(part["level"]),
+        confidence(part),
         _interval(part["band"], form),
         p_value(min(part["p_support"], part["p_refute"])),
         f"{part['n']} ({part['unit']})",
@@ -87,7 +89,7 @@ def _part(part: dict[str, Any]) -> tuple[str, ...]:
 def _other(part: dict[str, Any], item: dict[str, Any]) -> tuple[str, ...]:
     form = FORMATS["rounds" if "rounds saved" in item["label"] else part["kind"]]
     label = escaped(f"{part['id']}: {item['label']}")
-    return label, form(item["estimate"]), _interval(item["interval"], form), str(item["n"])
+    return label, estimated(item["estimate"], form), _interval(item["interval"], form), str(item["n"])
 
 
 def _interval(ends: Interval, form: Callable[[float | None], str]) -> str:

@@ -11,7 +11,7 @@ from analysis.inference.binomials import Fraction
 from analysis.inference.equivalence import paired_difference, welch_difference
 from analysis.inference.ratio import ratio_test
 from analysis.inference.risk import RiskDifference
-from analysis.inference.slopes import quadratic_argmax
+from analysis.inference.best import place
 from analysis.inference.spread import spread_ratio
 from analysis.planning.power import (
     approximate_power,
@@ -111,15 +111,15 @@ def spread_simulated(n, sets, rng):
 def argmax_simulated(n, sets, rng):
     x, shown = np.arange(9.0), 0
     for _ in range(sets):
-        y = -0.1 * (x - 4) ** 2 + 0.8 * (rng.standard_normal((n, 1)) + rng.standard_normal((n, 9)))
-        test = quadratic_argmax(x, y, (3.0, 5.0))
+        y = -0.1 * (x - 4) ** 2 + 0.4 * (rng.standard_normal((n, 1)) + rng.standard_normal((n, 9)))
+        test = place(x, y, (3.0, 5.0)).read
         shown += max(test.p_above(3.0), test.p_below(5.0)) <= ALPHA
     return shown / sets
 
 
 def argmax_planned(n, rng):
     x = np.arange(9.0)
-    covariance = 0.64 * (np.eye(9) + 1)
+    covariance = 0.16 * (np.eye(9) + 1)
     return argmax_power(-0.1 * (x - 4) ** 2, covariance, x, (3.0, 5.0), n, ALPHA, rng=rng)
 
 

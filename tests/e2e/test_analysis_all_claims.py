@@ -11,7 +11,6 @@ from click.testing import CliRunner
 
 import analysis
 import sims
-from analysis.formats import FORMATS
 from analysis.reporting.numbers import lookup
 from analysis.verdict import Kind
 from banditrft.claims import CLAIMS
@@ -140,7 +139,7 @@ def test_every_number_of_the_page_is_the_json_s(reported):
     for attributes, shown in numbers.found:
         value = lookup(document, attributes["data-path"])
         assert attributes["value"] == ("" if value is None else repr(value))
-        assert shown == FORMATS[attributes["data-kind"]](value)
+        assert shown == analysis_page.wanted(attributes, value)
     assert numbers.outside == []
     assert len(numbers.ids) == len(set(numbers.ids))
     assert set(numbers.links) <= set(numbers.ids)

@@ -11,7 +11,6 @@ import analysis_page
 import pytest
 
 import analysis
-from analysis.formats import FORMATS
 from analysis.reporting.content.origin import wall_seconds
 from analysis.reporting.numbers import lookup
 from banditrft.cli.report import verdict_table
@@ -42,7 +41,7 @@ def test_what_holds_is_supported(truth_holds):
     for verdict in found.values():
         assert verdict.family == 4
         assert verdict.p_adjusted <= 0.05
-        assert all(x.estimate == 0 for x in verdict.placebo if "reach" in x.label)
+        assert [x.estimate for x in verdict.placebo if x.kind == "fraction"] == [0.0]
 
 
 CASES = [
@@ -93,7 +92,7 @@ def test_every_number_of_the_page_is_the_json_s(rendered):
     for attributes, shown in parser.found:
         value = lookup(document, attributes["data-path"])
         assert attributes["value"] == ("" if value is None else repr(value))
-        assert shown == FORMATS[attributes["data-kind"]](value)
+        assert shown == analysis_page.wanted(attributes, value)
     paths = {a["data-path"] for a, _ in parser.found}
     for i, verdict in enumerate(document["verdicts"]):
         for j in range(len(verdict["parts"])):
@@ -111,6 +110,32 @@ def test_every_number_of_the_page_is_the_json_s(rendered):
                 assert f"verdicts/{i}/parts/{j}/{name}" in paths
         for name in ("p", "p_adjusted", "level", "family"):
             assert f"verdicts/{i}/{name}" in paths
+
+
+def test_levels_say_whether_their_intervals_are_one_sided(rendered):
+    page, _, document = rendered
+    summary, text = page.with_name("summary.md").read_text(), page.read_text()
+    for verdict in document["verdicts"]:
+        for part in verdict["parts"]:
+            assert part["two_sided"] == (part["kind"] == "ratio")
+    assert "% one-sided each |" in summary
+    assert "% two-sided |" in summary
+    assert "elsewhere a one-sided bound at each end" in text
+    assert "where its card says so, that the protocol has no margin" in text
+    assert "both ends at 95% make a two-sided interval of 90%" in text
+
+
+def test_a_gain_that_is_within_the_margin_is_told_and_a_loss_leaves_none(tmp_path):
+    small = fixtures.Truth(test_effect=0.01, test_sd=0.002)
+    root = fixtures.write(tmp_path / "gain", fixtures.study(sim_seeds=64, llm_seeds=0), small)
+    notes = " ".join(by_key(root)["A5", "sim"].notes)
+    assert "a gain is shown. It lies within the margin of 2 points" in notes
+    loss = fixtures.Truth(test_gain=-0.02)
+    root = fixtures.write(tmp_path / "loss", fixtures.study(sim_seeds=64, llm_seeds=0), loss)
+    notes = " ".join(by_key(root)["A5", "sim"].notes)
+    assert "'G=1' changed by −" in notes
+    assert "could be neither supported nor refuted here" in notes
+    assert "gained nothing" not in notes
 
 
 def test_the_page_stands_alone_and_is_accessible(rendered):

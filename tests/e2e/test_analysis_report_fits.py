@@ -50,7 +50,7 @@ def test_the_fit_is_on_the_page_and_every_number_is_the_json_s(written):
     page, document = written
     parser = analysis_page.parse(page)
     for attributes, shown in parser.found:
-        assert shown == FORMATS[attributes["data-kind"]](lookup(document, attributes["data-path"]))
+        assert shown == analysis_page.wanted(attributes, lookup(document, attributes["data-path"]))
     paths = {a["data-path"] for a, _ in parser.found}
     assert "fits/0/conditions/1/gain/median" in paths
     rows = document["transfer"][0]["rows"]
@@ -74,6 +74,15 @@ def test_the_summary_has_the_transfer_table(written):
     for row in document["transfer"][0]["rows"]:
         word = "inside" if row["inside"] else "outside"
         assert f"| {FORMATS['location'](row['observed'])} | {word} |" in summary
+
+
+def test_whether_the_model_fits_stands_before_its_gains(written):
+    page, document = written
+    (fit,) = document["fits"]
+    assert fit["sentence"].startswith(("The residuals are what the model allows", "The model does not fit"))
+    assert fit["sentence"] in page.with_name("summary.md").read_text()
+    summary = page.with_name("summary.md").read_text()
+    assert all(f"- {warning}" in summary for warning in fit["warnings"])
 
 
 def test_a_simulated_world_is_fitted_only_when_asked(records, tmp_path):

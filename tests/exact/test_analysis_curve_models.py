@@ -6,7 +6,7 @@ import pytest
 from analysis.fits.curve_fit import Curve, fit_curve, held_out, prepared
 from analysis.fits.curve_profile import cutoffs, holds, search
 from analysis.fits.curve_table import curve_rows
-from analysis.fits.curves import CURVES
+from analysis.fits.curves import CURVES, EDGE
 from analysis.fits.likelihood import beta_binomial
 from analysis.fits.profile import maximise
 from banditrft.errors import InputError
@@ -236,3 +236,33 @@ def test_a_model_with_more_parameters_than_rounds_says_so():
 def test_a_constant_curve_of_one_answer_is_refused(correct, word):
     with pytest.raises(InputError, match=f"every answer is {word}"):
         fit_curve(CURVES["constant"], Curve("c", np.arange(2.0), np.full(2, 9), np.array(correct)))
+
+
+LARGER = [model for model in CURVES.values() if model.smaller is not None]
+
+
+@pytest.mark.parametrize("model", LARGER, ids=lambda m: m.name)
+@pytest.mark.parametrize("fast", [1.0, 20.0])
+def test_a_ceiling_never_fits_worse_than_none(model, fast):
+    """Also where the curve is learned within the first rounds, and searches from the usual starts get lost."""
+    rng, rounds = np.random.default_rng(3), np.repeat(np.arange(0.0, 401.0, 5.0), 32)
+    p = 1 / (1 + np.exp(2.2 - 0.02 * fast * rounds))
+    seen = Curve("fast", rounds, np.full(rounds.size, 64), rng.binomial(64, np.minimum(p, 0.995)))
+    whole, part, flat = (
+        fit_curve(m, seen, profile=False).fit.log_likelihood
+        for m in (model, CURVES[str(model.smaller)], CURVES["constant"])
+    )
+    assert whole >= part - EDGE * seen.answers  # the largest ceiling is 1 - EDGE
+    assert part > flat
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_no_search_ends_below_the_constant(name):
+    """Every model holds the constant, or comes as near to it as the data can tell."""
+    rounds = np.arange(46.0)
+    for early in (0, 3):
+        correct = np.zeros(46, np.int64)
+        correct[[early, 17, 30]] = 1
+        seen = Curve("rare", rounds, np.full(46, 8), correct)
+        found = fit_curve(CURVES[name], seen, profile=False).fit.log_likelihood
+        assert found >= fit_curve(CURVES["constant"], seen, profile=False).fit.log_likelihood - 0.5

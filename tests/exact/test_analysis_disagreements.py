@@ -14,6 +14,9 @@ def part(world, interval, *, estimate=1.5, band=(1.4, 2.8), **more):
         "estimate": estimate,
         "interval": list(interval),
         "band": list(band),
+        "conditions": ["G=1"],
+        "level": 0.95,
+        "two_sided": True,
     } | more
 
 
@@ -29,7 +32,9 @@ def verdict(kind, world, word, *parts, claim="A5"):
 
 
 def found(*verdicts, predictions=None, **more):
-    return disagreements({"verdicts": list(verdicts), "predictions": predictions or {}} | more)
+    worlds = [{"name": "lumped", "rounds": {"G=1": 400}}, {"name": "tiny", "rounds": {"G=1": 150}}]
+    document = {"verdicts": list(verdicts), "predictions": predictions or {}, "worlds": worlds}
+    return disagreements(document | more)
 
 
 def test_supported_here_and_refuted_there_is_one():
@@ -54,6 +59,8 @@ def test_intervals_of_two_kinds_of_worlds_that_do_not_meet_differ_in_size():
     sim = verdict("sim", "simulated", "supported", part("lumped", (1.5, 1.7)))
     apart = found(sim, verdict("llm", "tiny", "supported", part("tiny", (1.8, 2.1))))
     assert [d["kind"] for d in apart] == ["size"]
+    assert "(1.50 to 1.70, 95% two-sided) in lumped after 400 rounds" in apart[0]["sentence"]
+    assert "(1.80 to 2.10, 95% two-sided) in tiny after 150 rounds" in apart[0]["sentence"]
     assert found(sim, verdict("llm", "tiny", "supported", part("tiny", (1.6, 2.1)))) == []
     assert found(sim, verdict("llm", "tiny", "undecided", part("tiny", (None, None)))) == []
 

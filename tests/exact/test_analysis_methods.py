@@ -10,6 +10,7 @@ SWAP = "A permutation log-rank test."
 def part(kind, sentence, n=8, **more):
     return {"label": f"a {kind}", "world": "lumped", "kind": kind, "sentence": sentence, "n": n} | {
         "unit": "runs (seed)",
+        "two_sided": kind == "ratio",
         "secondary": [],
         **more,
     }
@@ -56,6 +57,16 @@ def test_what_was_not_used_is_not_named():
     assert "Closed forms" not in titles(found)
     for word in ("Kaplan", "permut", "bootstrap", "Benjamini", "pairs", "intersection"):
         assert word not in everything(found)
+
+
+def test_one_sided_bounds_and_two_sided_intervals_are_told_apart():
+    bounds, both = "both ends at 95% make a two-sided interval of 90%", "Intervals of speed-ups are two-sided"
+    lone = everything(methods(document(verdict(part("fraction", TEST)))))
+    assert bounds in lone
+    assert both not in lone
+    said = everything(methods(document(verdict(part("fraction", TEST), part("ratio", SWAP)))))
+    assert bounds in said
+    assert both in said
 
 
 def test_few_pairs_are_enumerated_and_many_are_drawn():

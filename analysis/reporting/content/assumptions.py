@@ -19,8 +19,8 @@ BY_KIND = {
     "SDs have the same ratio; samples of an evaluation are independent.",
     "risk": "Differences of risk: the runs of the two conditions are independent; common random streams make "
     "the test careful.",
-    "location": "Location of an optimum: the mean over runs follows a curve with one maximum over the values "
-    "tried.",
+    "location": "Location of an optimum: the differences between conditions have means over runs that are "
+    "close to normal; a quadratic may narrow nothing, only widen what holds without a curve.",
     "share": "Shares of variance: for these worlds and conditions; another choice of either gives another "
     "share.",
 }

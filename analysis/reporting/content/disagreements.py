@@ -1,6 +1,6 @@
 """Where the worlds, the papers and the theory disagree: read off verdicts, intervals and closed forms.
 
-A decided verdict beside an undecided one is no disagreement: the undecided one allows both answers. Worlds
+A decided verdict beside an undecided one is no disagreement: the undecided one contradicts nothing. Worlds
 disagree where one supports and the other refutes a claim, or where their intervals for the same component
 have nothing in common. The papers are disagreed with where a claim is refuted. The theory is disagreed with
 where its closed form lies outside the measured interval.
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from analysis.formats import FORMATS
+from analysis.reporting.content.confidence import confidence
 from analysis.verdict import ALL
 
 Part = dict[str, Any]
@@ -21,7 +22,7 @@ def disagreements(document: dict[str, Any]) -> list[dict[str, Any]]:
     """Every disagreement, claim by claim.
 
     Args:
-        document: The report's verdicts, predictions and expectations.
+        document: The report's verdicts, worlds, predictions and expectations.
     """
     by_claim: dict[str, list[dict[str, Any]]] = {}
     for verdict in document["verdicts"]:
@@ -55,10 +56,8 @@ def _sizes(document: dict[str, Any], claim: str, own: list[dict[str, Any]]) -> I
             for first in a["parts"]:
                 second = next((p for p in b["parts"] if p["id"] == first["id"]), None)
                 if second and _apart(first["interval"], second["interval"]):
-                    said = (
-                        f"{claim}, {first['label']}: {_value(first)} in {first['world']}, {_value(second)} "
-                        f"in {second['world']}; the intervals do not meet."
-                    )
+                    here, there = (f"{_value(p)} in {_where(document, p)}" for p in (first, second))
+                    said = f"{claim}, {first['label']}: {here}, {there}; the intervals do not meet."
                     reading = " ".join(_closed(document, claim, p) or "" for p in (first, second)).strip()
                     yield _entry("size", claim, [a, b], said, reading or NOTHING)
 
@@ -132,7 +131,14 @@ def _value(part: Part) -> str:
     show, unit = FORMATS[part["kind"]], UNIT.get(part["kind"], "")
     low, high = part["interval"]
     estimate = "not estimated" if part["estimate"] is None else f"{show(part['estimate'])}{unit}"
-    return f"{estimate} ({show(low)} to {show(high)})"
+    return f"{estimate} ({show(low)} to {show(high)}, {confidence(part)})"
+
+
+def _where(document: dict[str, Any], part: Part) -> str:
+    """A component's world, and how long the runs behind it are."""
+    known = {w["name"]: w["rounds"] for w in document["worlds"]}.get(part["world"], {})
+    rounds = sorted({known[name] for name in part["conditions"] if name in known})
+    return f"{part['world']} after {' to '.join(map(str, rounds))} rounds" if rounds else part["world"]
 
 
 def _range(ends: tuple[float, float], kind: str) -> str:

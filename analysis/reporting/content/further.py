@@ -5,13 +5,14 @@ from typing import Any, Literal
 
 from analysis.curves.components import Decomposition, components
 from analysis.curves.conditions import Summary, summaries
-from analysis.curves.paths import PathTest, path_independence
+from analysis.curves.paths import PathComparison, PathTest, path_independence
 from analysis.diagnosis import Sign, diagnose
 from analysis.fits.bandit import BanditFit, fit_records
 from analysis.fits.predict_there import transfer_test
 from analysis.fits.transfer_result import TransferTest
 from analysis.loading.records import Records
 from analysis.reporting.content.fitted import fitted
+from analysis.reporting.content.foretold import foretold
 from analysis.reporting.content.profiles import profiles
 from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld
@@ -51,14 +52,23 @@ class Further:
             "paths": [
                 {k: v for k, v in asdict(p).items() if k != "points"}
                 | {"evaluations": len(set(p.points[0].round))}
+                | {"comparisons": [asdict(c) | {"said": said(c)} for c in p.comparisons]}
                 for p in self.paths
             ],
             "components": [asdict(c) for c in self.components],
             "fits": [fitted(f) | {"profiles": self.profiles[f.world]} for f in self.fits],
-            "transfer": [asdict(t) for t in self.transfer],
+            "transfer": [foretold(t) for t in self.transfer],
             "diagnosis": [asdict(s) for s in self.signs],
             "absent": list(self.absent),
         }
+
+
+def said(comparison: PathComparison) -> str:
+    """What was found of two paths in words that hold where both answers are shown."""
+    low, high = comparison.interval
+    apart = (low is not None and low > 0) or (high is not None and high < 0)
+    same = comparison.found == "same path"
+    return "within the margin, yet not equal" if same and apart else comparison.found
 
 
 def further(records: Records, fits: Fits = "models") -> Further:

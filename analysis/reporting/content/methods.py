@@ -24,6 +24,12 @@ SIGNS = (
     "Failure signatures: one test that a signature is there and one that it is not, Holm's procedure over "
     "{looks} looks, a family apart from the verdicts'."
 )
+BOUNDS = {
+    False: "The ends of an interval are one-sided bounds at the stated level each, as the tests are: both "
+    "ends at 95% make a two-sided interval of 90%.",
+    True: "Intervals of speed-ups are two-sided at the stated level.",
+}
+"""What the ends of an interval are, by whether it is two-sided."""
 SUMMED = {
     "area": "Area under the curve",
     "crossing": "Crossing of the mean curve",
@@ -111,11 +117,18 @@ def _multiplicity(document: dict[str, Any]) -> Paragraph | None:
             "A claim of several components is supported when each of them is at the full error rate "
             "(intersection-union) and refuted when one of them is at that rate divided by their number."
         )
+    said += _sides([p for _, p in _parts(document)])
     if any(p["secondary"] for _, p in _parts(document)):
-        said.append("Sensitivities carry 95% intervals that are not adjusted for their number.")
+        said.append("Sensitivities carry two-sided 95% intervals that are not adjusted for their number.")
     if any(v["placebo"] for v in judged):
         said.append("Readings of the placebo decide nothing and are not adjusted either.")
     return _paragraph("Several claims at once", said)
+
+
+def _sides(parts: list[dict[str, Any]]) -> list[str]:
+    """Which intervals are two-sided and which are pairs of bounds."""
+    found = {bool(p["two_sided"]): BOUNDS[p["two_sided"]] for p in parts}
+    return [found[side] for side in sorted(found)]
 
 
 def _times(document: dict[str, Any]) -> Paragraph | None:

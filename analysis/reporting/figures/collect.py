@@ -11,8 +11,7 @@ from analysis.reporting.content.further import Further
 from analysis.reporting.content.seeds import final
 from analysis.reporting.figures import curves, dots, fits, kaplan, paths, seeds
 from analysis.reporting.figures.figure import Figure
-from analysis.reporting.figures.forests import axis, forests
-from analysis.reporting.figures.scales import scale
+from analysis.reporting.figures.forests import forests, of_points
 
 HITTING = 0.95
 """Threshold drawn where no claim sets one."""
@@ -141,7 +140,7 @@ def _raw(document: dict[str, Any]) -> list[Figure]:
             if "correct" in points:
                 figures.append(dots.reached(where, part, thresholds[verdict["claim"]]))
             elif "value" in points:
-                figures.append(dots.values(where, part, scale(part["kind"]), axis(part)))
+                figures.append(dots.values(where, part, *of_points(part)))
             elif part["kind"] == "difference" and points:
                 figures.append(dots.differences(where, part))
     return figures

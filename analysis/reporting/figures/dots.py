@@ -62,9 +62,8 @@ def differences(where: str, part: dict[str, Any]) -> Figure:
         _vertical(frame, 0.0, "null"),
         *_laned(frame, lanes, points["query"], found, part["world"]),
     ]
-    mean = sum(found) / len(found)
     title = (
-        f"Difference in final test Pass@1 of {len(found)} pairs in {part['world']}: mean {mean:+.2f} "
+        f"Difference in final test Pass@1 of {len(found)} pairs in {part['world']}: mean {_mean(found)} "
         f"points, margin {margin:.2f}."
     )
     picture = drawing(WIDTH, frame.bottom + 44, title, parts)
@@ -86,7 +85,7 @@ def values(where: str, part: dict[str, Any], scale: float, axis: str) -> Figure:
         _vertical(frame, 0.0, "null"),
         *_laned(frame, lanes, points["query"], found, part["world"]),
     ]
-    title = f"{part['label']}: {len(found)} values in {part['world']}, mean {sum(found) / len(found):+.2f}."
+    title = f"{part['label']}: {len(found)} values in {part['world']}, mean {_mean(found)} ({axis})."
     return _figure(where, part, drawing(WIDTH, frame.bottom + 44, title, parts), points)
 
 
@@ -94,6 +93,10 @@ def _figure(where: str, part: dict[str, Any], picture: Drawing, points: Points) 
     """Put a figure together; columns are the points' own."""
     rows = list(itertools.zip_longest(*points.values()))
     return Figure(slug("points", where, part["id"]), where, picture, tuple(points), rows)
+
+
+def _mean(found: list[float]) -> str:
+    return f"{sum(found) / len(found):+.2f}".replace("-", "−")
 
 
 def _lanes(queries: Sequence[int]) -> list[int]:

@@ -104,7 +104,7 @@ def plot(
     return Figure(
         slug("forest", title),
         title,
-        drawing(WIDTH, height, f"{title}. {said}.", parts),
+        drawing(WIDTH, height, f"{title}, {axis}. {said}.", parts),
         ("row", "source", "estimate", "low", "high", "margin_low", "margin_high"),
         [_row_of(r, scale) for r in rows],
     )

@@ -47,6 +47,16 @@ AXES = {
     "share": "share",
 }
 """Kind of estimate -> axis, where the component has none of its own."""
+OF_POINTS = {
+    "spread-train": (1.0, "mean train Pass@1 over the rounds"),
+    "spread-test": (100.0, "gain in test Pass@1, points"),
+    "spread-adam": (100.0, "area, changed minus plain, points"),
+    "spread-matched": (100.0, "area, changed minus plain, points"),
+    "more-variable": (100.0, "points of Pass@1, second minus first"),
+    "location": (100.0, "points, best place minus mean of all"),
+    "share": (100.0, "mean gain of a seed, points"),
+}
+"""Component whose raw points are not what it estimates -> their factor and axis."""
 Verdict = dict[str, Any]
 Part = dict[str, Any]
 
@@ -54,6 +64,13 @@ Part = dict[str, Any]
 def axis(part: Part) -> str:
     """What the axis of a component says."""
     return TITLES.get(part["id"], ("", AXES[part["kind"]]))[1]
+
+
+def of_points(part: Part) -> tuple[float, str]:
+    """Factor and axis of a component's raw points."""
+    if part["id"] == "dose" and part["unit"] == "queries":
+        return 100.0, "mean change of a query, points"
+    return OF_POINTS.get(part["id"], (scale(part["kind"]), axis(part)))
 
 
 def forests(document: dict[str, Any]) -> list[Figure]:

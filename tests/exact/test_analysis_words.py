@@ -1,0 +1,188 @@
+"""What verdicts say in words: which component decides, what noise, placebos and shown gains mean."""
+
+import math
+import re
+from dataclasses import replace
+
+import claims_fixtures as fix
+import numpy as np
+import pytest
+from claims_fixtures import SEEDS, cell, contextual, design, lumped, records
+
+from analysis.claims.reading import Band, detectable
+from analysis.inference.equivalence import paired_difference
+from analysis.judging import verdicts
+from analysis.verdict import ALL, Part, Verdict, deciding
+
+ONE = Part(
+    id="one",
+    label="One",
+    kind="difference",
+    world="here",
+    conditions=("a", "b"),
+    verdict="supported",
+    estimate=0.01,
+    interval=(0.0, 0.02),
+    level=0.95,
+    refuting_interval=(0.0, 0.02),
+    refuting_level=0.95,
+    band=(-0.02, 0.02),
+    p_support=0.001,
+    p_refute=1.0,
+    n=9,
+    unit="runs",
+    detail="",
+    sentence="",
+)
+
+
+def named(name, word, p_support=1.0, p_refute=1.0, world="here"):
+    return replace(
+        ONE, id=name, label=name, verdict=word, p_support=p_support, p_refute=p_refute, world=world
+    )
+
+
+def verdict(world, word, *parts):
+    return Verdict("A0", "Said.", "sim", world, word, "", 0.1, 0.1, 0.05, 1, tuple(parts))
+
+
+def test_a_supported_claim_hangs_on_its_weakest_component():
+    parts = [named("sure", "supported", 1e-9), named("less sure", "supported", 0.01)]
+    assert deciding(parts, "supported") is parts[1]
+
+
+def test_a_refuted_claim_hangs_on_its_clearest_refutation():
+    parts = [
+        named("held", "supported", 1e-9),
+        named("no", "refuted", 1, 0.01),
+        named("never", "refuted", 1, 0.0),
+    ]
+    assert deciding(parts, "refuted") is parts[2]
+
+
+def test_an_undecided_claim_hangs_on_the_first_open_component():
+    parts = [
+        named("held", "supported", 0.04),
+        named("open", "undecided", 0.5),
+        named("too", "undecided", 0.9),
+    ]
+    assert deciding(parts, "undecided") is parts[1]
+    assert deciding([], "undecided") is None
+
+
+def test_where_a_component_is_missing_none_of_the_others_decides():
+    held = named("held", "supported", 0.001)
+    found = verdict("here", "undecided", held).to_dict()
+    assert deciding([held], "undecided") is None
+    assert (found["label"], found["estimate"], found["n"]) == ("none of those measured", None, 9)
+    assert found["decided_by"]["label"] == "none of those measured"
+
+
+def test_one_supported_world_among_others_decides_by_its_own_components():
+    """A8: a component that holds in a world where another fails is not what the claim hangs on."""
+    parts = [
+        named("learned", "supported", 0.04, world="fails"),
+        named("flat", "refuted", 1, 0.0, world="fails"),
+        named("learned", "supported", 1e-9, world="holds"),
+        named("flat", "supported", 1e-6, world="holds"),
+    ]
+    told = verdict(ALL, "supported", *parts).to_dict()["decided_by"]
+    assert told["label"] == "flat, 'holds'"
+
+
+def test_the_deciding_component_is_the_verdict_s_estimate():
+    weak = replace(named("weak", "supported", 0.01), estimate=0.5, n=4)
+    found = verdict("here", "supported", named("strong", "supported", 1e-9), weak).to_dict()
+    assert (found["label"], found["estimate"], found["n"]) == ("weak", 0.5, 4)
+    assert found["decided_by"] == {name: found[name] for name in ("label", "estimate", "interval", "n")}
+
+
+def judged(claim, *cells):
+    (found,) = verdicts(records([claim], *cells))
+    return found
+
+
+def noisy(plain, changed):
+    """Raw runs are near 1 and GRPO's at .5, so that evaluation noise differs; each has an SD of its own."""
+    rng = np.random.default_rng(3)
+    cells = []
+    for name, fields, level, sd in (("raw", {}, 0.97, plain), ("GRPO", {"signal": "grpo"}, 0.5, changed)):
+        own = level + sd * rng.standard_normal((SEEDS, 1))
+        curve = rng.binomial(64, np.clip(np.broadcast_to(own, (SEEDS, fix.ROUNDS.size)), 0, 1)) / 64
+        of = design(optimizer="adam", rollouts=4, **fields)
+        cells.append(cell(lumped(), name, of, start=0.2, curve=curve))
+        cells.append(cell(contextual(base=0.2), name, of, start=0.2, test=0.4))
+    return cells
+
+
+def test_a_ratio_of_spreads_that_is_evaluation_noise_says_so():
+    (part,) = (p for p in judged("A4", *noisy(0.01, 0.01)).parts if p.id == "spread-adam")
+    assert "towards 1" not in part.sentence
+    assert part.verdict == "supported"
+    assert "the two disagree, the ratio judged is above 1 and this one is not told from it" in part.detail
+
+
+def test_a_ratio_of_spreads_that_outlives_its_noise_says_so_too():
+    (part,) = (p for p in judged("A4", *noisy(0.01, 0.1)).parts if p.id == "spread-adam")
+    assert part.verdict == "supported"
+    assert part.detail.endswith("which says the same.")
+
+
+def test_a_ratio_of_spreads_that_is_nothing_but_noise_says_so():
+    (part,) = (p for p in judged("A4", *noisy(0.0, 0.0)).parts if p.id == "spread-adam")
+    assert part.verdict == "supported"
+    assert part.detail.endswith("no spread is left to compare: the ratio judged may be that of the noise.")
+
+
+def test_a_placebo_that_falls_is_no_gain_that_is_not_learned():
+    runs = [cell(contextual(), "G=1", design(), test=0.4)]
+    found = judged("A2", *runs, cell(contextual(), "placebo", design(reward="random"), test=0.25))
+    said = " ".join(x.sentence for x in found.placebo if x.compared is None)
+    assert re.search(r"test Pass@1 changes by −\d\.\d\d points", said)
+    assert "such a change needs no information in the reward" in said
+    assert "not learned" not in said
+
+
+@pytest.mark.parametrize(
+    ("shift", "words"), [(0.01, "A gain is shown"), (-0.01, "A loss is shown"), (0.0, "")]
+)
+def test_equivalence_does_not_hide_a_difference(shift, words):
+    values = shift + 1e-3 * np.array([-1.0, 0.0, 1.0, 0.0, -1.0, 1.0])
+    difference = paired_difference(values, np.zeros(6))
+    said = detectable(difference, Band(-0.02, 0.02, gain_only=True))(0.05)
+    assert ("is shown (95%" in said) == bool(words)
+    assert words in said
+    assert ("it lies within the margin" in said) == bool(words)
+    assert "is shown (95%" not in detectable(difference, Band(low=0.0))(0.05)
+
+
+def test_a1_does_not_say_that_runs_reach_one_and_counts_them_by_query():
+    query = np.repeat([3, 5], SEEDS // 2)
+    final = np.where((query == 5) & (np.arange(SEEDS) % 2 == 0), 0.9375, 1.0)
+    found = judged("A1", cell(fix.llm(), "G=1", design(), query=query, final=final))
+    (part,) = found.parts
+    assert part.label == "Runs shown to exceed train Pass@1 0.95"
+    assert "reach train Pass@1 = 1" not in found.summary
+    assert (
+        "Runs that exceed it, by query: query 3 12 of 12, query 5 6 of 12 (the others end at 0.94 to 0.94)."
+        in found.notes
+    )
+
+
+def speed(hits):
+    """One rollout against four: all runs get to .9, `hits` of either condition to .99."""
+    late = np.where(np.arange(SEEDS)[:, None] < hits, 1.0, 0.96)
+    cells = []
+    for name, at, rollouts in (("G=1", 20, 1), ("G=4", 12, 4)):
+        curve = np.where(at <= fix.ROUNDS, 0.96, 0.2) * np.ones((SEEDS, 1))
+        curve = np.where(fix.ROUNDS >= 36, late, curve)
+        cells.append(cell(lumped(), name, design(rollouts=rollouts, optimizer="adam"), curve=curve))
+    return {s.label: s for p in judged("A5", *cells).parts for s in p.secondary}
+
+
+def test_a_tie_of_single_runs_is_no_estimate_of_a_ratio():
+    few = speed(1)[f"ratio at train Pass@1 ≥ 0.99; 1 and 1 of {SEEDS} runs get there"]
+    assert (few.estimate, few.interval) == (None, (0.0, None))
+    known = speed(SEEDS)[f"ratio at train Pass@1 ≥ 0.99; {SEEDS} and {SEEDS} of {SEEDS} runs get there"]
+    assert known.estimate is not None
+    assert math.isfinite(known.estimate)

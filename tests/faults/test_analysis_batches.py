@@ -1,0 +1,92 @@
+"""Runs that are read together are what each is when read alone; whatever is wrong with one is named by its file."""
+
+import json
+import shutil
+from pathlib import Path
+
+import analysis_fixtures as fixtures
+import polars as pl
+import pytest
+
+from analysis.loading import batches
+from analysis.loading.batches import read_runs
+from banditrft.errors import RecordError
+from banditrft.records import TABLES, read_run
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    study = fixtures.study(sim_seeds=4, llm_seeds=3, queries=2)
+    return fixtures.write(tmp_path_factory.mktemp("written") / "study", study)
+
+
+@pytest.fixture
+def runs(written, tmp_path):
+    root = Path(shutil.copytree(written, tmp_path / "study"))
+    cells = json.loads((root / "study.json").read_text())["cells"]
+    cell = next(c for c in cells if (c["world"], c["condition"]) == ("tiny-qwen2", "G=1"))
+    return [root / run for run in cell["runs"]], cell["evaluation_id"]
+
+
+@pytest.mark.parametrize("files", [2, 4, 512])
+def test_together_they_are_what_they_are_alone(runs, files, monkeypatch):
+    monkeypatch.setattr(batches, "FILES", files)
+    folders, evaluation = runs
+    assert len(folders) == 6
+    for found, folder in zip(read_runs(folders, evaluation), folders, strict=True):
+        alone = read_run(folder, evaluation)
+        assert (found.folder, found.info) == (folder, alone.info)
+        for name in (*TABLES, "final"):
+            assert getattr(found, name).equals(getattr(alone, name)), name
+
+
+def test_whole_runs_need_no_second_reading(runs, monkeypatch):
+    monkeypatch.setattr(batches, "read_run", None)
+    assert len(read_runs(*runs)) == 6
+
+
+def rewrite(path, change):
+    change(pl.read_parquet(path)).write_parquet(path)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:200])
+
+
+FAULTS = {
+    "truncated": ("evals", truncate, "cannot be read as Parquet"),
+    "rows": ("rounds", lambda p: rewrite(p, lambda t: t.head(20)), r"run\.json says 150 rows, got 20"),
+    "seeds": (
+        "evals",
+        lambda p: rewrite(p, lambda t: t.with_columns(pl.lit(9, pl.Int64).alias("seed"))),
+        "seeds must be",
+    ),
+    "missing": ("evals", Path.unlink, "cannot be read as Parquet"),
+    "counts": (
+        "evals",
+        lambda p: rewrite(p, lambda t: t.with_columns((pl.col("n") + 1).alias("correct_strict"))),
+        "'correct_strict' must lie in 0..n",
+    ),
+    "column": ("rounds", lambda p: rewrite(p, lambda t: t.drop("kl")), "columns must be"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("which", [1, 5])
+def test_a_bad_file_among_many_is_named(runs, fault, which):
+    name, harm, message = FAULTS[fault]
+    folders, evaluation = runs
+    harm(folders[which] / f"{name}.parquet")
+    with pytest.raises(RecordError, match=message) as raised:
+        read_runs(folders, evaluation)
+    assert str(folders[which] / name) in str(raised.value)
+
+
+def test_rows_that_moved_to_a_neighbours_file_are_found(runs):
+    """The sum of the rows is right, and every count possible; the files are not."""
+    folders, evaluation = runs
+    one, two = (pl.read_parquet(f / "rounds.parquet") for f in folders[:2])
+    one.head(149).write_parquet(folders[0] / "rounds.parquet")
+    pl.concat([one.tail(1), two]).write_parquet(folders[1] / "rounds.parquet")
+    with pytest.raises(RecordError, match=r"run\.json says 150 rows, got 149"):
+        read_runs(folders, evaluation)
