@@ -12,7 +12,7 @@ from banditrft.records import RunRecord
 from banditrft.worlds import WorldSettings
 
 M = TypeVar("M", bound=Frozen)
-DRAWN = ("kind", "world", "task", "train_items", "base_pass_at_1", "transfer", "dimension")
+DRAWN = ("kind", "world", "task", "train_items", "base_pass_at_1", "transfer", "dimension", "draw")
 """World settings that say what was run and are compared as they stand (a model may be renamed)."""
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from banditrft.design import parse
+from banditrft.design import Design, parse
 from banditrft.errors import InputError
+from banditrft.predict import predict_world
 from banditrft.worlds import ContextualWorld
 
 BAD: dict[str, tuple[dict[str, object], str]] = {
@@ -25,6 +26,8 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
     "negative spread": ({"offset_spread": -1.0}, "offset_spread"),
     "negative noise": ({"arm_noise": -0.1}, "arm_noise"),
     "share": ({"partial": 1.5}, "partial"),
+    "negative draw": ({"draw": -1}, "draw: .* greater than or equal to 0"),
+    "draw and file": ({"features": "f.npz", "draw": 0}, "draw: decided by the file of features"),
     "file and draw": (
         {"features": "f.npz", "transfer": 1.0, "dimension": 8},
         "dimension, transfer: decided by the file of features",
@@ -48,3 +51,11 @@ def test_one_base_is_one() -> None:
         ContextualWorld(seeds=1, base_pass_at_1=(0.1, 0.2)).one_base()
     with pytest.raises(InputError, match=r"features: the base Pass@1 of world 'contextual' lies in its file"):
         ContextualWorld(seeds=1, features="f.npz").one_base()
+
+
+@pytest.mark.parametrize("more", [{}, {"train_items": 4}])
+def test_a_shared_draw_has_no_closed_form(more: dict[str, int]) -> None:
+    """Closed forms average over draws; of one draw they would be wrong numbers."""
+    world = ContextualWorld(seeds=4, draw=0, **more)
+    with pytest.raises(InputError, match="draw: the closed forms"):
+        predict_world(Design(learning_rate=0.01, rounds=20, optimizer="sgd"), world)
