@@ -6,7 +6,7 @@ import pytest
 from study_fixtures import LLM, LUMPED
 
 from banditrft.claims import A5, claims_hash, rollout_pairs, single_query_conditions
-from banditrft.cli.common import find_study
+from banditrft.cli.common import preset_text
 from banditrft.errors import InputError
 from banditrft.runs import Query, WorldQueries, digest, expand, queries_key
 from banditrft.study import parse_study
@@ -103,11 +103,22 @@ def test_claims_find_their_conditions_by_design():
 
 
 def test_ids_of_what_was_recorded_before_are_the_same():
-    """Ids of the quick preset as version 2 of the record semantics gave them first."""
-    quick = find_study("quick")
+    """Ids of the quick preset, before it evaluated its test set on the way, as each world's semantics first gave them.
+
+    Version 2 of lumped worlds and language models; version 3 of the contextual world, where seeds draw worlds.
+    """
+    quick = parse_study(preset_text("quick").replace("test_every = 25\n", ""))
     (world,) = quick.worlds("llm")
-    runs = [*expand(quick, "llm", {world.name: QUERIES["tiny-qwen2"]}), *expand(quick, "sim")]
-    assert (len(runs), digest([run.run_id for run in runs])[:16]) == (60, "cd909445707b1cb1")
+    simulated = expand(quick, "sim")
+    models = expand(quick, "llm", {world.name: QUERIES["tiny-qwen2"]})
+
+    def ids(runs):
+        return len(runs), digest([run.run_id for run in runs])[:16]
+
+    lumped = [run for run in simulated if run.world.name == "lumped"]
+    contextual = [run for run in simulated if run.world.name == "contextual"]
+    assert ids(models + lumped) == (50, "266b8dd43960159c")
+    assert ids(contextual) == (10, "e179831440a91f7c")
     assert queries_key(world, quick.root_seed) == "be56b3efdddff748"
 
 
