@@ -26,7 +26,7 @@ test: $(VENV)/.test check
 check: $(VENV)/.test
 	pre-commit run --all-files
 
-# Coverage, error rates and power on simulated truth, some ten minutes of one core; results in
+# Coverage, error rates and power on simulated truth, about an hour of one core; results in
 # docs/results/calibration/.
 calibration: $(VENV)/.test
 	CALIBRATION_OUT=docs/results/calibration OMP_NUM_THREADS=1 pytest -m calibration tests/calibration
