@@ -14,6 +14,7 @@ it, :func:`weights`. On the first update of a round r = 1: no clip acts, and the
 plain policy gradient (theory §1). One loss comes of the tokens' by :func:`row_weights`.
 """
 
+import math
 from typing import Any, Literal
 
 import array_api_compat
@@ -38,13 +39,22 @@ def clipped_surrogate(design: Design, logprobs: Array, old_logprobs: Array, sign
         old_logprobs: The same under the policy that drew it, a constant.
         signals: Learning signal of every token, a constant.
     """
-    xp = array_api_compat.array_namespace(logprobs)
-    ratio = xp.exp(logprobs - old_logprobs)
-    held = xp.clip(ratio, 1.0 - design.clip_low, 1.0 + design.clip_high)
-    losses = -xp.minimum(ratio * signals, held * signals)
-    if design.dual_clip is None:
-        return losses
-    return xp.where(signals < 0, xp.minimum(losses, -design.dual_clip * signals), losses)
+    return -_held_ratio(design, signals, logprobs - old_logprobs) * signals
+
+
+def _held_ratio(design: Design, signals: Array, lead: Array) -> Array:
+    """What the surrogate multiplies a signal by: r, held where a clip acts, and 1 where the signal is 0.
+
+    The logarithm is held before the exponential is taken. A far ratio whose clip acts is then no infinity,
+    and its derivative is 0 rather than 0 times infinity.
+    """
+    xp = array_api_compat.array_namespace(lead)
+    zeros = xp.zeros_like(lead)
+    lowest = math.log1p(-design.clip_low) if design.clip_low < 1.0 else -math.inf
+    highest = math.inf if design.dual_clip is None else math.log(design.dual_clip)
+    lower = xp.where(signals < 0, zeros + lowest, zeros - math.inf)
+    upper = xp.where(signals < 0, zeros + highest, zeros + math.log1p(design.clip_high))
+    return xp.exp(xp.clip(xp.where(signals == 0, zeros, lead), lower, upper))
 
 
 def clipped(design: Design, signals: Array, ratio: Array) -> Array:
@@ -97,8 +107,8 @@ def weights(design: Design, signals: Array, lead: Array | None = None, gap: Arra
     xp = array_api_compat.array_namespace(signals)
     out = signals
     if lead is not None:
-        ratio = xp.exp(lead)
-        out = xp.where(clipped(design, signals, ratio), xp.zeros_like(signals), ratio * signals)
+        acts = clipped(design, signals, xp.exp(lead))
+        out = xp.where(acts, xp.zeros_like(signals), _held_ratio(design, signals, lead) * signals)
     if gap is None or design.kl_coef == 0.0:
         return out
     match design.kl_estimator:
@@ -120,7 +130,8 @@ def row_weights(
 ) -> Array:
     """Weight of each token of a response: the loss is the sum over responses n and tokens t of w_n loss_nt.
 
-    Weights are known before any loss is computed, so a round may be cut into pieces of any size.
+    Weights are known before any loss is computed, so a round may be cut into pieces of any size. A response
+    without tokens has no loss; its weight is finite, as if it had one token.
 
     ====================  =======================================  =======  ===========================
     aggregation           w_n                                      TRL      verl
@@ -155,7 +166,7 @@ def row_weights(
         case "token-mean":
             return active_N / xp.clip(xp.sum(tokens_N, axis=-1, keepdims=True), 1.0, None)
         case "sequence-mean":
-            return active_N / (responses * lengths_N)
+            return active_N / (responses * xp.clip(lengths_N, 1.0, None))
         case "sequence-sum":
             return active_N / responses
         case "max-length":

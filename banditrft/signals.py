@@ -43,7 +43,7 @@ def centered(rewards_BG: Array, others_BM: Array | None = None, valid_BM: Array 
         others_BM: Further rewards that enter the mean alone; finite. As for all signals of a group.
         valid_BM: Which of them exist, by 1 and 0 or true and false; all by default.
     """
-    return _population(rewards_BG, others_BM, valid_BM)[0]
+    return _as_given(_population(rewards_BG, others_BM, valid_BM)[0], rewards_BG)
 
 
 def grpo(
@@ -76,7 +76,7 @@ def grpo(
     std_B1 = xp.sqrt(squares_B1 / xp.clip(n_B1 - ddof, 1.0, None))
     if others_BM is not None:
         std_B1 = xp.where(n_B1 == 1.0, xp.ones_like(std_B1), std_B1)
-    return deviation_BG / (std_B1 + eps)
+    return _as_given(_over(deviation_BG, std_B1 + eps), rewards_BG)
 
 
 def rloo(rewards_BG: Array, others_BM: Array | None = None, valid_BM: Array | None = None) -> Array:
@@ -97,7 +97,7 @@ def rloo(rewards_BG: Array, others_BM: Array | None = None, valid_BM: Array | No
         raise InputError(f"signal: 'rloo' needs groups of at least 2 rollouts, got {G}")
     xp = array_api_compat.array_namespace(rewards_BG)
     deviation_BG, n_B1, _ = _population(rewards_BG, others_BM, valid_BM)
-    return deviation_BG * (n_B1 / xp.clip(n_B1 - 1.0, 1.0, None))
+    return _as_given(deviation_BG * (n_B1 / xp.clip(n_B1 - 1.0, 1.0, None)), rewards_BG)
 
 
 def _population(
@@ -106,8 +106,10 @@ def _population(
     """Rewards minus their population's mean (..., B, G), its size and sum of squared deviations (..., B, 1).
 
     Everything is taken relative to the first reward, so that equal rewards deviate by exactly 0. A rollout
-    alone in its population keeps its reward (mean 0), as in verl, where others are asked for at all.
+    alone in its population keeps its reward (mean 0), as in verl, where others are asked for at all. Sums of
+    half-precision rewards are taken in single precision.
     """
+    rewards_BG = _single(rewards_BG)
     xp = array_api_compat.array_namespace(rewards_BG)
     first_B1 = rewards_BG[..., :1]
     shifted_BG = rewards_BG - first_B1
@@ -120,6 +122,7 @@ def _population(
             f"others: need the rewards' leading axes {tuple(rewards_BG.shape[:-1])}, "
             f"got shape {tuple(others_BM.shape)}"
         )
+    others_BM = _single(others_BM)
     valid_BM = xp.ones_like(others_BM) if valid_BM is None else xp.astype(valid_BM, rewards_BG.dtype)
     shifted_BM = (others_BM - first_B1) * valid_BM
     n_B1 = rewards_BG.shape[-1] + xp.sum(valid_BM, axis=-1, keepdims=True)
@@ -132,6 +135,30 @@ def _population(
     return xp.where(n_B1 == 1.0, rewards_BG, deviation_BG), n_B1, squares_B1
 
 
+def _half(rewards: Array) -> bool:
+    """Whether rewards are half-precision numbers, in which squares and eps fall below the smallest one."""
+    xp = array_api_compat.array_namespace(rewards)
+    return bool(xp.isdtype(rewards.dtype, "real floating")) and rewards.dtype.itemsize < 4
+
+
+def _single(rewards: Array) -> Array:
+    """Rewards in at least single precision, in which statistics are taken."""
+    xp = array_api_compat.array_namespace(rewards)
+    return xp.astype(rewards, xp.float32) if _half(rewards) else rewards
+
+
+def _as_given(signals: Array, rewards: Array) -> Array:
+    """Signals in the precision of the rewards that they were taken from."""
+    xp = array_api_compat.array_namespace(rewards)
+    return xp.astype(signals, rewards.dtype) if _half(rewards) else signals
+
+
+def _over(deviation: Array, scale: Array) -> Array:
+    """Deviations in units of a scale; 0 stays 0 whatever the scale."""
+    xp = array_api_compat.array_namespace(deviation)
+    return deviation / xp.where(deviation == 0, xp.ones_like(scale), scale)
+
+
 def batch_centered(rewards_BG: Array) -> Array:
     """Reward minus the mean of the whole batch, s = r - mean over queries and rollouts (theory §3).
 
@@ -141,11 +168,16 @@ def batch_centered(rewards_BG: Array) -> Array:
     Raises:
         InputError: The array has no batch axis.
     """
-    xp = array_api_compat.array_namespace(rewards_BG)
     _batch("batch-centered", rewards_BG, 1)
+    return _as_given(_from_mean(_single(rewards_BG)), rewards_BG)
+
+
+def _from_mean(rewards_BG: Array) -> Array:
+    """Rewards minus their batch's mean; equal ones deviate by exactly 0."""
+    xp = array_api_compat.array_namespace(rewards_BG)
     deviation_BG = rewards_BG - xp.mean(rewards_BG, axis=(-2, -1), keepdims=True)
     differs_11 = xp.any(rewards_BG != rewards_BG[..., :1, :1], axis=(-2, -1), keepdims=True)
-    return xp.where(differs_11, deviation_BG, xp.zeros_like(deviation_BG))  # equal ones by exactly 0
+    return xp.where(differs_11, deviation_BG, xp.zeros_like(deviation_BG))
 
 
 def gpg(rewards_BG: Array) -> Array:
@@ -163,9 +195,10 @@ def gpg(rewards_BG: Array) -> Array:
     """
     xp = array_api_compat.array_namespace(rewards_BG)
     B, G = _batch("gpg", rewards_BG, 1)
-    rewarded_11 = xp.sum(xp.astype(rewards_BG != 0, rewards_BG.dtype), axis=(-2, -1), keepdims=True)
+    exact_BG = _single(rewards_BG)
+    rewarded_11 = xp.sum(xp.astype(rewards_BG != 0, exact_BG.dtype), axis=(-2, -1), keepdims=True)
     alpha_11 = (B * G) / xp.clip(rewarded_11, 1.0, None)
-    return alpha_11 * (centered(rewards_BG) if G > 1 else rewards_BG)
+    return _as_given(alpha_11 * (centered(exact_BG) if G > 1 else exact_BG), rewards_BG)
 
 
 def reinforce_plus_plus(rewards_BG: Array) -> Array:
@@ -182,8 +215,9 @@ def reinforce_plus_plus(rewards_BG: Array) -> Array:
     """
     xp = array_api_compat.array_namespace(rewards_BG)
     _batch("reinforce-plus-plus", rewards_BG, 2)
-    var_11 = xp.var(rewards_BG, axis=(-2, -1), correction=1.0, keepdims=True)
-    return batch_centered(rewards_BG) / xp.sqrt(var_11 + WHITENING_EPS)
+    exact_BG = _single(rewards_BG)
+    var_11 = xp.var(exact_BG, axis=(-2, -1), correction=1.0, keepdims=True)
+    return _as_given(_over(_from_mean(exact_BG), xp.sqrt(var_11 + WHITENING_EPS)), rewards_BG)
 
 
 def _batch(name: str, rewards_BG: Array, least: int) -> tuple[int, int]:

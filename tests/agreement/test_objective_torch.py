@@ -65,6 +65,27 @@ def test_dual_clip_by_hand() -> None:
     assert objective.clipped(setup, signals, np.exp(lead)).tolist() == [True, False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("signal", "dual", "loss", "slope"),
+    [(0.0, None, 0.0, 0.0), (1.0, None, -1.2, 0.0), (-1.0, 3.0, 3.0, 0.0)],
+)
+@pytest.mark.parametrize("far", [90.0, 800.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_far_ratio_whose_clip_acts_is_a_number(
+    signal: float, dual: float | None, loss: float, slope: float, far: float, dtype: torch.dtype
+) -> None:
+    """e^90 is no float32 and e^800 no float64, but no part of the loss either."""
+    setup = design(dual_clip=dual)
+    lead = torch.tensor([far], dtype=dtype, requires_grad=True)
+    made = objective.clipped_surrogate(setup, lead, torch.zeros(1, dtype=dtype), torch.tensor([signal]))
+    made.sum().backward()
+    torch.testing.assert_close(made.detach(), torch.tensor([loss], dtype=dtype))
+    assert lead.grad is not None
+    assert lead.grad.tolist() == [slope]
+    weight = objective.weights(setup, torch.tensor([signal], dtype=dtype), lead.detach())
+    assert weight.tolist() == [slope]
+
+
 def test_nothing_is_clamped_where_verl_clamps() -> None:
     """verl holds log-ratios within +-20 and k3 within +-10; both differ only far from the old policy."""
     setup = design(clip_high=1e12)

@@ -69,6 +69,16 @@ def test_a_round_in_which_nothing_counts_weighs_nothing(aggregation):
     assert weights.tolist() == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+@pytest.mark.parametrize("active", [[False, True], [True, True], [False, False]])
+def test_an_empty_response_has_a_finite_weight(aggregation, active):
+    weights = row_weights(
+        design(aggregation), np.array([0, 2]), np.array(active), max_new=MAX_NEW, micro_batch=1
+    )
+    assert np.isfinite(weights).all()
+    assert (weights[~np.array(active)] == 0).all()
+
+
 @pytest.mark.parametrize("aggregation", ["token-mean", "sequence-mean", "sequence-sum", "max-length"])
 def test_what_does_not_count_might_as_well_not_have_been_drawn(aggregation):
     lengths, active = np.array([1, 5, 3]), np.array([True, False, True])

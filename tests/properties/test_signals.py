@@ -111,6 +111,26 @@ def test_gpg_rescales_groups_by_one_number(rewards):
     np.testing.assert_allclose(signals.gpg(rewards) * share, signals.centered(rewards), atol=1e-12)
 
 
+@pytest.mark.parametrize("name", NAMES + BATCH_NAMES)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    "rewards", [[1, 1, 1, 1], [0, 0, 0, 0], [1e-4, 2e-4, 1e-4, 1e-4], [60000, 60000, 0, 0]]
+)
+def test_half_precision_gives_what_double_does(name, dtype, rewards):
+    """The eps of grpo and the variance of rewards 1e-4 apart are no half-precision numbers; 4 x 60000 neither."""
+    setup = design(name, 4, batch_size=1, signal_eps=1e-8)
+    given_ = np.array([[rewards]], dtype)
+    made = signals.signal(setup, given_)
+    assert made.dtype == dtype
+    np.testing.assert_allclose(made, signals.signal(setup, given_.astype(np.float64)), rtol=2e-3, atol=1e-6)
+
+
+def test_equal_rewards_give_no_signal_whatever_eps():
+    """A float32 zero is what is left of an eps of 1e-60."""
+    equal = np.full((1, 4), 0.3, np.float32)
+    assert signals.grpo(equal, ddof=1, eps=1e-60).tolist() == [[0.0] * 4]
+
+
 @pytest.mark.parametrize("name", BATCH_NAMES)
 def test_batches_have_their_shape_or_an_error(name):
     setup = design(name, 4, batch_size=3)
