@@ -1,4 +1,4 @@
-"""GSM8K: a number after `####`.
+r"""GSM8K: a number after `####`.
 
 Strict is the rule of the papers, which is that of verl (`reward_score/gsm8k.py`, method "strict"):
 
@@ -10,8 +10,10 @@ Strict is the rule of the papers, which is that of verl (`reward_score/gsm8k.py`
 4. The characters must be those of the answer, compared as text: "18." and "18.0" are not "18".
 
 Lenient is strict, or: the last number in the tail of the response has the answer's *value*. A number is
-written in ASCII digits, with a decimal fraction or not, with thousands separated by commas or not, after a
-minus sign or not (`-` or U+2212, an operator if a digit stands before it) and a `$` or not.
+written in ASCII digits, with a decimal fraction or not, with thousands separated by commas (`,`, `{,}` or
+`,\!`) or not, after a minus sign or not (`-` or U+2212, an operator if a digit stands before it) and a
+currency sign or not. A quotient of whole numbers (`3/4`, `\frac{3}{4}`) is one number, unless another slash
+follows, as in a date. Units and `%` behind it do not matter; a number of over `LONGEST` digits is none.
 
 The answer is a bare number or a worked solution with `#### number`, read by rules 2 and 3 wherever it ends.
 """
@@ -19,6 +21,7 @@ The answer is a bare number or a worked solution with `#### number`, read by rul
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from banditrft.errors import InputError
 from llm_runs.graders.base import TAIL, Grade, Grader, last_match
@@ -26,10 +29,17 @@ from llm_runs.graders.base import TAIL, Grade, Grader, last_match
 WINDOW = 300
 """Strict grading reads only the last so many characters."""
 
+LONGEST = 400
+"""Digits of a number at most."""
+
 _MARKED = re.compile(r"#### (-?[0-9.,]+)")
+_COMMA = r"(?:,|\{,\}|,\\! ?)"
 _NUMBER = re.compile(
-    r"(?P<sign>(?<![0-9])[-\u2212])?\$?"
-    r"(?:(?P<whole>[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.(?P<part>[0-9]+))?|\.(?P<bare>[0-9]+))"
+    r"(?P<sign>(?<![0-9])[-\u2212])?(?:\\?\$|[€£¥])?"
+    r"(?:\\[dtc]?frac\s*\{(?P<above>[0-9]+)\}\s*\{(?P<below>[0-9]+)\}"
+    r"|(?<!/)(?P<over>[0-9]+)/(?P<under>[0-9]+)(?![0-9/])"
+    rf"|(?P<whole>[0-9]{{1,3}}(?:{_COMMA}[0-9]{{3}})+(?![0-9])|[0-9]+)(?:\.(?P<part>[0-9]+))?"
+    r"|\.(?P<bare>[0-9]+))"
 )
 
 
@@ -39,15 +49,18 @@ def _marked(text: str) -> str | None:
     return found[-1].replace(",", "") if found else None
 
 
-def _value(match: re.Match[str]) -> str:
-    """One text per value: no separators, no idle zeros, no negative zero."""
-    whole = (match["whole"] or "").replace(",", "").lstrip("0")
-    part = (match["part"] or match["bare"] or "").rstrip("0")
-    sign = "-" if match["sign"] and (whole or part) else ""
-    return f"{sign}{whole or '0'}.{part}"
+def _value(match: re.Match[str]) -> Fraction | None:
+    """What a number says; None for a quotient by 0 or too many digits."""
+    above, below = match["above"] or match["over"], match["below"] or match["under"] or "1"
+    whole = re.sub(r"[^0-9]", "", match["whole"] or "")
+    part = match["part"] or match["bare"] or ""
+    if max(len(above or ""), len(whole) + len(part), len(below)) > LONGEST or not int(below):
+        return None
+    size = Fraction(int(above or whole + part), int(below) * 10 ** len(part))
+    return -size if match["sign"] else size
 
 
-def _last_value(text: str) -> str | None:
+def _last_value(text: str) -> Fraction | None:
     last = last_match(_NUMBER, text)
     return _value(last) if last else None
 
@@ -65,7 +78,8 @@ class Gsm8k(Grader):
             return Grade(strict=False, lenient=False)
         if _marked(response[-WINDOW:]) == reference:
             return Grade(strict=True, lenient=True)
-        return Grade(strict=False, lenient=_last_value(response[-TAIL:]) == _last_value(reference))
+        stated, wanted = _last_value(response[-TAIL:]), _last_value(reference)
+        return Grade(strict=False, lenient=stated is not None and stated == wanted)
 
     def reference(self, answer: str) -> str:
         """The number in an answer field, without commas and `$`.

@@ -9,6 +9,11 @@ expression (`latex.last_expression`), mathematically equal to the answer. It dec
 (`equivalence`); where a worker exceeds its limit, the lenient verdict is the strict one and the grade says
 so.
 
+What math-verify decides otherwise than a reader would is decided before or after it: numerals with base
+subscripts (`204_5`) are compared digit by digit and base by base, where it drops bases, and numbers that
+differ by more than two in a million are different, where it rounds to six decimals. A numeral whose base is
+not written is its digits. Trailing units are its business (`5 cm` is 5 leniently), but for words of money.
+
 Only the last `TAIL` characters of a response are read, and expressions of more than `LONGEST` characters
 are not given to math-verify. The answer is a bare expression or a worked solution with `\boxed{...}`. What
 math-verify said of a pair is remembered, for a policy repeats itself from round to round; a pair that ran out
@@ -17,13 +22,17 @@ of time is asked again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from llm_runs.graders.base import TAIL, Grade, Grader
 from llm_runs.graders.equivalence import LIMIT_S, Equivalence
 from llm_runs.graders.latex import LONGEST, last_box, last_expression
 from llm_runs.graders.normal_form import same
+from llm_runs.graders.spelling import numeral, spelled
 
+_MONEY = re.compile(r"(?<=[0-9}])\s*(?:dollar|cent|euro|pound)s?\.?\s*\Z", re.IGNORECASE)
+"""Units of money that math-verify does not know, behind a number."""
 REMEMBERED = 50_000
 """Verdicts of math-verify that a grader keeps; when there are more, it forgets all."""
 
@@ -91,7 +100,10 @@ def _stated(text: str, answer: str) -> tuple[bool, tuple[str, str] | None]:
     candidate = box if box is not None else last_expression(text)
     if not candidate or not answer or max(len(candidate), len(answer)) > LONGEST:
         return False, None
-    return False, (answer, candidate)
+    found, wanted = numeral(candidate), numeral(answer)
+    if found and wanted and found != wanted:
+        return False, None
+    return False, (spelled(answer), _MONEY.sub("", spelled(candidate)))
 
 
 def _grade(strict: bool, equal: bool | None) -> Grade:

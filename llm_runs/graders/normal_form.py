@@ -2,6 +2,7 @@ r"""When two answers in LaTeX are written alike: one sequence of tokens per way 
 
 The rules, in order (each serves the conventions of the MATH data set's answers):
 
+0. Unicode is read as LaTeX, and a repeating decimal as its fraction (`llm_runs.graders.spelling`).
 1. White space, spacing commands, `\left`, `\right`, `\displaystyle`, `$`, `\$`, `%` and `\%` are dropped,
    and so is a full stop at the end.
 2. `\dfrac`, `\tfrac`, `\cfrac` are `\frac`; `\le`, `\ge`, `\ne` are `\leq`, `\geq`, `\neq`; `\mbox` and
@@ -12,8 +13,11 @@ The rules, in order (each serves the conventions of the MATH data set's answers)
    (`^\circ`, `\degree`) are dropped.
 5. A decimal fraction without a leading digit gets a zero: `.5` is `0.5`.
 6. `letter = ...` with a single equals sign counts by its right-hand side.
-7. A number with separated thousands loses the commas; a quotient of integers `a/b` is `\frac{a}{b}`, and 0.5
-   is `\frac{1}{2}`.
+7. A number with separated thousands loses the commas, unless a space follows one of them, as in a list:
+   `32,349` is 32349, `32, 349` is not. A quotient of integers `a/b` is `\frac{a}{b}`, and 0.5 is
+   `\frac{1}{2}`.
+
+Two expressions are written alike, too, where they are before rule 7: `81,256` is the list `81, 256`.
 
 They know nothing of mathematics: 2 and 4/2, or x+y and y+x, are written differently. Time is linear.
 
@@ -25,6 +29,8 @@ rules see through thousands separators, `\mbox` and unspaced units, `\text{B}`, 
 from __future__ import annotations
 
 import re
+
+from llm_runs.graders.spelling import lists_numbers, spelled
 
 Tokens = list[str]
 
@@ -45,19 +51,27 @@ _QUOTIENT = re.compile(r"(-?)([0-9]+)/([0-9]+)")
 
 def normal_form(expression: str) -> tuple[str, ...]:
     """The tokens of an expression after all rules; empty if nothing is left of it."""
-    tokens = [_SAME.get(token, token) for token in _TOKEN.findall(expression) if token not in _DROPPED]
-    if tokens[-1:] == ["."]:
-        tokens.pop()
-    tokens = _plain_text(_without_unit(tokens))
-    tokens = _without_degrees(_without_idle_braces(tokens))
-    tokens = _right_hand_side(_with_leading_zeros(tokens))
-    return tuple(_number(tokens))
+    text = spelled(expression)
+    return _number(_written(text), lists_numbers(text))
 
 
 def same(expression: str, answer: str) -> bool:
     """Whether two expressions are written alike; an empty answer is never given."""
-    form = normal_form(answer)
-    return bool(form) and normal_form(expression) == form
+    texts = spelled(expression), spelled(answer)
+    found, wanted = map(_written, texts)
+    if found == wanted:
+        return bool(wanted)
+    return _number(found, lists_numbers(texts[0])) == _number(wanted, lists_numbers(texts[1]))
+
+
+def _written(text: str) -> Tokens:
+    """The tokens of an expression before rule 7."""
+    tokens = [_SAME.get(token, token) for token in _TOKEN.findall(text) if token not in _DROPPED]
+    if tokens[-1:] == ["."]:
+        tokens.pop()
+    tokens = _plain_text(_without_unit(tokens))
+    tokens = _without_degrees(_without_idle_braces(tokens))
+    return _right_hand_side(_with_leading_zeros(tokens))
 
 
 def _group_end(tokens: Tokens, start: int) -> int:
@@ -139,17 +153,18 @@ def _right_hand_side(tokens: Tokens) -> Tokens:
     return tokens[2:] if assigns else tokens
 
 
-def _number(tokens: Tokens) -> Tokens:
+def _number(tokens: Tokens, listed: bool) -> tuple[str, ...]:
+    """Rule 7; `listed` says that commas separate the members of a list."""
     text = "".join(tokens)
-    if _THOUSANDS.fullmatch(text):
-        return list(text.replace(",", ""))
+    if _THOUSANDS.fullmatch(text) and not listed:
+        return tuple(text.replace(",", ""))
     if text == "0.5":
         text = "1/2"
     quotient = _QUOTIENT.fullmatch(text)
     if not quotient:
-        return tokens
+        return tuple(tokens)
     sign, above, below = quotient.groups()
-    return [*sign, r"\frac", *_argument(above), *_argument(below)]
+    return (*sign, r"\frac", *_argument(above), *_argument(below))
 
 
 def _argument(digits: str) -> Tokens:

@@ -14,9 +14,13 @@ import logging
 import os
 import signal
 import sys
+from typing import Any
 
 MEMORY = 2 * 1024**3
 """Address space that a worker may use, bytes: `10^{10^{10}}` would take all there is."""
+
+CLOSE = 2e-6
+"""Numbers whose difference is a larger share of them are different: .333333 is 1/3, 2e-8 is not 3e-8."""
 
 GRACE_S = 10.0
 """The worker's own alarm goes off so long after the limit."""
@@ -43,9 +47,43 @@ def equal(answer: str, candidate: str) -> bool:
         gold, found = (
             parse(rf"\boxed{{{text}}}", config, parsing_timeout=None) for text in (answer, candidate)
         )
-        return bool(verify(gold, found, timeout_seconds=None))
+        if not verify(gold, found, timeout_seconds=None):
+            return False
+        return "%" in answer + candidate or not _far(gold[0], found[0])  # to math-verify 10% is .1 and 10
     except Exception:  # noqa: BLE001 - sympy raises anything
         return False
+
+
+def _far(one: Any, other: Any) -> bool:
+    """Whether numbers, or the numbers in two sets, tuples or intervals, differ by more than `CLOSE`."""
+    ours, theirs = _numbers(one), _numbers(other)
+    if ours is None or theirs is None or len(ours) != len(theirs):
+        return False
+    return any(_apart(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def _numbers(expression: Any) -> list[Any] | None:
+    """The finite numbers of an expression, in order of size; None where it holds a variable."""
+    from sympy import (  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        Expr,
+        default_sort_key,
+    )
+
+    if isinstance(expression, Expr):
+        return ([expression] if expression.is_finite else []) if expression.is_number else None
+    inner = [_numbers(part) for part in getattr(expression, "args", ())]
+    if any(part is None for part in inner):
+        return None
+    return sorted((n for part in inner for n in part or ()), key=lambda n: (n.evalf(30), default_sort_key(n)))
+
+
+def _apart(one: Any, other: Any) -> bool:
+    if one == other:
+        return False
+    if one == 0 or other == 0:
+        return bool((one or other).is_nonzero)
+    a, b = one.evalf(30), other.evalf(30)
+    return bool(abs(a - b) > CLOSE * max(abs(a), abs(b)))
 
 
 def main(limit_s: float) -> None:

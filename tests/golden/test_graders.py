@@ -43,6 +43,17 @@ WORKED = "She sold 48/2 = <<48/2=24>>24 clips in May.\nIn all 48+24 = <<48+24=72
         ("12--5", "-5", FORM),  # the second one is a sign
         ("we get .5", "0.5", FORM),
         ("#### -0", "0", FORM),
+        (r"so 1{,}234 in all", "1234", FORM),
+        (r"so 1,\!234 in all", "1234", FORM),
+        (r"so 1{,}234 in all", "234", WRONG),
+        ("it is 3/4", "4", WRONG),  # a quotient is one number
+        ("it is 3/4", "0.75", FORM),
+        (r"it is -\frac{3}{4}", "-0.75", FORM),
+        (r"it is \$8/4 each", "2", FORM),
+        ("on 3/4/2024", "2024", FORM),  # a date is none
+        ("it is 3/0", "3", WRONG),
+        ("it costs €18.", "18", FORM),
+        ("9" * 5000, "9" * 5000, WRONG),  # no number: it has too many digits
         ("pages 3,4", "4", FORM),  # no thousands, so two numbers
         ("#### 72 " + "x" * WINDOW, "72", FORM),  # the mark lies outside the window
         ("#### 72" + "x" * (WINDOW - 7), "72", RIGHT),  # just inside
@@ -123,6 +134,23 @@ def test_last_expression(text, expression):
         (r"\left( 3, \frac{\pi}{2} \right)", r"(3,\frac{\pi}2)"),
         (r"10,\!080", "10080"),
         (r"1{,}000{,}000", "1,000,000"),
+        (r"111, \! 111", "111111"),
+        ("√5", r"\sqrt5"),
+        ("11√10", r"11\sqrt{10}"),
+        ("√(x+1)", r"\sqrt{x+1}"),
+        ("∛2", r"\sqrt[3]{2}"),
+        ("x²", "x^2"),
+        ("x⁻¹", "x^{-1}"),
+        ("a₁₂", "a_{12}"),
+        ("−5", "-5"),
+        ("90°", "90"),
+        ("€18", "18"),
+        ("2π", r"2\pi"),
+        ("(−∞,2]", r"(-\infty,2]"),
+        ("x ≥ 2", r"x \geq 2"),
+        ("½", r"\frac12"),
+        (r"0.\overline{3}", r"\frac{3}{9}"),
+        (r"-0.1\overline{6}", r"-\frac{15}{90}"),
         (r"\$18.90", "18.90"),
         (r"25\%", "25"),
         (r"90^\circ", "90"),
@@ -144,6 +172,11 @@ def test_written_alike(one, other):
     assert same(one, other)
 
 
+def test_a_list_is_alike_with_and_without_its_spaces():
+    assert same("81,256", "81, 256")
+    assert same("32, 349", "32,349")
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -158,6 +191,10 @@ def test_written_alike(one, other):
         ("a = b = 5", "5"),  # two equals signs
         ("2x = 10", "10"),
         ("12,34", "1234"),
+        ("32, 349", "32349"),  # a list is no number
+        (r"32,\ 349", "32349"),
+        ("81, 256", "81256"),
+        ("204_6", "204_5"),
         ("", ""),  # an empty answer is never given
         ("{}", ""),
     ],
@@ -187,6 +224,24 @@ CASES = [
     (r"\boxed{7} and then \boxed{7", "7", FORM),  # the last box is not closed
     (r"\boxed{8} is not 7", "7", WRONG),  # the box counts, not the last number
     (r"\boxed{(1,2)}", "(2,1)", WRONG),
+    (r"\boxed{32, 349}", "32349", WRONG),
+    (r"\boxed{81256}", "81, 256", WRONG),
+    (r"\boxed{81,256}", "81, 256", RIGHT),
+    (r"\boxed{204_6}", "204_5", WRONG),  # math-verify drops bases
+    (r"\boxed{204_{5}}", "204_5", RIGHT),
+    (r"\boxed{204}", "204_5", FORM),  # a base that is not written
+    (r"\boxed{0.00000003}", "0.00000002", WRONG),  # math-verify rounds to six decimals
+    (r"\boxed{(0.00000003, 1)}", "(0.00000002, 1)", WRONG),
+    (r"\boxed{\frac{1}{2006!}}", r"\frac{1}{2004!}", WRONG),
+    (r"\boxed{0.00000000001}", "0", WRONG),
+    (r"\boxed{0.333333}", r"\frac13", FORM),
+    (r"\boxed{0.3333}", r"\frac13", WRONG),
+    (r"\boxed{0.\overline{3}}", r"\frac13", FORM),
+    (r"\boxed{10\%}", "0.1", FORM),
+    (r"\boxed{5 cm}", "5", FORM),
+    (r"\boxed{5 dollars}", "5", FORM),
+    (r"\boxed{90°}", "90", RIGHT),
+    (r"\boxed{2√2}", r"\sqrt{8}", FORM),
     (r"\boxed{}", "7", WRONG),
     (r"\boxed{}", "", WRONG),
     ("", "7", WRONG),

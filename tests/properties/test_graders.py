@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from llm_runs.graders import Gsm8k, Mathematics
 from llm_runs.graders.gsm8k import WINDOW
 from llm_runs.graders.latex import LONGEST, last_box, last_expression
-from llm_runs.graders.normal_form import normal_form
+from llm_runs.graders.normal_form import normal_form, same
+from llm_runs.graders.spelling import numeral, spelled
 
 WORDS = r"""
 0 1 7 12 x y + - = / . , ( ) [ ] { } | ^ _ $ % # \{ \} \\ \( \) \[ \] ####
+√ ² ₁ ° € − ½ , {,} \overline{ _5 _{12}
 \boxed{ \boxed \frac \frac{ \sqrt{ \text{ \pi \left( \right) \circ \cup \infty \le
 """
 PIECES = [*WORDS.split(), " ", "\n", "#### ", "\x00", "\u202e", "\u0667", "\ud800", "$\\boxed{7}$", "#### 7"]
@@ -37,6 +39,21 @@ def test_only_the_window_counts_strictly(response, before):
     assert Gsm8k().grade(tail, "7").strict == Gsm8k().grade(before + tail, "7").strict
 
 
+@given(st.integers(1, 10**9), st.sampled_from([",", "{,}", r",\!", r",\! "]))
+def test_thousands_are_read_however_they_are_set_apart(number, comma):
+    text = f"{number:,}".replace(",", comma)
+    assert same(text, str(number))
+    assert Gsm8k().grade(f"it is {text} eggs", str(number)).lenient
+    assert number < 1000 or not same(f"{number:,}".replace(",", ", "), str(number))
+
+
+@given(st.integers(-999, 999), st.integers(2, 16), st.integers(2, 16))
+def test_numerals_are_alike_in_one_base_only(number, one, other):
+    text = f"{number}_{{{one}}}"
+    assert numeral(text) == (str(number), one)
+    assert same(text, f"{number}_{{{other}}}") == (one == other)
+
+
 @given(ANYTHING)
 def test_scanners_never_fail(text):
     content, is_last = last_box(text)
@@ -45,6 +62,7 @@ def test_scanners_never_fail(text):
     expression = last_expression(text)
     assert expression is None or (expression in text and len(expression) <= LONGEST)
     assert isinstance(normal_form(text), tuple)
+    assert spelled(spelled(text)) == spelled(text)
 
 
 @given(
