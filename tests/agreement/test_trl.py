@@ -26,6 +26,8 @@ from llm_runs.learners.stacked import StackedLearner
 from llm_runs.network.architecture import unpack
 from llm_runs.network.stacked import replica, stack
 
+pytestmark = pytest.mark.slow(40)
+
 pytest.importorskip("trl", reason="pip install -e '.[test]'")
 
 Q, G, T = 3, 4, 12

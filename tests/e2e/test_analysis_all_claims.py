@@ -18,6 +18,8 @@ from banditrft.cli.presets import sim_presets
 from banditrft.cli.sim import command
 from banditrft.study import parse_study
 
+pytestmark = pytest.mark.slow(30)
+
 CONDITIONS = {
     "G=1": "",
     "G=4": "rollouts = 4",

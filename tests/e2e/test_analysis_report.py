@@ -15,6 +15,8 @@ from analysis.reporting.content.origin import wall_seconds
 from analysis.reporting.numbers import lookup
 from banditrft.cli.report import verdict_table
 
+pytestmark = pytest.mark.slow(30)
+
 
 @pytest.fixture(scope="module")
 def truth_holds(tmp_path_factory):

@@ -10,17 +10,21 @@ import time
 from pathlib import Path
 
 import pytest
+from cli_fixtures import banditrft
 from study_fixtures import LLM, LUMPED
 
 from banditrft.catalog import write_queries
 from banditrft.cli.common import preset_names
 from banditrft.runs import WorldQueries
 
+pytestmark = pytest.mark.slow(40)
+
 COMMAND = [str(Path(sys.executable).with_name("banditrft"))]
 
 
-def banditrft(*args, cwd, code=0):
-    done = subprocess.run([*COMMAND, *map(str, args)], cwd=cwd, capture_output=True, text=True)
+def process(*args, cwd, code=0):
+    """The command as a process of its own."""
+    done = subprocess.run([*COMMAND, *args], cwd=cwd, capture_output=True, text=True)
     assert done.returncode == code, done.stderr
     return done
 
@@ -47,7 +51,7 @@ def test_nothing_is_written_by_looking(folder):
 
 
 def test_run_find_delete_and_run_again(folder):
-    first = json.loads(banditrft("sim", "small.toml", "--json", cwd=folder).stdout)
+    first = json.loads(process("sim", "small.toml", "--json", cwd=folder).stdout)
     assert (first["done"], first["found"], first["failed"]) == (3, 0, [])
     again = json.loads(banditrft("sim", "small.toml", "--json", cwd=folder).stdout)
     assert (again["done"], again["found"]) == (0, 3)
@@ -94,7 +98,7 @@ def test_bad_studies_exit_2_with_one_line_and_write_nothing(folder):
         done = banditrft(command, "bad.toml", cwd=folder, code=2)
         assert done.stderr.startswith("error: llm[0].model: must be a shipped model (tiny-")
         assert done.stderr.endswith("got 'huge-qwen9'\n")
-    done = banditrft("sim", "nowhere.toml", cwd=folder, code=2)
+    done = process("sim", "nowhere.toml", cwd=folder, code=2)
     known = ", ".join(preset_names())
     assert f"STUDY: must be a file or a preset ({known}), got nowhere.toml" in done.stderr
     assert sorted(p.name for p in folder.iterdir()) == ["bad.toml", "small.toml"]

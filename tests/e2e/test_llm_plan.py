@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli_fixtures import banditrft
 from study_fixtures import LLM, LUMPED
 
 import llm_runs
@@ -18,13 +19,10 @@ COMMAND = [str(Path(sys.executable).with_name("banditrft"))]
 HUB = '[[llm]]\nname = "hub"\nmodel = "nobody/nothing-0B"\nseeds = 3\ntest_items = 5\n'
 
 
-def banditrft(*args, cwd, code=0):
-    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(cwd / "hub")}
-    done = subprocess.run(
-        [*COMMAND, *args], cwd=cwd, capture_output=True, text=True, env=os.environ | offline
-    )
-    assert done.returncode == code, done.stderr
-    return done
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    """The hub is out of reach."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
 def dry(tmp_path, text, *flags):

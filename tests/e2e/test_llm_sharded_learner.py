@@ -14,6 +14,8 @@ from banditrft.errors import InputError
 from llm_runs.learners.module import ModuleLearner
 from llm_runs.learners.sharded import join_ranks
 
+pytestmark = pytest.mark.slow(20)
+
 TESTS = Path(__file__).parent.parent
 
 

@@ -26,6 +26,8 @@ from llm_runs.ranks import joined
 from llm_runs.states.files import load, resumable
 from llm_runs.tasks import load_task
 
+pytestmark = pytest.mark.slow(60)
+
 COMMAND = str(Path(sys.executable).with_name("banditrft"))
 STUDY = """
 name = "small"

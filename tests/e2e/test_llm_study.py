@@ -16,6 +16,8 @@ from banditrft.study import parse_study
 from llm_runs.study import expand_study
 from llm_runs.tasks import load_task
 
+pytestmark = pytest.mark.slow(30)
+
 TEXT = LUMPED[: LUMPED.index("[[sim]]")] + LLM
 SHARED = {
     "few": '[[conditions]]\nname = "few"\nfinal_eval_samples = 8\n',

@@ -13,6 +13,8 @@ from banditrft.cli.common import find_study, preset_text
 from banditrft.lint import lint
 from banditrft.study import parse_study
 
+pytestmark = pytest.mark.slow(60)
+
 SMALL = {
     "rounds": 2,
     "eval_every": 2,

@@ -1,11 +1,11 @@
 """`banditrft power`: a simulated pilot, recorded runs as the pilot, and what it refuses; own claims to a report."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from cli_fixtures import banditrft
+
+pytestmark = pytest.mark.slow(30)
 
 STUDY = """
 name = "small"
@@ -44,19 +44,6 @@ secondary = true
 """
 
 
-COMMAND = [str(Path(sys.executable).with_name("banditrft"))]
-
-
-def banditrft(*args, cwd):
-    return subprocess.run(
-        [*COMMAND, *map(str, args)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("power")
@@ -66,14 +53,12 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def recorded(folder):
-    done = banditrft("sim", "small.toml", "--workers", 1, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    banditrft("sim", "small.toml", "--workers", 1, cwd=folder)
     return folder
 
 
 def test_a_simulated_pilot_gives_seeds_for_every_claim(folder):
     done = banditrft("power", "small.toml", "--pilot-seeds", 6, "--workers", 1, "--json", cwd=folder)
-    assert done.returncode == 0, done.stderr
     value = json.loads(done.stdout)
     assert value["pilot"] == {"records": None, "seeds": {"contextual": 6}}
     assert [c["claim"] for c in value["claims"]] == ["A2", "faster", "no-better"]
@@ -83,27 +68,23 @@ def test_a_simulated_pilot_gives_seeds_for_every_claim(folder):
 
 def test_recorded_runs_are_a_pilot(recorded):
     done = banditrft("power", "small.toml", "--runs", "runs", cwd=recorded)
-    assert done.returncode == 0, done.stderr
     assert "faster, contextual: " in done.stdout
     assert "; .80 takes " in done.stdout
 
 
 def test_a_folder_without_records_is_refused(folder):
-    done = banditrft("power", "small.toml", "--runs", "nothing", cwd=folder)
-    assert done.returncode == 2
+    done = banditrft("power", "small.toml", "--runs", "nothing", cwd=folder, code=2)
     assert done.stderr == "error: --runs: must hold records of 'small', got nothing\n"
 
 
 def test_a_study_without_claims_has_nothing_to_plan(folder):
     (folder / "none.toml").write_text(STUDY.split("[[own_claims]]")[0].replace('claims = ["A2"]\n', ""))
-    done = banditrft("power", "none.toml", cwd=folder)
-    assert done.returncode == 2
+    done = banditrft("power", "none.toml", cwd=folder, code=2)
     assert done.stderr.startswith("error: claims: a study needs some")
 
 
 def test_own_claims_stand_in_the_report_beside_the_ledgers(recorded):
     done = banditrft("report", "runs/small", "--json", cwd=recorded)
-    assert done.returncode == 0, done.stderr
     found = {v["claim"]: v for v in json.loads(done.stdout)["verdicts"]}
     assert {"A2", "faster", "no-better"} <= set(found)
     assert found["no-better"]["secondary"]
@@ -118,7 +99,7 @@ def test_a_claim_added_after_the_runs_is_marked(recorded):
         STUDY + '[[own_claims]]\nid = "late"\ntype = "below-base"\nstatement = "s"\na = "G=1"\nmargin = 0.0\n'
     )
     (recorded / "small.toml").write_text(later)
-    assert banditrft("sim", "small.toml", "--workers", 1, cwd=recorded).returncode == 0
+    banditrft("sim", "small.toml", "--workers", 1, cwd=recorded)
     found = json.loads(banditrft("report", "runs/small", "--json", cwd=recorded).stdout)
     (recorded / "small.toml").write_text(STUDY)
     assert {v["claim"]: v["post_hoc"] for v in found["verdicts"]}["late"]

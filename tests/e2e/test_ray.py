@@ -22,6 +22,8 @@ from banditrft.runs import expand
 from banditrft.study import parse_study
 from sims.study import execute_all
 
+pytestmark = pytest.mark.slow(60)
+
 COMMAND = [str(Path(sys.executable).with_name("banditrft"))]
 
 

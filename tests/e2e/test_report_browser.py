@@ -12,6 +12,8 @@ from browser import Browser, needs_chromium
 
 import analysis
 
+pytestmark = pytest.mark.slow(30)
+
 HOSTILE = "<script>window.taken = 1</script><img src=x onerror='window.taken = 1'>"
 TEXT = fixtures.TEXT.replace('name = "placebo"', f'name = "{HOSTILE}"')
 VISIBLE = "[...document.querySelectorAll('#verdict-table tbody tr')].filter(r => r.offsetParent !== null)"

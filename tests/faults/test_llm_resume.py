@@ -25,6 +25,8 @@ from banditrft.schemas import ITEMS, TEXTS
 from llm_runs.states.files import load, resumable, save, states
 from llm_runs.states.kept import KEPT, prune
 
+pytestmark = pytest.mark.slow(60)
+
 EVERY = {"checkpoint_every": 1}
 DESIGNS = {
     "query": ({}, {}),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow(40)
+
 ROOT = Path(__file__).parents[2]
 MODELS = tuple(f"tiny-{kind}{family}" for kind in ("qwen2", "llama", "olmo2") for family in ("", "-words"))
 
