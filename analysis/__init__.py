@@ -25,4 +25,4 @@ _HOMES = {
     "verdicts": "analysis.judging",
 }
 __all__ = ["Records", "Verdict", "fit", "load", "report", "scan", "verdicts"]
-__getattr__ = lazy(__name__, _HOMES)
+__getattr__, __dir__ = lazy(__name__, _HOMES)

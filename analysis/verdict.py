@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from banditrft.brief import Brief
+
 Word = Literal["supported", "refuted", "undecided"]
 Kind = Literal["fraction", "ratio", "difference", "spread", "slope", "risk", "location", "share"]
 """What an estimate is: a fraction of runs; a ratio of times; a difference in Pass@1; a ratio of SDs; a change
@@ -43,8 +45,8 @@ class Secondary:
     world: str | None = None
 
 
-@dataclass(frozen=True)
-class Part:
+@dataclass(frozen=True, repr=False)
+class Part(Brief):
     """One component of a claim.
 
     Attributes:
@@ -123,8 +125,8 @@ class Placebo:
     compared: str | None = None
 
 
-@dataclass(frozen=True)
-class Verdict:
+@dataclass(frozen=True, repr=False)
+class Verdict(Brief):
     """A claim in one world.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 This package is what both worlds obey: designs, reward maps, learning signals, random streams, records and
 closed forms. The rooms `sims` (exact simulator), `llm_runs` (language models) and `analysis` (verdicts) stand
-above it.
+above it; each is also an attribute of this package (`banditrft.analysis`).
 
 Axis letters, used as name suffixes everywhere (``rewards_BG``):
 
@@ -27,6 +27,7 @@ from banditrft.lazy import lazy
 if TYPE_CHECKING:
     from banditrft.design import Design, Evaluation
     from banditrft.errors import InputError, RecordError
+    from banditrft.launch import JobsError
     from banditrft.predict import Prediction, predict
     from banditrft.runs import Run
     from banditrft.study import Study, load_study
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Design": "banditrft.design",
     "Evaluation": "banditrft.design",
+    "JobsError": "banditrft.launch",
     "InputError": "banditrft.errors",
     "RecordError": "banditrft.errors",
     "Prediction": "banditrft.predict",
@@ -48,6 +50,7 @@ __all__ = [
     "Design",
     "Evaluation",
     "InputError",
+    "JobsError",
     "Prediction",
     "RecordError",
     "Run",
@@ -55,4 +58,4 @@ __all__ = [
     "load_study",
     "predict",
 ]
-__getattr__ = lazy(__name__, _HOMES)
+__getattr__, __dir__ = lazy(__name__, _HOMES, ("sims", "llm_runs", "analysis"))

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from banditrft.brief import brief
 from banditrft.errors import InputError
 
 M = TypeVar("M", bound=BaseModel)
@@ -39,6 +40,13 @@ class Frozen(BaseModel):
     """A value: immutable, unknown keys rejected, no silent conversion of text to numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def __repr__(self) -> str:
+        """The fields that differ from their defaults."""
+        given = changed(self)
+        return brief(
+            type(self).__name__, {n: getattr(self, n) for n in type(self).model_fields if n in given}
+        )
 
 
 def _canonical_aggregation(name: object) -> object:

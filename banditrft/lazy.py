@@ -3,22 +3,45 @@
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 
-def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A package's ``__getattr__``.
+def lazy(
+    package: str, homes: Mapping[str, str], rooms: tuple[str, ...] = ()
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """A package's ``__getattr__`` and ``__dir__``.
 
     Args:
         package: The package's ``__name__``.
         homes: Public name -> module that defines it.
+        rooms: Top-level packages that are also reached as attributes of this one.
     """
 
     def load(name: str) -> Any:
-        if name not in homes:
+        if name in rooms:
+            value: Any = _room(name, beside=sys.modules[package])
+        elif name in homes:
+            value = getattr(import_module(homes[name]), name)
+        else:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        value = getattr(import_module(homes[name]), name)
         setattr(sys.modules[package], name, value)
         return value
 
-    return load
+    def names() -> list[str]:
+        there = vars(sys.modules[package]).items()
+        own = {name for name, value in there if name.startswith("__") or isinstance(value, ModuleType)}
+        return sorted({*own, *homes, *rooms})
+
+    return load, names
+
+
+def _room(name: str, beside: ModuleType) -> ModuleType:
+    """A package installed beside another one; refuses a module of the user's that has its name."""
+    room = import_module(name)
+    if Path(str(room.__file__)).parents[1] != Path(str(beside.__file__)).parents[1]:
+        raise ImportError(
+            f"{name}: {room.__file__} has the name of a package of {beside.__name__} and hides it"
+        )
+    return room

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from banditrft.brief import Brief
 from banditrft.design import CURVE_FIELDS, FINAL_FIELDS, Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.files import sha256_of
@@ -51,8 +52,8 @@ class Query:
     base_samples: int
 
 
-@dataclass(frozen=True)
-class WorldQueries:
+@dataclass(frozen=True, repr=False)
+class WorldQueries(Brief):
     """What a language-model world resolves once, before any run: queries or pool, test set, base weights.
 
     Attributes:
@@ -74,8 +75,8 @@ class WorldQueries:
     test_left_out: int = 0
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(Brief):
     """One folder of records: a condition in a world, for a chunk of seeds (simulated) or one seed (LLM)."""
 
     run_id: str

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from banditrft.brief import Brief
 from banditrft.claims import CLAIMS, Claim, OwnClaim, get_claims, own_claims
 from banditrft.design import Count, Design, Evaluation, Frozen, explain, parse
 from banditrft.errors import InputError, Problems
@@ -45,8 +46,8 @@ class _Outline(Frozen):
     llm: Annotated[tuple[Table, ...], Field(strict=False)] = ()
 
 
-@dataclass(frozen=True)
-class Cell:
+@dataclass(frozen=True, repr=False)
+class Cell(Brief):
     """One condition in one world, fully resolved."""
 
     world: WorldSettings
@@ -55,8 +56,8 @@ class Cell:
     evaluation: Evaluation
 
 
-@dataclass(frozen=True)
-class Study:
+@dataclass(frozen=True, repr=False)
+class Study(Brief):
     """A resolved study.
 
     Attributes:
@@ -98,7 +99,7 @@ class Study:
         return {c.condition: c.design for c in self.cells if c.world.name == world}
 
 
-def load_study(path: Path) -> Study:
+def load_study(path: Path | str) -> Study:
     """Read a study file.
 
     Raises:
@@ -106,7 +107,7 @@ def load_study(path: Path) -> Study:
             every field that is wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a study file ({error})") from None
     return parse_study(text, str(path))

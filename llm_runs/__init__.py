@@ -50,4 +50,4 @@ __all__ = [
     "weights_hash",
     "with_engine",
 ]
-__getattr__ = lazy(__name__, _HOMES)
+__getattr__, __dir__ = lazy(__name__, _HOMES)

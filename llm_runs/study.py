@@ -19,7 +19,7 @@ from llm_runs.tasks import task_of
 from llm_runs.tokenizers import load_tokenizer
 
 
-def resolve(study: Study, root: Path, *, write: bool) -> dict[str, WorldQueries]:
+def resolve(study: Study, root: Path | str, *, write: bool) -> dict[str, WorldQueries]:
     """Queries of every language-model world: kept ones where settings, weights and questions are the same.
 
     Args:
@@ -32,6 +32,7 @@ def resolve(study: Study, root: Path, *, write: bool) -> dict[str, WorldQueries]
     """
     check(study)
     worlds = [w for w in study.worlds("llm") if isinstance(w, LLMWorld)]
+    root = Path(root)
     known = read_queries(root)
     resolved = dict(known)
     for world in worlds:
@@ -56,7 +57,7 @@ def _holds(kept: WorldQueries, world: LLMWorld, root_seed: int) -> bool:
     return all((q.prompt, q.answer) == (i.prompt, i.answer) for q, i in zip(kept.queries, asked, strict=True))
 
 
-def expand_study(study: Study, root: Path, *, write: bool) -> list[Run]:
+def expand_study(study: Study, root: Path | str, *, write: bool) -> list[Run]:
     """Runs of the study's language-model worlds; none when it has no such world."""
     if not study.worlds("llm"):
         return []
@@ -65,7 +66,7 @@ def expand_study(study: Study, root: Path, *, write: bool) -> list[Run]:
 
 def run(
     study: Study,
-    folder: Path = Path("runs"),
+    folder: Path | str = "runs",
     *,
     workers: int | None = None,
     executor: Executor | None = None,
@@ -81,8 +82,15 @@ def run(
         executor: Where jobs run; by default in that many local workers.
         shard: Run only part i of n, (i, n).
         command: What the user typed, for provenance.
+
+    Returns:
+        What was done.
+
+    Raises:
+        InputError: A world, its queries or a design cannot be run; nothing is.
+        JobsError: Jobs failed; the others are done.
     """
-    root = folder / study.name
+    root = Path(folder) / study.name
     return launch(
         study,
         expand_study(study, root, write=True),

@@ -21,4 +21,4 @@ if TYPE_CHECKING:
 
 _HOMES = {"check": "sims.study", "execute": "sims.simulation", "run": "sims.study"}
 __all__ = ["check", "execute", "run"]
-__getattr__ = lazy(__name__, _HOMES)
+__getattr__, __dir__ = lazy(__name__, _HOMES)

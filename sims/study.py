@@ -52,7 +52,7 @@ def check(study: Study) -> None:
 
 def run(
     study: Study,
-    folder: Path = Path("runs"),
+    folder: Path | str = "runs",
     *,
     workers: int | None = None,
     executor: Executor | None = None,
@@ -69,12 +69,16 @@ def run(
         shard: Run only part i of n, (i, n).
         command: What the user typed, for provenance.
 
+    Returns:
+        What was done.
+
     Raises:
         InputError: A design that the simulators cannot follow; nothing is run.
+        JobsError: Jobs failed; the others are done.
     """
     check(study)
     runs = expand(study, "sim")
-    root = folder / study.name
+    root = Path(folder) / study.name
     return launch(
         study,
         runs,

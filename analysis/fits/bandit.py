@@ -20,6 +20,7 @@ from analysis.fits.bandit_prediction import Check, checks
 from analysis.fits.bandit_query import QueryFit, fit_query
 from analysis.fits.bandit_records import counts_of_runs
 from analysis.loading.records import Cell, Records
+from banditrft.brief import Brief
 from banditrft.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -46,8 +47,8 @@ class Residual:
     z: float
 
 
-@dataclass(frozen=True)
-class ConditionFit:
+@dataclass(frozen=True, repr=False)
+class ConditionFit(Brief):
     """A condition's fits.
 
     Attributes:
@@ -74,8 +75,8 @@ class ConditionFit:
         return float(np.mean([r.z**2 for r in self.residuals]))
 
 
-@dataclass(frozen=True)
-class BanditFit:
+@dataclass(frozen=True, repr=False)
+class BanditFit(Brief):
     """The bandit fitted to one world.
 
     Attributes:

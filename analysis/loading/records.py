@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from analysis.loading import agreement, blocks
 from analysis.loading.batches import read_runs
+from banditrft.brief import Brief
 from banditrft.catalog import STUDY
 from banditrft.claims import in_force
 from banditrft.design import Design, Evaluation, parse
@@ -25,8 +26,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Cell:
+@dataclass(frozen=True, repr=False)
+class Cell(Brief):
     """All runs of one condition in one world, N of them, sorted by (query, seed).
 
     Attributes:
@@ -111,8 +112,8 @@ class Cell:
         return bool(np.isfinite(self.test).all() and np.isfinite(self.test_base).all())
 
 
-@dataclass(frozen=True)
-class Records:
+@dataclass(frozen=True, repr=False)
+class Records(Brief):
     """A study's records.
 
     Attributes:

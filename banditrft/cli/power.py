@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from banditrft.cli.common import check_study, find_study, print_json
+from banditrft.cli.sweep import finished
 from banditrft.errors import InputError
 from banditrft.study import Study
 
@@ -84,7 +85,7 @@ def _simulated(study: Study, seeds: int, workers: int | None) -> Records:
     pilot = replace(study, cells=cells, root_seed=(study.root_seed + OTHER_STREAMS) % 2**63)
     check_study(pilot)
     with tempfile.TemporaryDirectory(prefix="banditrft-pilot-") as folder:
-        outcome = sims.run(pilot, Path(folder), workers=workers, command="banditrft power")
+        outcome = finished(sims.run, pilot, Path(folder), workers=workers, command="banditrft power")
         if outcome.failed:
             raise InputError("\n".join(f"pilot: {label}: {error}" for label, error in outcome.failed))
         return _with_claims(analysis.load(Path(folder) / study.name), study)

@@ -9,7 +9,7 @@ import click
 from banditrft.catalog import status
 from banditrft.cli.common import check_study, find_study, preset_names, print_json
 from banditrft.cli.report import VERDICTS, cell, interval, read_verdicts
-from banditrft.cli.sweep import look, looks, summary
+from banditrft.cli.sweep import finished, look, looks, summary
 from banditrft.cli.text_table import text_table
 from banditrft.errors import InputError
 from banditrft.launch import Executor, choose_executor
@@ -58,7 +58,7 @@ def run_presets(studies: Sequence[Study], runs: Path, options: dict[str, Any], t
     for study in studies:
         root = runs / study.name
         executor = _executor(study, options)
-        outcome = sims.run(study, runs, executor=executor, shard=options["shard"], command=typed)
+        outcome = finished(sims.run, study, runs, executor=executor, shard=options["shard"], command=typed)
         click.echo(f"{study.name}: {summary(outcome, root)}", err=True)
         failed = failed or bool(outcome.failed)
         if status(root, expand(study, "sim")).missing:

@@ -6,7 +6,7 @@ import click
 
 from banditrft.cli.common import check_study, find_study, preset_names, print_json
 from banditrft.cli.report import VERDICTS, read_verdicts, verdict_table
-from banditrft.cli.sweep import summary
+from banditrft.cli.sweep import finished, summary
 from banditrft.errors import InputError
 
 
@@ -34,7 +34,7 @@ def command(preset: str, runs: Path, workers: int | None, as_json: bool) -> int:
     typed = f"banditrft reproduce --preset {preset}"
     failed = False
     for kind, run in (("simulated", sims.run), ("language model", llm_runs.run)):
-        outcome = run(study, runs, workers=workers, command=typed)
+        outcome = finished(run, study, runs, workers=workers, command=typed)
         click.echo(f"{kind}: {summary(outcome, root)}", err=as_json)
         failed = failed or bool(outcome.failed)
     if failed:

@@ -8,7 +8,7 @@ import click
 
 from banditrft.catalog import Status, status
 from banditrft.cli.common import print_json
-from banditrft.launch import Outcome, choose_executor, in_shard
+from banditrft.launch import JobsError, Outcome, choose_executor, in_shard
 from banditrft.runs import Run
 from banditrft.study import Study
 
@@ -62,12 +62,20 @@ def execute(
 ) -> int:
     """Run what is missing and say what was done; exit code 1 when a job failed."""
     executor = choose_executor(options["executor"], options["workers"], options["ray_address"])
-    outcome = run(study, folder, executor=executor, shard=options["shard"], command=typed)
+    outcome = finished(run, study, folder, executor=executor, shard=options["shard"], command=typed)
     if options["as_json"]:
         print_json({"study": study.name, "runs": str(folder / study.name), **vars(outcome)})
     else:
         click.echo(summary(outcome, folder / study.name))
     return int(bool(outcome.failed))
+
+
+def finished(run: Callable[..., Outcome], *args: Any, **options: Any) -> Outcome:
+    """What a room's `run` did, failed jobs included."""
+    try:
+        return run(*args, **options)
+    except JobsError as error:
+        return error.outcome
 
 
 def counted(number: int, thing: str) -> str:

@@ -13,13 +13,14 @@ Jobs are independent and their results do not depend on who computes them, so th
 from banditrft.launch.executors import EXECUTORS, Executor, choose_executor
 from banditrft.launch.jobs import Execute, Job, Reevaluate, Report, in_shard, stack
 from banditrft.launch.resources import Need
-from banditrft.launch.sweep import Outcome, launch
+from banditrft.launch.sweep import JobsError, Outcome, launch
 
 __all__ = [
     "EXECUTORS",
     "Execute",
     "Executor",
     "Job",
+    "JobsError",
     "Need",
     "Outcome",
     "Reevaluate",

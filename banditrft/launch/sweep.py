@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from banditrft.brief import Brief
 from banditrft.catalog import Status, can_reevaluate, status, write_study
 from banditrft.errors import InputError
 from banditrft.launch.executors import Executor
@@ -19,9 +20,12 @@ from banditrft.records import training_path
 from banditrft.runs import Run
 from banditrft.study import Study
 
+SAID = 5
+"""Failures that an error quotes."""
 
-@dataclass
-class Outcome:
+
+@dataclass(repr=False)
+class Outcome(Brief):
     """What a launch did, in runs.
 
     Attributes:
@@ -35,6 +39,24 @@ class Outcome:
     done: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     left: int = 0
+
+
+class JobsError(RuntimeError):
+    """Jobs of a launch failed; all others ran and are recorded.
+
+    Attributes:
+        outcome: What the launch did.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+    def __str__(self) -> str:
+        failed = self.outcome.failed
+        lines = [f"{label}: {error}" for label, error in failed[:SAID]]
+        more = [f"and {len(failed) - SAID} more"] if len(failed) > SAID else []
+        return "\n".join([f"{len(failed)} jobs failed, {self.outcome.done} runs done", *lines, *more])
 
 
 def launch(
@@ -72,6 +94,7 @@ def launch(
     Raises:
         InputError: A stale run has no checkpoint to re-evaluate, a folder in a run's place holds none, this
             process was started as one of several ranks, or the executor cannot start.
+        JobsError: Jobs failed; raised when all others are done.
     """
     if RANK in os.environ:
         raise InputError(f"{RANK}: must not be set: the ranks of a job are started here, without torchrun")
@@ -97,6 +120,8 @@ def launch(
             _count(job, "the run that it evaluates again was not executed", board, outcome)
     with suppress(OSError):  # not there, or something in it waits to go on
         (root / "training").rmdir()
+    if outcome.failed:
+        raise JobsError(outcome)
     return outcome
 
 

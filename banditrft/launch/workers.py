@@ -13,11 +13,15 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 
 from banditrft.launch.executors import POLL_S, environment, single_threaded
 from banditrft.launch.jobs import RANK, Job, Report, Work
@@ -60,7 +64,7 @@ class Worker:
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        with environment({**single_threaded(), **(variables or {})}):
+        with environment({**single_threaded(), **(variables or {})}), _without_script(work):
             self._process = context.Process(target=_serve, args=(theirs, work, cores))
             self._process.start()
         theirs.close()
@@ -105,6 +109,22 @@ class Worker:
             self._process.kill()
             self._process.join()
         self._process.close()
+
+
+@contextmanager
+def _without_script(work: Work) -> Iterator[None]:
+    """Keep new processes from running the caller's script again: it need not guard its main part.
+
+    A world whose function stands in the script itself needs it there.
+    """
+    script = sys.modules["__main__"]
+    world = work.execute.func if isinstance(work.execute, partial) else work.execute
+    if getattr(world, "__module__", None) != "__main__":
+        sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _serve(parent: Connection, work: Work, cores: tuple[int, ...]) -> None:

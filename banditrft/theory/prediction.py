@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from banditrft.brief import Brief
 from banditrft.design import Design, Evaluation
 from banditrft.theory import domain
 from banditrft.theory.adam import MAX_ROUNDS, follow
@@ -22,8 +23,8 @@ BAND = (0.05, 0.95)
 Method = Literal["exact", "mean-field"]
 
 
-@dataclass(frozen=True)
-class Prediction:
+@dataclass(frozen=True, repr=False)
+class Prediction(Brief):
     """Closed-form prediction of one design.
 
     Attributes:

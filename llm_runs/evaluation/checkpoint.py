@@ -14,7 +14,7 @@ from banditrft.runs import Run
 from banditrft.worlds import LLMWorld
 
 
-def evaluate_checkpoint(run: Run, folder: Path) -> Final | None:
+def evaluate_checkpoint(run: Run, folder: Path | str) -> Final | None:
     """The final evaluation of a finished run, from the weights it kept.
 
     Args:
@@ -33,7 +33,7 @@ def evaluate_checkpoint(run: Run, folder: Path) -> Final | None:
     world = shared_world([run])
     with joined(world) as rank:
         if rank == 0:
-            return _evaluate(world, run, checkpoint_path(folder))
+            return _evaluate(world, run, checkpoint_path(Path(folder)))
         follow(world, run.design)
         return None
 

@@ -101,7 +101,7 @@ def with_engine(study: Study, engine: Literal["torch", "vllm"] | None) -> Study:
     return replace(study, cells=cells)
 
 
-def plan(study: Study, root: Path) -> list[WorldPlan]:
+def plan(study: Study, root: Path | str) -> list[WorldPlan]:
     """What the language-model worlds of a study would do.
 
     Args:
@@ -111,6 +111,7 @@ def plan(study: Study, root: Path) -> list[WorldPlan]:
     Raises:
         InputError: The study cannot be run on any machine, as far as can be known from here.
     """
+    root = Path(root)
     worlds = [world for world in study.worlds("llm") if isinstance(world, LLMWorld)]
     away = unseen(study)
     check(study, unseen=away)

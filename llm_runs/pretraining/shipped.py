@@ -86,7 +86,7 @@ def write_tokenizer(characters: Characters, folder: Path) -> None:
 
 def train_base_model(
     name: str,
-    out: Path,
+    out: Path | str,
     *,
     seed: int | None = None,
     steps: int | None = None,
@@ -110,6 +110,7 @@ def train_base_model(
     """
     if name not in ORIGINS:
         raise InputError(f"base model {name!r}: unknown; available: {', '.join(ORIGINS)}")
+    out = Path(out)
     if (out / "model.safetensors").exists():
         raise InputError(f"--out {out}: holds a model already")
     standing = next(path for path in (out, *out.parents) if path.exists())

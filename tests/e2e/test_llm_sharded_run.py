@@ -18,6 +18,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 import llm_runs
 from banditrft.catalog import read_queries
 from banditrft.errors import InputError
+from banditrft.launch import JobsError
 from banditrft.records import read_items, read_run, read_table, training_path
 from banditrft.schemas import TEXTS
 from banditrft.study import parse_study
@@ -157,7 +158,9 @@ def story(grouped, tmp_path_factory):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    seen["lost a rank"] = llm_runs.run(study, folder, workers=1)
+    with pytest.raises(JobsError) as raised:
+        llm_runs.run(study, folder, workers=1)
+    seen["lost a rank"] = raised.value.outcome
     killer.join()
     seen["left over"] = ranks_of(os.getpid())
     (run,) = llm_runs.expand_study(study, root, write=False)

@@ -10,6 +10,7 @@ from study_fixtures import LLM, LUMPED
 import llm_runs
 from banditrft.catalog import read_queries, scan
 from banditrft.errors import InputError
+from banditrft.launch import JobsError
 from banditrft.launch.local import Local
 from banditrft.records import training_path
 from banditrft.study import parse_study
@@ -130,7 +131,9 @@ def test_a_shared_run_that_fails_fails_for_both(tmp_path):
     study = sharing("both", SHARED.values())
     first = expand_study(study, tmp_path / "both", write=True)[0]
     (training_path(tmp_path / "both", first) / "round-00000001").mkdir(parents=True)  # a damaged state
-    outcome = llm_runs.run(study, tmp_path, workers=1)
+    with pytest.raises(JobsError) as raised:
+        llm_runs.run(study, tmp_path, workers=1)
+    outcome = raised.value.outcome
     assert (outcome.done, len(outcome.failed)) == (0, 3)
     assert [error for _, error in outcome.failed][1:] == [
         "the run that it evaluates again was not executed"

@@ -16,7 +16,7 @@ import ray
 from study_fixtures import LLM, LUMPED
 
 import llm_runs
-from banditrft.launch import choose_executor, cluster, launch
+from banditrft.launch import JobsError, choose_executor, cluster, launch
 from banditrft.launch.cluster import QUIET, STORE_BYTES
 from banditrft.runs import expand
 from banditrft.study import parse_study
@@ -88,7 +88,9 @@ def launched(execute, root):
 
 @pytest.mark.usefixtures("address")
 def test_a_failing_job_is_reported_and_stops_no_other(tmp_path):
-    outcome = launched(launch_fixtures.placebo_fails, tmp_path)
+    with pytest.raises(JobsError) as raised:
+        launched(launch_fixtures.placebo_fails, tmp_path)
+    outcome = raised.value.outcome
     ((label, error),) = outcome.failed
     assert "placebo" in label
     assert error == "RuntimeError: no such drug"

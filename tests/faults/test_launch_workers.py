@@ -12,7 +12,7 @@ import launch_fixtures
 import pytest
 from study_fixtures import LUMPED
 
-from banditrft.launch import launch
+from banditrft.launch import JobsError, launch
 from banditrft.launch.jobs import Job, Work
 from banditrft.launch.machine import cores
 from banditrft.launch.resources import Need
@@ -76,7 +76,9 @@ def test_a_killed_workers_job_is_done_by_another(tmp_path):
     ],
 )
 def test_a_failing_job_is_reported_and_stops_no_other(tmp_path, execute, error):
-    outcome = launched(execute, tmp_path)
+    with pytest.raises(JobsError, match=error) as raised:
+        launched(execute, tmp_path)
+    outcome = raised.value.outcome
     assert [(label.split(" · ")[1], said) for label, said in outcome.failed] == [("placebo", error)]
     assert outcome.done == len(list(tmp_path.glob("*/run.json"))) == 2
 

@@ -1,0 +1,36 @@
+"""Values that print briefly: a session shows what a study or a table of records is, not all that it holds."""
+
+import reprlib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+LONGEST = 400
+"""Characters of a repr, of any value."""
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxstring, _short.maxother = 3, 60, 120
+_short.maxtuple = _short.maxlist = _short.maxdict = _short.maxset = 3
+
+
+class Brief:
+    """A dataclass (of ``repr=False``) whose repr has at most `LONGEST` characters."""
+
+    def __repr__(self) -> str:
+        own: Any = self
+        return brief(type(self).__name__, {f.name: getattr(self, f.name) for f in fields(own) if f.repr})
+
+
+def brief(name: str, values: Mapping[str, Any]) -> str:
+    """``Name(field=value, ...)`` with long values cut, and the fields that do not fit left out."""
+    text = f"{name}("
+    for place, (field, value) in enumerate(values.items()):
+        part = f"{', ' if place else ''}{field}={_value(value)}"
+        if len(text) + len(part) > LONGEST - len(", ...)"):
+            return f"{text}, ...)"
+        text += part
+    return f"{text})"
+
+
+def _value(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return _short.repr(value) if not shape else f"<{type(value).__name__} {shape}>"
