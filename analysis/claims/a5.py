@@ -61,7 +61,6 @@ def find(records: Records, group: Group, claim: MoreRollouts) -> Finding:
 
 def _measure(records: Records, group: Group, claim: MoreRollouts) -> Conjunction:
     few, many = claim.rollouts
-    root_seed = int(records.study["root_seed"])
     parts: list[Speed | Transfer] = []
     missing: list[str] = []
     for part_id, optimizer, band in (
@@ -78,7 +77,7 @@ def _measure(records: Records, group: Group, claim: MoreRollouts) -> Conjunction
         near = _pairs(records, group.test, claim, optimizer) if group.test != group.train else None
         neighbours = [(f"the world '{near.few.world.name}'", near)] if near else []
         label = f"Rounds to train Pass@1 ≥ {claim.pass_at_1:g}, G = {few} over G = {many}, {title}"
-        parts.append(speed.measure(part_id, label, pairs, band, claim, root_seed, neighbours))
+        parts.append(speed.measure(part_id, label, pairs, band, claim, neighbours))
     pairs = _pairs(records, group.test, claim, "adam")
     if pairs is None or not (pairs.few.has_test and pairs.many.has_test) or pairs.n < 2:
         missing.append("The test set is not compared: no such conditions with a test set and two runs each.")

@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from analysis.claims import placebos, speed
 from analysis.claims.cases import Case, Component, absent, findings
 from analysis.claims.failure import failing, more_failing
@@ -74,9 +72,7 @@ def _faster(records: Records, world: str, spec: Faster) -> Read:
     pairs = match(slow, fast)
     until = math.inf if spec.horizon is None else float(spec.horizon)
     times = speed.both_times(pairs, spec.threshold, spec.consecutive, until)
-    seed = speed.keyed(int(records.study["root_seed"]), f"{spec.id} {world}")
-    rng = np.random.default_rng(seed)
-    test = ratio_test(*times, strata_N=pairs.query, margins=(spec.margin,), rng=rng)
+    test = ratio_test(*times, strata_N=pairs.query, margins=(spec.margin,))
     least = test.smallest_p
     part = Measured(
         id="faster",

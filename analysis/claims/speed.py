@@ -1,7 +1,6 @@
 """Component "faster by a factor": ratio of right-censored hitting times, T(few) / T(many rollouts)."""
 
 import math
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from scipy.special import ndtr, ndtri
 from analysis.claims.pairs import Pairs
 from analysis.inference.equivalence import paired_difference
 from analysis.inference.hitting import HittingTimes, hitting_times
+from analysis.inference.keyed import of_data
 from analysis.inference.ratio import RatioTest, ratio_test
 from analysis.inference.survival import FEWEST, median_ratio, restricted_mean
 from analysis.verdict import Interval, Part, Secondary, bounded, decide, finite
@@ -84,27 +84,24 @@ def measure(
     pairs: Pairs,
     band: tuple[float, float],
     claim: MoreRollouts,
-    root_seed: int,
     neighbours: list[tuple[str, Pairs]],
 ) -> Speed:
     """Test the ratio at the claim's threshold, with its sensitivities.
 
     Args:
-        part_id: Name inside the claim; also keys the relabellings.
+        part_id: Name inside the claim.
         label: What the component states.
         pairs: The two conditions, few rollouts first.
         band: Band that the interval is compared with.
         claim: Protocol.
-        root_seed: The study's, so that the same records give the same interval.
         neighbours: The same comparison in other worlds, by label.
     """
     times = both_times(pairs, claim.pass_at_1, claim.consecutive)
-    seed = keyed(root_seed, f"{claim.id} {part_id} {pairs.few.world.name}")
 
     def ratio(
         of: tuple[HittingTimes, HittingTimes], who: Pairs, margins: tuple[float, ...] = ()
     ) -> RatioTest:
-        return ratio_test(*of, strata_N=who.query, margins=margins, rng=np.random.default_rng(seed))
+        return ratio_test(*of, strata_N=who.query, margins=margins)
 
     def secondary(name: str, test: RatioTest, world: str | None = None) -> Secondary:
         interval = bounded(test.interval(1 - CONVENTION))
@@ -122,7 +119,7 @@ def measure(
         of = both_times(other, claim.pass_at_1, claim.consecutive)
         extra.append(secondary(f"ratio in {name}", ratio(of, other), other.few.world.name))
     if pairs.n >= FEWEST:
-        extra.append(_medians(times, pairs, np.random.default_rng(seed)))
+        extra.append(_medians(times, pairs))
     if pairs.n > 1:
         extra.append(_restricted(times))
     return Speed(part_id, label, pairs, band, claim, times, ratio(times, pairs, band), tuple(extra))
@@ -138,11 +135,6 @@ def both_times(
         for cell, rows in ((pairs.few, pairs.rows_few), (pairs.many, pairs.rows_many))
     )
     return few, many
-
-
-def keyed(root_seed: int, what: str) -> list[int]:
-    """Seed of the relabellings of one test, so that the same records give the same interval."""
-    return [root_seed, zlib.crc32(what.encode())]
 
 
 def points(pairs: Pairs, times: tuple[HittingTimes, HittingTimes]) -> dict[str, list[Any]]:
@@ -167,8 +159,9 @@ def _upper_end(times: HittingTimes) -> HittingTimes:
     return HittingTimes(np.where(times.hit, times.upper, times.lower), times.upper, times.horizon, times.step)
 
 
-def _medians(times: tuple[HittingTimes, HittingTimes], pairs: Pairs, rng: np.random.Generator) -> Secondary:
+def _medians(times: tuple[HittingTimes, HittingTimes], pairs: Pairs) -> Secondary:
     """Ratio of median times, hits placed at random inside their steps."""
+    rng = of_data(*(ends for t in times for ends in (t.lower, t.upper)), pairs.query)
     slow, fast = (t.drawn(rng).upper for t in times)
     estimate, low, high = median_ratio(slow, fast, pairs.query, level=CONVENTION, rng=rng)
     return Secondary(

@@ -11,6 +11,7 @@ from analysis.claims.worlds import Floats, final_train, table
 from analysis.curves.aggregates import Aggregate, iqm_interval, probability_of_improvement
 from analysis.curves.area import Area, mean_area
 from analysis.curves.crossing import Crossing, mean_crossing
+from analysis.inference.keyed import of_data
 from analysis.loading.records import Cell, Records
 
 THRESHOLD = 0.9
@@ -43,7 +44,7 @@ class Summary:
 def summaries(records: Records, world: str, level: float = 0.95) -> tuple[Summary, ...]:
     """Every condition with at least two runs of each of its queries, in the order of the study.
 
-    Resamples are drawn from the study's root seed and the condition's place.
+    Resamples are decided by the condition's own numbers alone.
 
     Args:
         records: Records of a study.
@@ -51,21 +52,18 @@ def summaries(records: Records, world: str, level: float = 0.95) -> tuple[Summar
         level: Confidence of the intervals.
     """
     cells = [c for c in records.of(world).values() if np.unique(c.query, return_counts=True)[1].min() >= 2]
-    root_seed = int(records.study["root_seed"])
-    return tuple(
-        _summary(cell, cells[0], level, np.random.default_rng([root_seed, place]))
-        for place, cell in enumerate(cells)
-    )
+    return tuple(_summary(cell, cells[0], level) for cell in cells)
 
 
-def _summary(cell: Cell, first: Cell, level: float, rng: np.random.Generator) -> Summary:
+def _summary(cell: Cell, first: Cell, level: float) -> Summary:
     strata, area, crossing, final = cell.query, None, None, None
     if cell.has_train:
         area = mean_area(cell.rounds, cell.train, level=level, strata_N=strata)
+        rng = of_data(cell.rounds, cell.train, strata)
         crossing = mean_crossing(cell.rounds, cell.train, THRESHOLD, level=level, rng=rng, strata_N=strata)
     ends = _final(cell)
     if ends is not None:
-        final = iqm_interval(ends, level=level, rng=rng, strata_N=strata)
+        final = iqm_interval(ends, level=level, rng=of_data(ends, strata), strata_N=strata)
     return Summary(
         world=cell.world.name,
         condition=cell.condition,

@@ -10,10 +10,9 @@ from analysis.fits.compare import Comparison, compare
 from analysis.fits.forecasting import Forecast, cross_validate, forecast, oracle, select, split
 from analysis.fits.item_models import ItemFit, ItemModel, wald
 from analysis.fits.panel import Panel
+from analysis.inference.keyed import of_data
 from banditrft.errors import InputError
 
-SEED = 20_260
-"""Of the bootstrap."""
 VARIANTS = "mechanisms"
 """Family of the variants in a table."""
 
@@ -81,9 +80,8 @@ def contest(
     forecasts = {model.name: forecast(model, past, later) for model in every}
     first = chosen[main or list(families)[-1]]
     names = tuple(model.name for model in variants)
-    rng = np.random.default_rng(SEED)
     comparisons = {
-        name: compare(forecasts[other].loss_IT, forecasts[name].loss_IT, rng)
+        name: _compared(forecasts[other], forecasts[name])
         for name, other in ((name, names[0] if name in names else first) for name in forecasts)
         if name != other and later is not None
     }
@@ -99,6 +97,11 @@ def contest(
         names,
         None if later is None else oracle(later),
     )
+
+
+def _compared(first: Forecast, second: Forecast) -> Comparison:
+    losses = first.loss_IT, second.loss_IT
+    return compare(*losses, of_data(*losses))
 
 
 def rows(result: Contest) -> list[dict[str, Any]]:

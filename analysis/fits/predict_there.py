@@ -33,6 +33,7 @@ from analysis.fits.transfer_result import (
     share_covered,
     summary,
 )
+from analysis.inference.keyed import of_data
 from analysis.loading.records import Cell, Records
 from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld
@@ -124,7 +125,7 @@ def _predict(
         source = "sgd" if family == "adam" else "adam"
         ratio = ratio_of_gains(target.world, cells[starts[source]].design, target.design)
     fit, start = fits[source], cells[starts[source]]
-    rng = np.random.default_rng([seed, len(target.condition), target.n])
+    rng = of_data(seed, target.rounds, target.start, target.query)
     drawn = _parameters(fit, start, target, ratio, rng)
     found = predict_cell(target, drawn, rng, geometry)
     values, seen = dict(found.values), observed(target)

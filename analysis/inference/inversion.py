@@ -65,16 +65,3 @@ def t_tails(samples_XN: Floats) -> tuple[Floats, Floats]:
     above = np.where(se > 0, stdtr(n - 1, -t), np.where(mean > 0, exact, 1.0))
     below = np.where(se > 0, stdtr(n - 1, t), np.where(mean < 0, exact, 1.0))
     return np.asarray(above), np.asarray(below)
-
-
-def sign_tails(samples_XN: Floats) -> tuple[Floats, Floats]:
-    """The same by all 2^N sign changes, exact where the values are symmetric around 0; for small N."""
-    n = samples_XN.shape[1]
-    signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-    drawn = signs @ samples_XN.T
-    observed = samples_XN.sum(axis=1)
-    slack = 1e-9 * (1.0 + np.abs(samples_XN).sum(axis=1))
-    return (
-        np.asarray((drawn >= observed - slack).mean(axis=0)),
-        np.asarray((drawn <= observed + slack).mean(axis=0)),
-    )

@@ -8,28 +8,30 @@ pull the ratio towards 1.
 Which permutation. Conditions share random streams, so the runs of A and B at one (query, seed) are a pair,
 and labels are swapped *within the pair*. Under the hypothesis A = x B in law this is exact where the pair's
 joint law is symmetric, and valid for many pairs whatever their dependence: the swapped sum then has the
-variance of the observed one. Risk sets are those of the pair's query.
-Without common seeds labels are shuffled within the query, which needs independent runs.
+variance of the observed one. Risk sets are those of the pair's query. All swaps are counted
+(`analysis.inference.signs`), so a p-value has no error of its own.
 
 Evaluations are seen on a grid. Ratios at which the two scaled grids coincide would break ties in one
-direction and those beside them in the other, so each hit is drawn uniformly inside its step, several
-times over, and scores are averaged over the draws (measured: with hits rounded up, coverage at 64 pairs
-falls from .94 to .84).
+direction and those beside them in the other, so the mass of a hit is spread evenly over its step and a run's
+score is its mean over that mass; no hit is drawn. (Measured: with hits rounded up, coverage at 64 pairs
+falls from .94 to .84.)
 
 The hypothesis stretches the whole distribution by one factor. Where the spreads differ too, the ratio is
 an average that leans towards late runs (measured: sd of log times .4 against .25, ratio of medians 1.8,
 estimate 1.96).
 
 Given x the pooled risk sets do not depend on the labels, so the log-rank numerator is a sum over runs of
-`score = event - pooled Nelson-Aalen(time)`: a permutation costs one row of a matrix product.
+`score = event - pooled Nelson-Aalen(time)`, and a swap changes the sign of a pair's difference of scores.
 """
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from analysis.inference.hitting import HittingTimes
+from analysis.inference.signs import sign_tails
 from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -37,11 +39,6 @@ Ints = npt.NDArray[np.int64]
 
 GRID_STEP = 0.005
 RANGE = 1e3
-EXACT_PAIRS = 12
-FAR = 6.0
-CHUNK = 64
-IMPUTED = 256
-"""Imputed hits in all, spread over the runs: 256 / N draws each, between 1 and 8."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,8 @@ class RatioTest:
         above: p-value of "rho <= x" against "rho > x", made monotone (the supremum over the hypothesis).
         below: p-value of "rho >= x" against "rho < x", likewise.
         estimate: ratio at which the observed log-rank statistic changes sign; nan where it never does.
-        pairs: pairs (or, unpaired, the smaller group).
-        smallest_p: least p-value that this number of permutations can give.
+        pairs: pairs.
+        smallest_p: least p-value that any data of so many pairs can give, 2^-pairs.
     """
 
     ratio: Floats
@@ -95,57 +92,44 @@ def ratio_test(
     fast: HittingTimes,
     *,
     strata_N: npt.ArrayLike | None = None,
-    paired: bool = True,
     margins: tuple[float, ...] = (),
-    permutations: int = 9_999,
     grid_step: float = GRID_STEP,
-    rng: np.random.Generator,
 ) -> RatioTest:
     """Test every ratio T_slow / T_fast by permutation log-rank on re-censored times.
 
     Args:
         slow: times of A.
         fast: times of B; paired runs stand at the same index.
-        strata_N: query of each pair; unpaired, of A's runs followed by B's. None is one stratum.
-        paired: swap labels within pairs; else shuffle them within strata.
+        strata_N: query of each pair. None is one stratum.
         margins: ratios that a verdict will compare the interval with; they are tested exactly.
-        permutations: random relabellings; up to 12 pairs all of them are enumerated.
         grid_step: distance of candidate ratios in log ratio, which rounds the interval's ends outwards.
-        rng: source of the relabellings.
 
     Raises:
-        InputError: No runs, or paired groups of different size.
+        InputError: No runs, or groups of different size.
     """
-    n_A, n_B = slow.time.size, fast.time.size
-    if min(n_A, n_B) == 0 or (paired and n_A != n_B):
-        raise InputError(
-            f"runs: a ratio needs runs in both groups, the same when paired, got {n_A} and {n_B}"
-        )
-    strata = np.zeros(n_A if paired else n_A + n_B) if strata_N is None else np.asarray(strata_N)
-    strata = np.concatenate([strata, strata]) if paired else strata
-    if strata.shape != (n_A + n_B,):
-        raise InputError(f"strata: need one per {'pair' if paired else 'run'}, got shape {strata.shape}")
-    groups = [np.flatnonzero(strata == s) for s in np.unique(strata)]
+    n = slow.time.size
+    if n == 0 or n != fast.time.size:
+        raise InputError(f"pairs: a ratio needs as many runs of A as of B, got {n} and {fast.time.size}")
+    strata = np.zeros(n) if strata_N is None else np.asarray(strata_N)
+    if strata.shape != (n,):
+        raise InputError(f"strata: need one per pair, got shape {strata.shape}")
     ratios = _grid(slow, fast, margins, grid_step)
-    scores_XM = _imputed_scores(slow, fast, ratios, groups, rng)
-    if paired:
-        above, below, smallest = swap_tails(scores_XM[:, :n_A] - scores_XM[:, n_A:], permutations, rng)
-    else:
-        above, below, smallest = _shuffle(scores_XM, n_A, groups, permutations, rng)
+    scores_XM = scores(slow, fast, ratios, np.concatenate([strata, strata]))
+    below, above = sign_tails(scores_XM[:, :n] - scores_XM[:, n:])  # a slower A has the smaller scores
     return RatioTest(
         ratio=ratios,
         above=np.maximum.accumulate(above),
         below=np.maximum.accumulate(below[::-1])[::-1],
-        estimate=_estimate(ratios, scores_XM[:, :n_A].sum(axis=1)),
-        pairs=min(n_A, n_B),
-        smallest_p=smallest,
+        estimate=_estimate(ratios, scores_XM[:, :n].sum(axis=1)),
+        pairs=n,
+        smallest_p=2.0**-n,
     )
 
 
-def pair_scores(slow: HittingTimes, fast: HittingTimes, ratio: float, rng: np.random.Generator) -> Floats:
+def pair_scores(slow: HittingTimes, fast: HittingTimes, ratio: float) -> Floats:
     """(1, N) log-rank score of A minus that of its partner at one ratio, in one stratum."""
     n = slow.time.size
-    scores_1M = _imputed_scores(slow, fast, np.array([ratio]), [np.arange(2 * n)], rng)
+    scores_1M = scores(slow, fast, np.array([ratio]), np.zeros(2 * n))
     return scores_1M[:, :n] - scores_1M[:, n:]
 
 
@@ -159,92 +143,78 @@ def _grid(slow: HittingTimes, fast: HittingTimes, margins: tuple[float, ...], st
     return np.unique(np.concatenate([np.geomspace(low, high, count), np.asarray(margins, dtype=np.float64)]))
 
 
-def _imputed_scores(
-    slow: HittingTimes, fast: HittingTimes, ratios: Floats, groups: list[Ints], rng: np.random.Generator
-) -> Floats:
-    """Scores (X, M) averaged over draws of the hits inside their steps; one if steps have no width."""
-    exact = all(np.array_equal(t.lower[t.hit], t.upper[t.hit]) for t in (slow, fast))
-    draws = 1 if exact else int(np.clip(IMPUTED // slow.time.size, 1, 8))
-    total = np.zeros((ratios.size, slow.time.size + fast.time.size))
-    for _ in range(draws):
-        total += _scores(slow.drawn(rng), fast.drawn(rng), ratios, groups)
-    return total / draws
+def scores(slow: HittingTimes, fast: HittingTimes, ratios_X: Floats, strata_M: npt.ArrayLike) -> Floats:
+    """Log-rank scores of A's, then B's runs at each ratio, (X, M): events minus cumulative hazards.
 
+    Where hits are known to a step only, each is spread evenly over its step. The mass at risk then falls
+    linearly between the ends of steps, the pooled cumulative hazard is minus the logarithm of its share, and
+    a run's score is the mean over its step, in closed form. Exact times give the textbook's scores.
 
-def _scores(slow: HittingTimes, fast: HittingTimes, ratios: Floats, groups: list[Ints]) -> Floats:
-    """Log-rank scores (event minus pooled cumulative hazard) of A's, then B's runs, (X, M)."""
-    horizon_X1 = np.minimum(slow.horizon, ratios * fast.horizon)[:, None]
-    scaled_XN = ratios[:, None] * fast.time
-    times_XM = np.concatenate([np.broadcast_to(slow.time, (ratios.size, slow.time.size)), scaled_XN], axis=1)
-    events_XM = np.concatenate([slow.hit, fast.hit]) & (times_XM <= horizon_X1)
-    times_XM = np.where(events_XM, times_XM, horizon_X1)
-    scores_XM = np.empty_like(times_XM)
-    for rows in groups:
-        order_XM = np.argsort(times_XM[:, rows], axis=1, kind="stable")
-        t_XM = np.take_along_axis(times_XM[:, rows], order_XM, axis=1)
-        e_XM = np.take_along_axis(events_XM[:, rows], order_XM, axis=1)
-        place = np.arange(rows.size)
-        new_XM = np.ones(t_XM.shape, dtype=np.bool_)
-        new_XM[:, 1:] = t_XM[:, 1:] != t_XM[:, :-1]
-        first_XM = np.maximum.accumulate(np.where(new_XM, place, 0), axis=1)  # of the run's tied group
-        ends_XM = np.roll(new_XM, -1, axis=1)
-        ends_XM[:, -1] = True
-        last_XM = np.minimum.accumulate(np.where(ends_XM, place, rows.size)[:, ::-1], axis=1)[:, ::-1]
-        hazard_XM = np.cumsum(e_XM / (rows.size - first_XM), axis=1)
-        sorted_XM = e_XM - np.take_along_axis(hazard_XM, last_XM, axis=1)
-        unsorted_XM = np.empty_like(sorted_XM)
-        np.put_along_axis(unsorted_XM, order_XM, sorted_XM, axis=1)
-        scores_XM[:, rows] = unsorted_XM
+    Args:
+        slow: Times of A.
+        fast: Times of B, not scaled.
+        ratios_X: Factors on the times of B.
+        strata_M: Query of each run, whose runs are at risk together.
+    """
+    at = np.unique(np.asarray(strata_M), return_inverse=True)[1]
+    sides = []
+    for times, factors_X in ((slow, np.ones_like(ratios_X)), (fast, ratios_X)):
+        upper_N = np.where(times.hit, times.upper, np.inf)
+        sides.append((factors_X[:, None] * times.lower, factors_X[:, None] * upper_N))
+    lower_XM, upper_XM = (np.concatenate(ends, axis=1) for ends in zip(*sides, strict=True))
+    horizon_X = np.minimum(slow.horizon, ratios_X * fast.horizon)
+    scores_XM: Floats = np.empty_like(lower_XM)
+    for stratum in range(int(at.max()) + 1):
+        rows = np.flatnonzero(at == stratum)
+        found = np.empty((ratios_X.size, rows.size))
+        _fill_scores(np.ascontiguousarray(lower_XM[:, rows]), upper_XM[:, rows].copy(), horizon_X, found)
+        scores_XM[:, rows] = found
     return scores_XM
 
 
-def swap_tails(
-    difference_XN: Floats, permutations: int, rng: np.random.Generator
-) -> tuple[Floats, Floats, float]:
-    """One-sided p-values of the sum of pair differences under independent random signs, and the least one.
-
-    Hoeffding's inequality bounds the tail beyond `FAR` root-sums-of-squares by exp(-FAR^2 / 2), about 1e-8:
-    there a random sample of signs would show none, and none is drawn.
-    """
-    n = difference_XN.shape[1]
-    exact = n <= EXACT_PAIRS
-    if exact:
-        signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-    else:
-        signs = 1.0 - 2.0 * rng.integers(0, 2, size=(permutations, n)).astype(np.float64)
-    extra, total = (0, signs.shape[0]) if exact else (1, permutations + 1)
-    observed = difference_XN.sum(axis=1)
-    spread = np.sqrt((difference_XN**2).sum(axis=1))
-    above = np.where(observed < 0, 1 / total, 1.0)
-    below = np.where(observed > 0, 1 / total, 1.0)
-    near = np.flatnonzero((np.abs(observed) <= FAR * spread) | exact)
-    for start in range(0, near.size, CHUNK):
-        rows = near[start : start + CHUNK]
-        drawn = signs @ difference_XN[rows].T
-        slack = 1e-9 * (1.0 + np.abs(difference_XN[rows]).sum(axis=1))
-        above[rows] = (extra + (drawn <= observed[rows] + slack).sum(axis=0)) / total
-        below[rows] = (extra + (drawn >= observed[rows] - slack).sum(axis=0)) / total
-    return above, below, 1 / total
-
-
-def _shuffle(
-    scores_XM: Floats, n_A: int, groups: list[Ints], permutations: int, rng: np.random.Generator
-) -> tuple[Floats, Floats, float]:
-    """One-sided p-values of A's summed score under label shuffles within strata."""
-    labels = np.zeros((permutations, scores_XM.shape[1]))
-    for rows in groups:
-        count = int(np.sum(rows < n_A))
-        order = np.argsort(rng.random((permutations, rows.size)), axis=1)
-        np.put_along_axis(labels, rows[order[:, :count]], 1.0, axis=1)
-    observed = scores_XM[:, :n_A].sum(axis=1)
-    above, below = np.empty_like(observed), np.empty_like(observed)
-    for start in range(0, observed.size, CHUNK):
-        part = slice(start, start + CHUNK)
-        drawn = labels @ scores_XM[part].T
-        slack = 1e-9 * (1.0 + np.abs(scores_XM[part]).sum(axis=1))
-        above[part] = (1 + (drawn <= observed[part] + slack).sum(axis=0)) / (permutations + 1)
-        below[part] = (1 + (drawn >= observed[part] - slack).sum(axis=0)) / (permutations + 1)
-    return above, below, 1 / (permutations + 1)
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def _fill_scores(lower_XM: Floats, upper_XM: Floats, horizon_X: Floats, out_XM: Floats) -> None:
+    """Fill the scores of one stratum; a hit's mass lies evenly between its ends, or at one point."""
+    count, m = lower_XM.shape
+    for x in range(count):
+        lower, upper, last = lower_XM[x], upper_XM[x], horizon_X[x]
+        knots = np.unique(np.append(np.minimum(np.append(lower, upper), last), 0.0))
+        rate, jump = np.zeros(knots.size), np.zeros(knots.size)  # mass per round from, and at, each knot
+        first = np.searchsorted(knots, np.minimum(lower, last))
+        final = np.searchsorted(knots, np.minimum(upper, last))
+        for i in range(m):
+            if upper[i] == lower[i] and upper[i] <= last:
+                jump[final[i]] += 1.0
+            elif upper[i] < np.inf and lower[i] < last:
+                density = 1.0 / (upper[i] - lower[i])
+                for k in range(first[i], final[i]):
+                    rate[k] += density
+        hazard, area = np.zeros(knots.size), np.zeros(knots.size)  # cumulative hazard, and its integral
+        mass, so_far = float(m), 0.0
+        for k in range(knots.size):
+            if jump[k] > 0:
+                so_far += jump[k] / mass
+                mass -= jump[k]
+            hazard[k] = so_far
+            if k + 1 < knots.size:
+                length = knots[k + 1] - knots[k]
+                left = mass - rate[k] * length
+                area[k + 1] = area[k] + so_far * length
+                if rate[k] > 0:
+                    rest = left * np.log(left / mass) if left > 1e-9 else 0.0
+                    area[k + 1] += (mass - left + rest) / rate[k]
+                    so_far += np.log(mass / left) if left > 1e-9 else 0.0  # nobody is left to have it
+                mass = max(left, 0.0)
+        for i in range(m):
+            if upper[i] == lower[i] and upper[i] <= last:
+                out_XM[x, i] = 1.0 - hazard[final[i]]
+            elif upper[i] < np.inf and lower[i] < last:
+                width = upper[i] - lower[i]
+                event = (knots[final[i]] - lower[i]) / width
+                within = (area[final[i]] - area[first[i]]) / width
+                out_XM[x, i] = event - within - (1.0 - event) * hazard[-1]
+            else:
+                out_XM[x, i] = -hazard[-1]
 
 
 def _estimate(ratios: Floats, statistic: Floats) -> float:

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.inference.equivalence import Difference
-from analysis.inference.inversion import Inverted, invert, sign_tails, t_tails
+from analysis.inference.inversion import Inverted, invert, t_tails
+from analysis.inference.signs import sign_tails
 from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]

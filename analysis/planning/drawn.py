@@ -1,13 +1,13 @@
 """Components whose power is the share of drawn data sets that the test itself rejects."""
 
 import math
-import zlib
 
 import numpy as np
 
 from analysis.claims.optimum import field_of
 from analysis.claims.random_curves import area
 from analysis.claims.worlds import Floats, final_train, table
+from analysis.inference.keyed import of_data
 from analysis.inference.spread import pooled_variance
 from analysis.loading.records import Cell, Records
 from analysis.planning.known import other
@@ -44,7 +44,7 @@ def ratio(_: Records, part: Part, each: float) -> Planned:
 
     def power(seeds: int) -> float:
         n = units(seeds, each)
-        rng = np.random.default_rng([n, zlib.crc32(part.label.encode())])
+        rng = of_data(n, true, low, high, sd, correlation)
         law = {
             "median": math.exp(slow.centre),
             "horizon": part.counts["horizon"],
@@ -91,7 +91,7 @@ def spread(records: Records, part: Part, each: float) -> Planned:
 
     def power(seeds: int) -> float:
         n = max(units(seeds, each), 3)
-        rng = np.random.default_rng([n, zlib.crc32(part.label.encode())])
+        rng = of_data(n, true, margin, correlation)
         ends = (true, margin, support) if more else (1 / true, 1 / margin, refute)
         return spread_power(ends[0], ends[1], correlation, n, ends[2], sets=SETS, rng=rng)
 
@@ -123,7 +123,7 @@ def location(records: Records, part: Part, _each: float) -> Planned:
     inside = low <= math.log2(float(best)) <= high
 
     def power(seeds: int) -> float:
-        rng = np.random.default_rng([seeds, 1])
+        rng = of_data(seeds, mean, covariance, low, high)
         return argmax_power(
             mean, covariance, np.log2(steps), (low, high), max(seeds, 2), support, sets=100, rng=rng
         )

@@ -9,15 +9,15 @@ import numpy.typing as npt
 
 from analysis.inference.best import place
 from analysis.inference.hitting import HittingTimes
-from analysis.inference.inversion import sign_tails, t_tails
-from analysis.inference.ratio import pair_scores, swap_tails
+from analysis.inference.inversion import t_tails
+from analysis.inference.ratio import pair_scores
+from analysis.inference.signs import sign_tails
 
 Floats = npt.NDArray[np.float64]
 SETS = 1000
 """Data sets; a Monte Carlo error of 1.3 points at a power of .8."""
 FEW = 10
 """Pairs below which spreads are compared by sign changes."""
-PERMUTATIONS = 999
 BEYOND = (1.0, 0.9, 0.75, 0.5)
 """A border is rejected where all ratios beyond it are: the test takes the largest of their p-values."""
 
@@ -59,18 +59,16 @@ def ratio_power(
     above = inside = 0
     for _ in range(sets):
         times = draw_times(ratio, sd, correlation, n, median, horizon, step, rng)
-        low = all(_tails(times, band[0] * f, rng)[0] <= alpha for f in BEYOND)
+        low = all(_tails(times, band[0] * f)[0] <= alpha for f in BEYOND)
         above += low
         if low and band[1] < np.inf:
-            inside += all(_tails(times, band[1] / f, rng)[1] <= alpha for f in BEYOND)
+            inside += all(_tails(times, band[1] / f)[1] <= alpha for f in BEYOND)
     return above / sets, (inside if band[1] < np.inf else above) / sets
 
 
-def _tails(
-    times: tuple[HittingTimes, HittingTimes], at: float, rng: np.random.Generator
-) -> tuple[float, float]:
+def _tails(times: tuple[HittingTimes, HittingTimes], at: float) -> tuple[float, float]:
     """p-values of "ratio <= at" and "ratio >= at", each at this one ratio."""
-    above, below, _ = swap_tails(pair_scores(*times, at, rng), PERMUTATIONS, rng)
+    below, above = sign_tails(pair_scores(*times, at))
     return float(above[0]), float(below[0])
 
 

@@ -33,14 +33,14 @@ def on_grid(t, horizon, step):
     return HittingTimes(np.where(hit, upper - step, horizon), np.where(hit, upper, np.inf), horizon, step)
 
 
-def times(rng, n, queries, ratio, median, horizon, correlation, sd=0.4):
+def times(rng, n, queries, ratio, median, horizon, correlation, sd=0.4, step=5.0):
     """Log-normal times of n pairs over queries of different difficulty; query of each pair last."""
     query = np.arange(n) % queries
     scale = median * np.exp(np.linspace(-0.4, 0.4, queries))[query] if queries > 1 else np.full(n, median)
     a, b = rng.standard_normal((2, n))
     b = correlation * a + np.sqrt(1 - correlation**2) * b
     slow, fast = scale * np.exp(sd * a), scale / ratio * np.exp(sd * b)
-    return on_grid(slow, horizon, 5.0), on_grid(fast, horizon, 5.0), query
+    return on_grid(slow, horizon, step), on_grid(fast, horizon, step), query
 
 
 def covered(rate):

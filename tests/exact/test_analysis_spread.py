@@ -9,9 +9,10 @@ from scipy import stats
 
 from analysis.inference.binomials import Fraction
 from analysis.inference.equivalence import contrast, welch_difference
-from analysis.inference.inversion import invert, sign_tails, t_tails
+from analysis.inference.inversion import invert, t_tails
 from analysis.inference.risk import RiskDifference
 from analysis.inference.shares import log_variance_ratio, main_effects, share
+from analysis.inference.signs import sign_tails
 from analysis.inference.slopes import line, mean_of, quadratic_argmax, slopes
 from analysis.inference.spread import (
     deviations,

@@ -1,12 +1,12 @@
 """Mean learning curves with their simultaneous bands and closed forms, a condition, world and split each."""
 
-import zlib
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.curves.bands import mean_band
+from analysis.inference.keyed import of_data
 from analysis.loading.records import Cell, Records
 from analysis.reporting.content import forecasts
 from banditrft.errors import InputError
@@ -23,7 +23,6 @@ def curve_of(cell: Cell, split: str) -> tuple[Floats, Floats]:
 
 def bands(records: Records) -> list[dict[str, Any]]:
     """One entry per world, condition and split with a curve."""
-    root_seed = int(records.study["root_seed"])
     found = []
     for cell in records.cells:
         predicted = forecasts.curve(cell)
@@ -37,12 +36,10 @@ def bands(records: Records) -> list[dict[str, Any]]:
             if predicted is not None and (split == "train" or predicted.test is not None):
                 values = predicted.train if split == "train" else predicted.test
                 theory = {"rounds": predicted.rounds, "values": values, "method": predicted.method}
-            named = f"{cell.world.name} {cell.condition} {split}"
-            rng = np.random.default_rng([root_seed, zlib.crc32(named.encode())])
             found.append(
                 {"world": cell.world.name, "condition": cell.condition, "split": split}
                 | {"n": cell.n, "rounds": rounds_E.tolist()}
-                | _band(cell, split, values_NE, rng)
+                | _band(cell, split, values_NE)
                 | {"theory": theory}
             )
     return found
@@ -58,10 +55,11 @@ def samples_of_test_curve(cell: Cell) -> Floats:
     return np.broadcast_to(shown, cell.test_curve.shape)
 
 
-def _band(cell: Cell, split: str, values_NE: Floats, rng: np.random.Generator) -> dict[str, Any]:
+def _band(cell: Cell, split: str, values_NE: Floats) -> dict[str, Any]:
     """Mean and band, or the mean alone and why."""
     samples_NE = cell.train_samples if split == "train" else samples_of_test_curve(cell)
     try:
+        rng = of_data(values_NE, samples_NE, cell.query)
         band = mean_band(values_NE, rng=rng, strata_N=cell.query, samples_NE=samples_NE)
     except InputError as error:
         nothing = dict.fromkeys(("low", "high", "holds", "level"))

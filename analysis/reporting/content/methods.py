@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 from analysis.formats import percent
-from analysis.inference import ratio as ratios
 from analysis.inference import survival
 from analysis.verdict import ALL
 from banditrft.provenance import versions
@@ -135,18 +134,11 @@ def _times(document: dict[str, Any]) -> Paragraph | None:
     own = [p for _, p in _parts(document) if p["kind"] == "ratio"]
     if not own:
         return None
-    drawn = default(ratios.ratio_test, "permutations")
-    few = sum(p["n"] <= ratios.EXACT_PAIRS for p in own)
-    many = len(own) - few
     said = [
-        "Kaplan-Meier curves carry the simultaneous Dvoretzky-Kiefer-Wolfowitz band, with Massart's constant."
+        "Kaplan-Meier curves carry the simultaneous Dvoretzky-Kiefer-Wolfowitz band (Massart's constant).",
+        "Ratios of times: a hit is spread evenly over the step in which it was seen, and all relabellings of "
+        "pairs are counted; nothing is drawn.",
     ]
-    if few:
-        said.append(
-            f"{few} of {len(own)} ratios have at most {ratios.EXACT_PAIRS} pairs: all relabellings are used."
-        )
-    if many:
-        said.append(f"{many} of {len(own)} ratios are tested with {drawn:,} random relabellings.")
     if any("bootstrap" in s["label"] for p in own for s in p["secondary"]):
         resamples = default(survival.median_ratio, "resamples")
         said.append(f"Ratios of medians: bootstrap of pairs within queries, {resamples:,} resamples.")
