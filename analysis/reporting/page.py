@@ -6,6 +6,7 @@ nothing: text that came from records can neither run nor call.
 
 import base64
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,33 +55,45 @@ ABOUT_CLAIMS = {"summary", "verdicts", "disagreements", "placebo", "sensitivity"
 
 def render(document: dict[str, Any], figures: list[Numbered]) -> str:
     """The whole page as one string."""
-    environment = jinja2.Environment(
+    style, script = _style(), _read("table.js")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            document=document,
+            num=Shown(document),
+            kinds=KINDS,
+            between=BETWEEN,
+            quantities=NAMES,
+            style=Markup(style),
+            script=Markup(script),
+            policy=_policy(style, script),
+            contents=_contents(document, figures),
+            figures={name: [f for f in figures if f.section == name] for name in TITLES},
+            learning=_learning(document, figures),
+            expected=document.get("expected", {}),
+            signs=_signs(document["diagnosis"]),
+            strips={
+                (i, j): card(v, p)
+                for i, v in enumerate(document["verdicts"])
+                for j, p in enumerate(v["parts"])
+            },
+        )
+    )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """The templates, compiled once a process."""
+    found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= FORMATS
-    style, script = _style(), _read("table.js")
-    return environment.get_template("report.html.j2").render(
-        document=document,
-        num=Shown(document),
-        kinds=KINDS,
-        between=BETWEEN,
-        quantities=NAMES,
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(style, script),
-        contents=_contents(document, figures),
-        figures={name: [f for f in figures if f.section == name] for name in TITLES},
-        learning=_learning(document, figures),
-        expected=document.get("expected", {}),
-        signs=_signs(document["diagnosis"]),
-        strips={
-            (i, j): card(v, p) for i, v in enumerate(document["verdicts"]) for j, p in enumerate(v["parts"])
-        },
-    )
+    found.filters |= FORMATS
+    return found
 
 
 def _read(name: str) -> str:

@@ -54,3 +54,15 @@ def keep_model_classes() -> None:
     from vllm.model_executor.models.transformers import base
 
     base.Base._decorate_for_torch_compile = lambda self: None
+
+
+def inspect_here() -> None:
+    """Look at a model's class in this process, which imports it next anyway.
+
+    A class that it has not seen on this machine vLLM would import in a process of its own, which takes as
+    long as the start. It does so lest CUDA be initialised here; it may be, since the engine, or the learner
+    beside it, computes here.
+    """
+    from vllm.model_executor.models import registry
+
+    registry._run_in_subprocess = lambda question: question()

@@ -98,6 +98,7 @@ class Server:
             from vllm.platforms import current_platform
 
             vllm_quirks.keep_model_classes()
+            vllm_quirks.inspect_here()
             self.on_gpu = bool(current_platform.is_cuda())
             self.check_device(settings)
             self.llm = vllm.LLM(str(settings.folder), **self._arguments(settings))
