@@ -25,7 +25,7 @@ def trl_state(path: Path, counts=(2, 4, 8, 12), n=N, every=1, **extra) -> Path:
         }
         for i, k in enumerate(counts)
     ]
-    path.write_text(json.dumps({"global_step": every * len(counts), "log_history": history}))
+    path.write_text(json.dumps({"logging_steps": every, "log_history": history}))
     return path
 
 

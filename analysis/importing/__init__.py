@@ -9,5 +9,6 @@ from analysis.importing.runs import Imported, ImportedRun, write
 from analysis.importing.tables import read_table
 from analysis.importing.trl import read_trl
 from analysis.importing.verl import read_verl
+from analysis.importing.whole import Scale
 
-__all__ = ["Imported", "ImportedRun", "Options", "read_table", "read_trl", "read_verl", "write"]
+__all__ = ["Imported", "ImportedRun", "Options", "Scale", "read_table", "read_trl", "read_verl", "write"]

@@ -1,26 +1,36 @@
 """A run's log as rows of named numbers by step, whatever wrote it, and the tables that follow from it.
 
 A trainer logs at step s what it measured on the responses that update s learned from: they come from the
-policy after s - 1 updates. A row that averages several steps stands in their middle. A test evaluation logged
-at step s is taken to be after s updates.
+policy after s - 1 updates. A row that averages several steps stands in their middle. A log whose first
+reward is at step 0 counts from 0: its step s is update s + 1. A test evaluation logged at step s is taken to
+be after s updates.
+
+A row stands for the steps that its trainer says it averages, or the user, or else for its own alone; never
+for those since the row before, which may be missing.
 """
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from analysis.importing.whole import fewest, whole
+from analysis.importing.options import Options
+from analysis.importing.whole import NO_COUNT, PLAIN, PRECISION, Mean, Scale, offer, seen, whole
+from banditrft.design import Design
 from banditrft.errors import InputError, RecordError
 from banditrft.records import EVALS, GROUPS, ROUNDS, RunTables
 
-COPIED = ("zero_signal_fraction", "grad_norm", "clip_fraction")
-"""Columns of `rounds` logged in our units; trainers log KL and entropy per token, ours are per response."""
-KNOWN = ("step", "reward", "test", *COPIED)
-"""Names that can be mapped to columns of a log."""
+COPIED = {"zero_signal_fraction": 1.0, "grad_norm": math.inf, "clip_fraction": 1.0}
+"""Columns of `rounds` logged in our units, and their largest values; trainers log KL and entropy per token,
+ours are per response."""
+LOGGED = ("step", "reward", "reward_min", "reward_max", "test", *COPIED)
+"""Names that can be mapped to columns of a log, beside settings of a design."""
+STATED = ("samples", "test_samples", "log_every", "scale", "test_scale")
+"""Options that a log's rows need."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +50,19 @@ class Log:
         path: Where it was read.
         rows: By rising step, no step twice.
         decimals: Digits after the point by column, where the log prints few; empty is full precision.
+        every: Steps that a row's means cover, where the log says so; None where it is not known.
+        notes: What of it could not be read, one sentence each.
     """
 
     path: Path
     rows: tuple[Row, ...]
     decimals: Mapping[str, int]
+    every: int | None = 1
+    notes: tuple[str, ...] = ()
+
+    def has(self, name: str) -> bool:
+        """Whether any row has this column."""
+        return any(name in row.values for row in self.rows)
 
 
 def log_of(path: Path, rows: Iterable[Row], decimals: Mapping[str, int] | None = None) -> Log:
@@ -71,99 +89,178 @@ def log_of(path: Path, rows: Iterable[Row], decimals: Mapping[str, int] | None =
     return Log(path, tuple(joined.values()), decimals or {})
 
 
-def column(log: Log, name: str) -> dict[int, tuple[float, str]]:
-    """Step -> value and place of one column; a name that ends in % is divided by 100.
+@dataclass(frozen=True)
+class Column:
+    """What a log has of one column: values and places by step, and the digits that it prints."""
+
+    name: str
+    values: Mapping[int, float]
+    where: Mapping[int, str]
+    decimals: int | None
+
+    def finite(self) -> "Column":
+        """Itself.
+
+        Raises:
+            RecordError: A value is NaN or infinite; names the row.
+        """
+        for step, value in self.values.items():
+            if not math.isfinite(value):
+                raise RecordError(f"{self.where[step]}: {self.name!r} must be a finite number, got {value}")
+        return self
+
+
+def column(log: Log, name: str) -> Column:
+    """One column; a name that ends in % is divided by 100.
 
     Raises:
         InputError: The log has no such column.
-        RecordError: A value is NaN or infinite; names the row.
     """
-    plain = name.removesuffix("%")
-    found = {r.step: (r.values[plain], r.where) for r in log.rows if plain in r.values}
-    if not found:
-        raise InputError(f"map: {log.path} has no column {plain!r}")
-    for value, where in found.values():
-        if not math.isfinite(value):
-            raise RecordError(f"{where}: {plain!r} must be a finite number, got {value}")
-    scale = 100.0 if plain != name else 1.0
-    return {step: (value / scale, where) for step, (value, where) in found.items()}
+    plain = name if log.has(name) else name.removesuffix("%")
+    if not log.has(plain):
+        there = ", ".join(dict.fromkeys(column for row in log.rows for column in row.values))
+        raise InputError(f"map: {log.path} has no column {plain!r}, but {there or 'no numbers'}"[:600])
+    percent = name.endswith("%")
+    found = {r.step: r.values[plain] / (100 if percent else 1) for r in log.rows if plain in r.values}
+    decimals = log.decimals.get(plain)
+    return Column(
+        plain,
+        found,
+        {r.step: r.where for r in log.rows if plain in r.values},
+        decimals if decimals is None else decimals + 2 * percent,
+    )
 
 
 @dataclass(frozen=True)
 class Built:
-    """Tables of one run (seed 0) and what its log lacks, one sentence each."""
+    """Tables of one run (seed 0), the settings that its log says, and what it lacks, one sentence each."""
 
     tables: RunTables
-    last: int
+    settings: Mapping[str, Any]
     missing: tuple[str, ...]
 
 
-def build(log: Log, columns: Mapping[str, str], samples: int | None, test_samples: int | None) -> Built:
+def build(log: Log, columns: Mapping[str, str], options: Options, condition: str) -> Built:
     """Tables of one run.
 
     Args:
         log: Its log.
-        columns: Our name -> the log's column; see `KNOWN`.
-        samples: Responses per step behind the mean reward, or None.
-        test_samples: Responses behind a test evaluation, or None.
+        columns: Our name -> the log's column, the tool's own and the user's; see `LOGGED`.
+        options: What the user says.
+        condition: Name of the run's condition, for which `options` may say more.
 
     Raises:
-        InputError: A mapped column is not there, or nothing is mapped.
-        RecordError: A mean is no whole count of the samples; names file and row.
+        InputError: A mapped column is not there, or what it means is not clear.
+        RecordError: A value is out of its range, or a mean is no whole count of the samples; names file and
+            row.
     """
-    missing: list[str] = []
-    rewards = column(log, columns["reward"]) if "reward" in columns else {}
-    tests = column(log, columns["test"]) if "test" in columns else {}
-    evals = _train(log, columns, rewards, samples, missing) + _test(
-        log, columns, tests, test_samples, missing
-    )
-    copied = {name: column(log, columns[name]) for name in COPIED if name in columns}
-    last = log.rows[-1].step
-    steps = sorted({s for s in (*rewards, *(s for c in copied.values() for s in c)) if s > 0})
+    missing: list[str] = list(log.notes)
+    reward = column(log, columns["reward"]).finite() if "reward" in columns else None
+    shift = 1 if reward is not None and 0 in reward.values else 0
+    if shift:
+        missing.append(
+            "The log has a reward at step 0, so it counts steps from 0: what it logs at step s is of the "
+            "policy after s updates."
+        )
+    evals = [
+        *(_train(log, reward, shift, columns, options, condition, missing)),
+        *(_test(log, reward, columns, options, condition, missing)),
+    ]
+    copied = {
+        name: _optional(log, name, columns[name], most, missing)
+        for name, most in COPIED.items()
+        if name in columns
+    }
+    rewards = {} if reward is None else reward.values
+    steps = sorted({s for found in (rewards, *copied.values()) for s in found if s + shift > 0})
     cells = [
         {
             "seed": 0,
-            "round": step,
-            "reward_mean": rewards.get(step, (None,))[0],
-            **{name: found.get(step, (None,))[0] for name, found in copied.items()},
+            "round": step + shift,
+            "reward_mean": rewards.get(step),
+            **{name: found[step] for name, found in copied.items() if step in found},
         }
         for step in steps
     ]
-    return Built(tables_of(cells, [], evals), last, tuple(missing))
+    settings = {"rounds": max(1, log.rows[-1].step + shift), **_settings(log, columns, options, missing)}
+    return Built(tables_of(cells, [], evals), settings, tuple(missing))
+
+
+def _optional(log: Log, name: str, theirs: str, most: float, missing: list[str]) -> dict[int, float]:
+    """Values of a column that may lack some; those of a run that diverged, not finite, become null."""
+    found = column(log, theirs)
+    kept = {step: value for step, value in found.values.items() if math.isfinite(value)}
+    for step, value in kept.items():
+        if not 0 <= value <= most * (1 + PRECISION):
+            wanted = "0 or more" if math.isinf(most) else f"in [0, {most:g}]"
+            raise RecordError(f"{found.where[step]}: {theirs!r} must be {wanted}, got {value}")
+    if lost := len(found.values) - len(kept):
+        first = next(step for step in found.values if step not in kept)
+        missing.append(
+            f"{name} is not finite at {lost} of {len(found.values)} steps of {log.path.name} (first: "
+            f"{first}), and is null there."
+        )
+    return kept
+
+
+def _settings(
+    log: Log, columns: Mapping[str, str], options: Options, missing: list[str]
+) -> dict[str, float | int]:
+    """Settings of the design that the log shows, where they stay the same."""
+    settings: dict[str, float | int] = {}
+    for name in (n for n in columns if n in Design.model_fields and n not in LOGGED):
+        found = column(log, columns[name])
+        if name in options.columns:
+            found.finite()
+        low, high = min(found.values.values()), max(found.values.values())
+        vague = found.decimals is not None and 0.5 * 10.0**-found.decimals > 0.01 * abs(low)
+        if low != high:
+            said = f"{name} goes from {low:g} to {high:g} in the log"
+            if name in options.columns:
+                raise InputError(
+                    f"map: {log.path}: {said}, and a setting is one number; --set {name}= says which"
+                )
+            missing.append(f"{said}, so no single one is read; --set {name}= says which.")
+        elif name in options.columns or (low > 0 and not vague):
+            settings[name] = int(low) if low == int(low) else low
+    return settings
 
 
 def _train(
     log: Log,
+    reward: Column | None,
+    shift: int,
     columns: Mapping[str, str],
-    rewards: Mapping[int, tuple[float, str]],
-    samples: int | None,
+    options: Options,
+    condition: str,
     missing: list[str],
 ) -> list[dict[str, Any]]:
-    if not rewards:
+    """Train evaluations from mean rewards."""
+    if reward is None:
         missing.append("No mean reward is read, so there is no training curve.")
         return []
-    if samples is None:
-        n = fewest([value for value, _ in rewards.values()])
-        hint = f" (the fewest that make every mean a whole count: {n} per row)" if n and n > 1 else ""
+    meaning = options.reward(condition)
+    if meaning in NO_COUNT and "reward" not in options.columns:
         missing.append(
-            "The log does not say how many responses are behind a mean reward, so there are no counts and no "
-            f"training curve to test{hint}; --samples says it."
+            f"Rewards are {meaning}: their mean is no share of right answers, so there is no training curve; "
+            "--map reward=NAME names a column that counts them."
         )
         return []
-    steps = sorted(rewards)
-    window = steps[0] if len(steps) < 2 else steps[1] - steps[0]
-    before = min(steps[0], window) if steps[0] else 1
+    every, means = _means(log, reward, shift, options)
+    if options.samples is None:
+        missing.append(_unknown_samples(log, reward, means, columns, options, condition))
+        return []
+    scale = _scale(log, reward, columns, options, condition)
+    if scale != PLAIN:
+        missing.append(f"Rewards are {scale.low:g} for a wrong and {scale.high:g} for a right answer.")
+    counts = _counts(means, options.samples, "--samples", reward.decimals, scale)
     found = []
-    for index, step in enumerate(steps):
-        mean, where = rewards[step]
-        width = step - steps[index - 1] if index else max(1, before)
-        n = samples * width
-        count = whole(mean, n, where, log.decimals.get(columns["reward"].removesuffix("%")))
-        found.append(_eval(max(0, step - (width + 1) // 2), "train", n, count))
-    if window > 1:
-        missing.append(
-            f"Rewards are means over {window} steps: each point stands in the middle of its steps."
-        )
+    for (step, mean), count in zip(means.items(), counts, strict=True):
+        after = max(0, step + shift - (mean.width + 1) // 2)
+        found.append(_eval(after, "train", options.samples * mean.width, count))
+    if every > 1:
+        missing.append(f"Rewards are means over {every} steps: each point stands in the middle of its steps.")
+    missing += _gaps(log, means, every)
     missing.append(
         "There are no evaluations of the training queries: train Pass@1 is that of the responses that "
         "training learned from, whose queries may change from step to step."
@@ -171,29 +268,168 @@ def _train(
     return found
 
 
+def _means(log: Log, reward: Column, shift: int, options: Options) -> tuple[int, dict[int, Mean]]:
+    """Steps that a row covers at most, and the means with the steps that each covers.
+
+    A row never covers steps that an earlier row with a reward covers: trainers start a new mean at each row.
+    """
+    steps = list(reward.values)
+    gaps = [b - a for a, b in zip([-shift, *steps], steps, strict=False)]
+    every = options.log_every or log.every
+    if every is None:
+        if max(gaps) > 1:
+            apart = next(i for i, gap in enumerate(gaps) if gap > 1)
+            raise InputError(
+                f"log_every: {log.path} does not say how many steps a row's mean covers, and there are "
+                f"{gaps[apart]} up to step {steps[apart]}; --log-every N says it"
+            )
+        every = 1
+    return every, {
+        step: Mean(reward.values[step], max(1, min(every, gap)), reward.where[step])
+        for step, gap in zip(steps, gaps, strict=True)
+    }
+
+
+def _counts(
+    means: Mapping[int, Mean], samples: int, option: str, decimals: int | None, scale: Scale
+) -> list[int]:
+    try:
+        return [whole(m.value, samples * m.width, m.where, decimals, scale) for m in means.values()]
+    except RecordError as error:
+        hint = offer(option, list(means.values()), decimals, scale)
+        raise RecordError(f"{error}; {hint}" if hint else str(error)) from None
+
+
+def _unknown_samples(
+    log: Log,
+    reward: Column,
+    means: Mapping[int, Mean],
+    columns: Mapping[str, str],
+    options: Options,
+    condition: str,
+) -> str:
+    try:
+        scale = _scale(log, reward, columns, options, condition)
+        hint = offer("--samples", list(means.values()), reward.decimals, scale)
+    except InputError:
+        hint = ""
+    return (
+        "The log does not say how many responses are behind a step's mean reward, so there are no counts and "
+        f"no training curve to test; --samples says it{f' ({hint})' if hint else ''}."
+    )
+
+
+def _gaps(log: Log, means: Mapping[int, Mean], every: int) -> list[str]:
+    """Steps between the first row and the last that no mean covers, counted."""
+    steps = list(means)
+    first = steps[0] - means[steps[0]].width + 1
+    total = steps[-1] - first + 1
+    lost = total - sum(m.width for m in means.values())
+    if not lost:
+        return []
+    apart = {b - a for a, b in pairwise(steps)}
+    alone = "; each row is taken to be of its own step alone, and --log-every says otherwise"
+    return [
+        f"{lost} of the steps {first} to {steps[-1]} have no mean reward in {log.path.name}"
+        f"{alone if every == 1 and len(apart) == 1 else ''}."
+    ]
+
+
+def _scale(log: Log, reward: Column, columns: Mapping[str, str], options: Options, condition: str) -> Scale:
+    """Rewards of a wrong and a right answer: said by the user, seen in the log, or else 0 and 1.
+
+    Raises:
+        InputError: What the log shows contradicts what was said, or can mean several things.
+    """
+    stem = reward.name.removesuffix("/mean")
+    theirs = {
+        end: columns.get(f"reward_{end}") or (f"{stem}/{end}" if log.has(f"{stem}/{end}") else None)
+        for end in ("min", "max")
+    }
+    shown = {
+        value
+        for name in theirs.values()
+        if name is not None
+        for value in column(log, name).finite().values.values()
+    }
+    said = options.stated(condition)
+    names = " and ".join(repr(name) for name in theirs.values() if name)
+    values = ", ".join(f"{value:g}" for value in sorted(shown)[:6])
+    if said is not None:
+        if not shown <= said.values:
+            raise InputError(
+                f"scale: rewards were said to be {said}, but {log.path} shows {values} in {names}"
+            )
+        return said
+    if not shown:
+        return PLAIN
+    found = seen(shown)
+    if found is None or None in theirs.values():
+        raise InputError(
+            f"scale: {log.path} shows rewards of {values} in {names}; --scale LOW HIGH says what a wrong and "
+            "a right answer are worth, or --map reward=NAME names a column that counts right answers"
+        )
+    return found
+
+
 def _test(
     log: Log,
+    reward: Column | None,
     columns: Mapping[str, str],
-    tests: Mapping[int, tuple[float, str]],
-    samples: int | None,
+    options: Options,
+    condition: str,
     missing: list[str],
 ) -> list[dict[str, Any]]:
-    if not tests:
+    """Test evaluations from mean scores."""
+    if "test" not in columns:
         missing.append("No test evaluations are read: nothing can be said about generalisation.")
         return []
-    if samples is None:
+    tests = column(log, columns["test"]).finite()
+    means = {step: Mean(value, 1, tests.where[step]) for step, value in sorted(tests.values.items())}
+    if options.test_samples is None:
+        hint = offer("--test-samples", list(means.values()), tests.decimals)
         missing.append(
-            "How many responses are behind a test evaluation is not known; --test-samples says it."
+            "How many responses are behind a test evaluation is not known; --test-samples says it"
+            f"{f' ({hint})' if hint else ''}."
         )
         return []
-    decimals = log.decimals.get(columns["test"].removesuffix("%"))
-    if decimals is not None and columns["test"].endswith("%"):
-        decimals += 2
-    if 0 not in tests:
+    scale = _test_scale(log, tests, reward, columns, options, condition)
+    if 0 not in tests.values:
         missing.append(
             "The base policy was not tested (no evaluation at step 0): gains over base are unknown."
         )
-    return [_eval(s, "test", samples, whole(m, samples, w, decimals)) for s, (m, w) in sorted(tests.items())]
+    n = options.test_samples
+    counts = _counts(means, n, "--test-samples", tests.decimals, scale)
+    return [_eval(step, "test", n, count) for step, count in zip(means, counts, strict=True)]
+
+
+def _test_scale(
+    log: Log,
+    tests: Column,
+    reward: Column | None,
+    columns: Mapping[str, str],
+    options: Options,
+    condition: str,
+) -> Scale:
+    """Scores of a wrong and a right answer to a test question.
+
+    Raises:
+        InputError: Training rewards are not 0 and 1, and the name of the score does not say that it is.
+    """
+    if options.test_scale is not None:
+        return options.test_scale
+    if reward is None or any(word in tests.name.lower() for word in ("acc", "pass", "correct")):
+        return PLAIN
+    try:
+        scale = _scale(log, reward, columns, options, condition)
+    except InputError:
+        scale = None
+    if scale is not None and (scale == PLAIN or tests.name == f"eval_{reward.name}"):
+        return scale
+    raise InputError(
+        f"test_scale: training rewards are {'not clearly 0 and 1' if scale is None else scale}, and what "
+        f"{tests.name!r} in {log.path} counts is not clear; --test-scale LOW HIGH says it"
+    )
 
 
 def _eval(step: int, split: str, n: int, correct: int) -> dict[str, Any]:
@@ -212,18 +448,33 @@ def tables_of(
 ) -> RunTables:
     """Tables from rows; what a row does not have is null. The last evaluation of a split is its final one."""
     evaluated = pl.DataFrame(evals, schema=dict(EVALS))
-    final = [
-        part.filter(pl.col("round").is_in([0, part["round"].max()]) if split == "test" else _last(part))
-        for split in ("train", "test")
-        if (part := evaluated.filter(pl.col("split") == split)).height
-    ]
     return RunTables(
         rounds=pl.DataFrame(rounds, schema=dict(ROUNDS)),
         groups=pl.DataFrame(groups, schema=dict(GROUPS)),
         evals=evaluated,
-        final=pl.concat(final) if final else pl.DataFrame(schema=dict(EVALS)),
+        final=_final(evaluated),
     )
 
 
-def _last(part: pl.DataFrame) -> pl.Expr:
-    return pl.col("round") == part["round"].max()
+def at_rounds(tables: RunTables, split: str, rounds: Iterable[int]) -> RunTables:
+    """Tables with a split's evaluations at some rounds only."""
+    kept = tables.evals.filter((pl.col("split") != split) | pl.col("round").is_in(list(rounds)))
+    return replace(tables, evals=kept, final=_final(kept))
+
+
+def until(tables: RunTables, last: int) -> RunTables:
+    """Tables without what came after a round."""
+    rounds, groups, evals = (
+        t.filter(pl.col("round") <= last) for t in (tables.rounds, tables.groups, tables.evals)
+    )
+    return replace(tables, rounds=rounds, groups=groups, evals=evals, final=_final(evals))
+
+
+def _final(evals: pl.DataFrame) -> pl.DataFrame:
+    """The last evaluation of each split, and the first of the test set if it is that of the base policy."""
+    final = [
+        part.filter(pl.col("round").is_in([part["round"].max(), *([0] if split == "test" else [])]))
+        for split in ("train", "test")
+        if (part := evals.filter(pl.col("split") == split)).height
+    ]
+    return pl.concat(final) if final else pl.DataFrame(schema=dict(EVALS))

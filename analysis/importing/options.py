@@ -1,16 +1,19 @@
 """What the user of an import says about runs, because their logs do not."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analysis.importing.whole import OF_REWARD, Scale
 from banditrft.design import Design, Evaluation, parse
 from banditrft.errors import InputError
 
 ENDS = ("rounds", "learning_rate")
 """Settings a design needs a number for; 1 stands there where they are unknown."""
+LIMITS = {"samples": 10**9, "test_samples": 10**9, "rollouts": 10**6, "log_every": 10**6}
+"""Largest value of each number that the user states."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,10 @@ class Options:
         conditions: Name of all runs' condition, or one name per path.
         rows: Of a table with a row per run, only rows in which these columns match these patterns.
         rollouts: Of a JSON file of fractions, the rollouts behind each.
+        log_every: Steps that a row's mean reward covers; None takes the log's word, or else 1.
+        scale: Rewards of a wrong and a right answer; None leaves it to the reward map and the log.
+        test_scale: The same of test evaluations.
+        common_rounds: Leave out rounds that not all runs of a condition have, instead of refusing them.
     """
 
     world: str = ""
@@ -42,12 +49,16 @@ class Options:
     conditions: tuple[str, ...] = ()
     rows: Mapping[str, str] = field(default_factory=dict)
     rollouts: int | None = None
+    log_every: int | None = None
+    scale: Scale | None = None
+    test_scale: Scale | None = None
+    common_rounds: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("samples", "test_samples", "rollouts"):
+        for name, most in LIMITS.items():
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name}: must be at least 1, got {value}")
+            if value is not None and not 1 <= value <= most:
+                raise InputError(f"{name}: must lie in 1..{most}, got {value}")
         for pattern in self.rows.values():
             try:
                 re.compile(pattern)
@@ -64,10 +75,40 @@ class Options:
             return list(self.conditions or ("run",)) * len(paths)
         if len(self.conditions) != len(paths):
             raise InputError(
-                f"condition: give one name for all paths or one for each of {len(paths)}, "
+                f"condition: give one name for all runs or one for each of {len(paths)}, "
                 f"got {len(self.conditions)}"
             )
         return list(self.conditions)
+
+    def only(self, tool: str, columns: Iterable[str], options: Iterable[str]) -> None:
+        """Refuse what the user said and nothing would read.
+
+        Args:
+            tool: What is read, for the message.
+            columns: Our names that may be mapped, beside settings of a design.
+            options: Names of `Options` that are read here and not everywhere.
+
+        Raises:
+            InputError: A mapped name is none of them, or an option is given that is not read.
+        """
+        known = [*columns, *Design.model_fields]
+        if stray := [name for name in self.columns if name not in known]:
+            raise InputError(
+                f"map: {stray[0]!r} is not read from {tool}; names are {', '.join(columns)}, or a setting of "
+                "a design"
+            )
+        for name in sorted({*LIMITS, "rows", "scale", "test_scale"} - {*options}):
+            if getattr(self, name):
+                raise InputError(f"{name}: is not read from {tool}")
+
+    def reward(self, condition: str) -> str | None:
+        """Reward map of a condition, where the user says it."""
+        both = {**self.settings.get("", {}), **self.settings.get(condition, {})}
+        return None if (found := both.get("reward")) is None else str(found)
+
+    def stated(self, condition: str) -> Scale | None:
+        """Scale of a condition's rewards, where the user says it."""
+        return self.scale or OF_REWARD.get(self.reward(condition) or "")
 
     def design(self, condition: str, found: Mapping[str, Any]) -> tuple[Design, tuple[str, ...]]:
         """A condition's design, and the names of the settings nobody gave.
@@ -88,10 +129,18 @@ class Options:
 
 
 def evaluation(samples: int | None, test_samples: int | None) -> Evaluation:
-    """How imported runs were evaluated; the tables state every evaluation's own samples and round."""
+    """How runs of a condition were evaluated; the tables state every evaluation's own samples and round.
+
+    Args:
+        samples: Fewest responses of a run's last train evaluation, if there is one.
+        test_samples: Fewest of a run's last test evaluation, likewise.
+    """
+    most = 2**31 - 1
+    train, test = min(samples or 1, most), min(test_samples or 1, most)
     return Evaluation(
         eval_every=1,
-        eval_samples=samples or 1,
-        final_eval_samples=samples or 1,
-        final_test_samples=test_samples or 1,
+        eval_samples=train,
+        test_samples=test,
+        final_eval_samples=train,
+        final_test_samples=test,
     )

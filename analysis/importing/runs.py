@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,13 +10,16 @@ from typing import Any, Literal
 
 import polars as pl
 
+from analysis.importing.logs import at_rounds, until
 from analysis.importing.options import Options, evaluation
 from analysis.loading.agreement import without
+from analysis.loading.records import load
 from banditrft.catalog import STUDY, write_study
 from banditrft.claims import CLAIMS, own_claims
 from banditrft.design import Design
-from banditrft.errors import InputError
+from banditrft.errors import InputError, RecordError
 from banditrft.files import read_json, sha256_of
+from banditrft.parts import part_of
 from banditrft.provenance import now, provenance
 from banditrft.records import RunTables, write_run
 from banditrft.runs import Run, digest
@@ -89,6 +93,9 @@ def imported(tool: Tool, found: Sequence[Found], options: Options) -> Imported:
         seen.add(place)
     if stray := [name for name in options.settings if name and name not in {f.condition for f in found}]:
         raise InputError(f"set: {stray[0]!r} is not a condition of these runs")
+    left_out: list[str] = []
+    if options.common_rounds:
+        found, left_out = _shortest(found)
     seeds: dict[str, list[int]] = {}
     runs = []
     for f in found:
@@ -100,6 +107,7 @@ def imported(tool: Tool, found: Sequence[Found], options: Options) -> Imported:
         taken.append(seed)
         runs.append(ImportedRun(f.condition, seed, design, unknown, f.tables, f.source, f.row))
     _one_design(runs)
+    runs, odd = _one_grid(runs, common=options.common_rounds)
     world = ImportedWorld(
         name=options.world or options.model or tool,
         tool=tool,
@@ -108,7 +116,7 @@ def imported(tool: Tool, found: Sequence[Found], options: Options) -> Imported:
         single_query=options.single_query,
         seeds=max(len(taken) for taken in seeds.values()),
         unknown=tuple(dict.fromkeys(name for run in runs for name in run.unknown)),
-        missing=tuple(dict.fromkeys(sentence for f in found for sentence in f.missing)),
+        missing=tuple(dict.fromkeys([*(sentence for f in found for sentence in f.missing), *left_out, *odd])),
     )
     return Imported(world, tuple(runs))
 
@@ -123,7 +131,65 @@ def _one_design(runs: Iterable[ImportedRun]) -> None:
                 raise InputError(
                     f"condition {run.condition!r}: runs of one condition share their design, but {name} is "
                     f"{a!r} in {other.source} and {b!r} in {run.source}; name several with --condition"
+                    f"{', or --common-rounds leaves out what not all have' if name == 'rounds' else ''}"
                 )
+
+
+def _shortest(found: Sequence[Found]) -> tuple[list[Found], list[str]]:
+    """Runs until the end of the shortest log of their condition, and what was left out for that."""
+    kept, left_out = list(found), dict[str, None]()
+    ends: dict[str, int] = {}
+    for f in found:
+        if "rounds" in f.settings:
+            ends[f.condition] = min(f.settings["rounds"], ends.get(f.condition, f.settings["rounds"]))
+    for i, f in enumerate(found):
+        last = ends.get(f.condition)
+        if last is not None and f.settings["rounds"] > last:
+            kept[i] = replace(f, tables=until(f.tables, last), settings={**f.settings, "rounds": last})
+            left_out[f"What runs of {f.condition!r} did after round {last}, where one ends, is left out."] = (
+                None
+            )
+    return kept, list(left_out)
+
+
+def _one_grid(runs: Sequence[ImportedRun], *, common: bool) -> tuple[list[ImportedRun], list[str]]:
+    """Runs evaluated at the same rounds in each condition, and what was left out for that, if it may be.
+
+    Raises:
+        InputError: Rounds differ and nothing may be left out, or no round is common to all.
+    """
+    kept, left_out = list(runs), []
+    for condition in dict.fromkeys(run.condition for run in runs):
+        own = [i for i, run in enumerate(runs) if run.condition == condition]
+        for split in ("train", "test"):
+            rounds = [set(_rounds(runs[i].tables.evals, split)) for i in own]
+            shared = set.intersection(*rounds)
+            if all(found == shared for found in rounds):
+                continue
+            odd = min(set.union(*rounds) - shared)
+            has = next(runs[i] for i, found in zip(own, rounds, strict=True) if odd in found)
+            lacks = next(runs[i] for i, found in zip(own, rounds, strict=True) if odd not in found)
+            if not common or not shared:
+                raise InputError(
+                    f"condition {condition!r}: its runs need {split} evaluations at the same rounds, but "
+                    f"{_place(has)} has one at round {odd} and {_place(lacks)} has none; "
+                    + ("no round is common to all" if common else "--common-rounds leaves such rounds out")
+                )
+            for i in own:
+                kept[i] = replace(kept[i], tables=at_rounds(kept[i].tables, split, shared))
+            lost = len(set.union(*rounds)) - len(shared)
+            left_out.append(
+                f"{lost} rounds of {split} evaluations that not all runs of {condition!r} have are left out."
+            )
+    return kept, left_out
+
+
+def _rounds(evals: pl.DataFrame, split: str) -> list[int]:
+    return evals.filter(pl.col("split") == split)["round"].unique().to_list()
+
+
+def _place(run: ImportedRun) -> str:
+    return f"{run.source}" if run.row is None else f"run {run.row} of {run.source}"
 
 
 def write(
@@ -133,8 +199,12 @@ def write(
     claims: Sequence[str] = (),
     own: Sequence[Mapping[str, Any]] = (),
     command: str = "",
+    *,
+    replace_old: bool = False,
 ) -> Path:
-    """Write imported runs as the records of a study.
+    """Write imported runs as the records of a study, whole or not at all.
+
+    The records are written beside the study's folder and read back; only then does the folder get its name.
 
     Args:
         found: What was read.
@@ -143,39 +213,102 @@ def write(
         claims: Ids of the claims to test, which are post hoc: the runs were there before.
         own: Tables of claims of the user's own, as in a study's [[own_claims]].
         command: What the user typed, for provenance.
+        replace_old: Whether another import of that name gives way; nothing else does.
 
     Returns:
-        The study's folder.
+        The study's folder. The same import again leaves it as it is.
 
     Raises:
         InputError: A bad name or claim, a folder of another study, or one log given as two runs.
-        RecordError: A table breaks the schema.
+        RecordError: A table breaks the schema, or the records contradict one another.
     """
     if not NAME.fullmatch(study):
         raise InputError(f"study: must match {NAME.pattern}, got {study!r}")
-    started = now()
     root = out / study
-    runs = [_run(found.world, run) for run in found.runs]
+    runs = [_run(found, run) for run in found.runs]
     by_id: dict[str, ImportedRun] = {}
     for run, source in zip(runs, found.runs, strict=True):
         other = by_id.setdefault(run.run_id, source)
         if other is not source:
             raise InputError(f"paths: {source.source} and {other.source} hold the same run")
-    cells = _cells(found)
     designs = {found.world.name: {run.condition: without(run.design, run.unknown) for run in found.runs}}
     stated = own_claims(own, designs, tuple(CLAIMS))
     text = _text(found, study, claims, own)
-    described = Study(study, 0, tuple(claims), cells, text, own_claims=stated)
-    facts = provenance(described.in_force, started)
-    if (root / STUDY).exists() and read_json(root / STUDY).get("text") != described.text:
-        raise InputError(f"study: {root} holds another study; choose another --study or --out")
-    for run, source in zip(runs, found.runs, strict=True):
-        write_run(root, run, _seeded(source), {**facts, "imported": _facts(found.world, source)})
-    write_study(root, described, runs, command)
+    described = Study(study, 0, tuple(claims), _cells(found, runs), text, own_claims=stated)
+    facts = provenance(described.in_force, now())
+    part, made = part_of(root), not out.exists()
+    try:
+        for run, source in zip(runs, found.runs, strict=True):
+            write_run(part, run, _seeded(source), {**facts, "imported": _facts(found.world, source)})
+        write_study(part, described, runs, command)
+        _check(part, runs, found)
+        _place_study(part, root, replace_old=replace_old)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        if made and out.exists() and not any(out.iterdir()):
+            out.rmdir()
     return root
 
 
-def _run(world: ImportedWorld, run: ImportedRun) -> Run:
+def _check(part: Path, runs: Sequence[Run], found: Imported) -> None:
+    """Read the records back; errors name what they were imported from.
+
+    Raises:
+        RecordError: They cannot be read as a study's records.
+    """
+    try:
+        load(part)
+    except RecordError as error:
+        message = str(error)
+        for run, source in zip(runs, found.runs, strict=True):
+            message = message.replace(str(part / run.run_id), str(source.source))
+        raise RecordError(message.replace(str(part), "records")) from None
+
+
+def _place_study(part: Path, root: Path, *, replace_old: bool) -> None:
+    """Give the finished folder its name, unless the same import or another study has it."""
+    if not root.exists():
+        part.rename(root)
+        return
+    imports = _is_import(root)
+    if imports and _described(root) == _described(part) and _complete(root):
+        return
+    if not imports or not replace_old:
+        offer = (
+            "choose another --study or --out, or --replace it"
+            if imports
+            else "choose another --study or --out"
+        )
+        raise InputError(f"study: {root} holds another study; {offer}")
+    old = part_of(root.with_name(f"{root.name}.old"))
+    root.rename(old)
+    part.rename(root)
+    shutil.rmtree(old)
+
+
+def _is_import(root: Path) -> bool:
+    """Whether a folder holds an import's records and nothing that was run here."""
+    if not (root / STUDY).exists():
+        return False
+    worlds = read_json(root / STUDY).get("worlds")
+    return isinstance(worlds, list) and all(
+        isinstance(world, dict) and world.get("world") == "imported" for world in worlds
+    )
+
+
+def _described(root: Path) -> dict[str, Any]:
+    return {k: v for k, v in read_json(root / STUDY).items() if k not in ("command", "claims_hash")}
+
+
+def _complete(root: Path) -> bool:
+    try:
+        load(root)
+    except RecordError:
+        return False
+    return True
+
+
+def _run(found: Imported, run: ImportedRun) -> Run:
     tables = (run.tables.evals, run.tables.rounds, run.tables.groups)
     key = {
         "imported": _sha256(run.source),
@@ -183,9 +316,10 @@ def _run(world: ImportedWorld, run: ImportedRun) -> Run:
         "design": run.design.model_dump(mode="json"),
         "tables": [hashlib.sha256(t.write_csv().encode()).hexdigest() for t in tables],
     }
+    own = [other.tables.evals for other in found.runs if other.condition == run.condition]
+    measured = evaluation(_fewest(own, "train"), _fewest(own, "test"))
     seeds = range(run.seed, run.seed + 1)
-    measured = evaluation(_samples(run.tables.evals, "train"), _samples(run.tables.evals, "test"))
-    return Run(digest(key)[:16], world, run.condition, run.design, measured, 0, seeds)
+    return Run(digest(key)[:16], found.world, run.condition, run.design, measured, 0, seeds)
 
 
 def _sha256(source: Path) -> str:
@@ -193,10 +327,11 @@ def _sha256(source: Path) -> str:
     return sha256_of(source) if source.is_file() else digest([sha256_of(p) for p in files])
 
 
-def _samples(evals: pl.DataFrame, split: str) -> int | None:
-    """Responses of the last evaluation of a split."""
-    part = evals.filter(pl.col("split") == split)
-    return int(part.filter(pl.col("round") == part["round"].max())["n"].sum()) if part.height else None
+def _fewest(runs: Sequence[pl.DataFrame], split: str) -> int | None:
+    """Fewest responses of the last evaluation of a split over the runs of a condition."""
+    parts = [part for evals in runs if (part := evals.filter(pl.col("split") == split)).height]
+    sizes = [int(part.filter(pl.col("round") == part["round"].max())["n"].sum()) for part in parts]
+    return min(sizes, default=None)
 
 
 def _seeded(run: ImportedRun) -> RunTables:
@@ -215,12 +350,11 @@ def _facts(world: ImportedWorld, run: ImportedRun) -> dict[str, Any]:
     }
 
 
-def _cells(found: Imported) -> tuple[Cell, ...]:
-    cells = []
-    for name in found.conditions():
-        runs = [run for run in found.runs if run.condition == name]
-        cells.append(Cell(found.world, name, runs[0].design, _run(found.world, runs[0]).evaluation))
-    return tuple(cells)
+def _cells(found: Imported, runs: Sequence[Run]) -> tuple[Cell, ...]:
+    first = {run.condition: run for run in reversed(runs)}
+    return tuple(
+        Cell(found.world, name, first[name].design, first[name].evaluation) for name in found.conditions()
+    )
 
 
 def _text(found: Imported, study: str, claims: Sequence[str], own: Sequence[Mapping[str, Any]]) -> str:

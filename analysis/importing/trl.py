@@ -7,15 +7,17 @@ and as earlier versions did (`rewards/<function>`).
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from analysis.importing.logs import Log, Row, build, log_of, tables_of
+from analysis.importing.logs import LOGGED, STATED, Log, Row, build, log_of, tables_of
 from analysis.importing.options import Options
 from analysis.importing.rollouts import Prompts, Response, tallied
 from analysis.importing.runs import Found, Imported, imported
+from analysis.loading.foreign import parse_json, read_parquet, read_text, real, step_of
 from banditrft.errors import InputError, RecordError
 
 STATE = "trainer_state.json"
@@ -23,6 +25,7 @@ OURS = {
     "grad_norm": "grad_norm",
     "zero_signal_fraction": "frac_reward_zero_std",
     "clip_fraction": "clip_ratio/region_mean",
+    "learning_rate": "learning_rate",
 }
 ABOUT = {"step", "prompt", "completion", "advantage"}
 """Columns of a completions table that are no reward functions."""
@@ -47,6 +50,10 @@ def read_trl(paths: Sequence[Path], options: Options) -> Imported:
 
 def _run(path: Path, condition: str, options: Options, prompts: Prompts) -> Found:
     state, tables = _parts(path)
+    if state is None:
+        options.only("completions", ("reward",), ("scale",))
+    else:
+        options.only("a log of TRL", LOGGED[1:], STATED)
     missing: tuple[str, ...] = ()
     settings: dict[str, Any] = {}
     rounds: list[dict[str, Any]] = []
@@ -54,18 +61,18 @@ def _run(path: Path, condition: str, options: Options, prompts: Prompts) -> Foun
     groups: list[dict[str, Any]] = []
     if state is not None:
         log = read_log(state)
-        columns = {
-            **{k: v for k, v in OURS.items() if _has(log, v)},
-            **_reward(log, options),
-            **options.columns,
-        }
-        built = build(log, {k: v for k, v in columns.items() if v}, options.samples, options.test_samples)
+        columns = {k: v for k, v in OURS.items() if log.has(v)} | _reward(log, options)
+        columns |= _test(log, {**columns, **options.columns})
+        built = build(log, {**columns, **options.columns}, options, condition)
         rounds, evals = built.tables.rounds.to_dicts(), built.tables.evals.to_dicts()
-        missing, settings = built.missing, {"rounds": max(1, built.last), **_rate(log)}
+        missing, settings = built.missing, dict(built.settings)
     if tables:
-        groups, own = tallied(_responses(tables, options.columns.get("reward")), prompts)
-        evals = own + [row for row in evals if row["split"] == "test"]
-        settings.setdefault("rounds", groups[-1]["round"])
+        counted = tallied(
+            path, _responses(tables, options.columns.get("reward")), prompts, options, condition
+        )
+        groups = counted.groups
+        evals = counted.evals + [row for row in evals if row["split"] == "test"]
+        settings.setdefault("rounds", counted.last)
         missing = (*(m for m in missing if "no counts" not in m), _LOGGED)
     return Found(condition, path, tables_of(rounds, groups, evals), settings, missing)
 
@@ -104,37 +111,29 @@ def read_log(path: Path) -> Log:
     Raises:
         RecordError: Unreadable, of another form, or without metrics; names file and entry.
     """
-    entries = _entries(path)
+    state = parse_json(read_text(path), str(path))
+    entries = state.get("log_history") if isinstance(state, dict) else state
+    if not isinstance(entries, list):
+        raise RecordError(f"{path}: must be a list of log entries or have one as 'log_history'")
     rows = []
     for index, entry in enumerate(entries, 1):
         where = f"{path}: log entry {index}"
-        if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
-            raise RecordError(f"{where}: must be an object with a whole 'step', got {entry!r:.80}")
+        if not isinstance(entry, dict):
+            raise RecordError(f"{where}: must be an object, got {entry!r:.80}")
+        step = step_of(entry.get("step"), where)
         if "train_runtime" in entry:
             continue  # the closing summary of a finished run, no step
-        numbers = {
-            k: float(v) for k, v in entry.items() if isinstance(v, int | float) and not isinstance(v, bool)
-        }
-        rows.append(Row(entry["step"], numbers, where))
-    return log_of(path, rows)
+        rows.append(Row(step, {k: found for k, v in entry.items() if (found := real(v)) is not None}, where))
+    return replace(log_of(path, rows), every=_every(state, path))
 
 
-def _entries(path: Path) -> list[Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: cannot be read as JSON ({type(error).__name__}: {error})") from None
-    value = value.get("log_history") if isinstance(value, dict) else value
-    if not isinstance(value, list):
-        raise RecordError(f"{path}: must be a list of log entries or have one as 'log_history'")
-    return value
+def _every(state: object, path: Path) -> int | None:
+    """Steps that a log entry covers: the trainer averages what came since the entry before."""
+    steps = state.get("logging_steps") if isinstance(state, dict) else None
+    return None if steps is None else max(1, step_of(steps, str(path), "logging_steps"))
 
 
-def _has(log: Log, name: str) -> bool:
-    return any(name in row.values for row in log.rows)
-
-
-def _reward(log: Log, options: Options) -> Mapping[str, str]:
+def _reward(log: Log, options: Options) -> dict[str, str]:
     """The mean reward that counts right answers: the only function's, or the one that the user names."""
     if "reward" in options.columns:
         return {}
@@ -147,30 +146,26 @@ def _reward(log: Log, options: Options) -> Mapping[str, str]:
             f"{', '.join(sorted(functions))}"
         )
     own = next(iter(functions), "reward")
-    return {"reward": own} if _has(log, own) else {}
+    return {"reward": own} if log.has(own) else {}
 
 
-def _rate(log: Log) -> dict[str, Any]:
-    """The learning rate, where the log shows one that stays the same."""
-    found = {row.values["learning_rate"] for row in log.rows if "learning_rate" in row.values}
-    return {"learning_rate": found.pop()} if len(found) == 1 and 0 not in found else {}
+def _test(log: Log, columns: Mapping[str, str]) -> dict[str, str]:
+    """The evaluation of the same reward."""
+    own = f"eval_{columns.get('reward', '')}"
+    return {"test": own} if log.has(own) else {}
 
 
 def _responses(tables: Sequence[Path], reward: str | None) -> Iterator[Response]:
     for path in tables:
-        try:
-            table = pl.read_parquet(path)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise RecordError(
-                f"{path}: cannot be read as Parquet ({type(error).__name__}: {error})"
-            ) from None
+        table = read_parquet(path)
         if lacking := [name for name in ("step", "prompt") if name not in table.columns]:
             raise RecordError(
                 f"{path}: lacks the columns {', '.join(lacking)}, got {', '.join(table.columns)}"
             )
         name = _function(path, table, reward)
         for index, row in enumerate(table.select("step", "prompt", name).iter_rows(), 1):
-            yield Response(int(row[0]), _text(row[1]), row[2], f"{path}: row {index}")
+            where = f"{path}: row {index}"
+            yield Response(step_of(row[0], where), _text(row[1]), row[2], where)
 
 
 def _function(path: Path, table: pl.DataFrame, reward: str | None) -> str:

@@ -5,28 +5,37 @@ it; a JSONL line is ``{"step": 12, "data": {...}}`` or flat; a dump is one ``<st
 input, output, score and step.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from analysis.importing.logs import Log, Row, build, log_of, tables_of
+from analysis.importing.logs import LOGGED, STATED, Log, Row, build, log_of, tables_of
 from analysis.importing.options import Options
 from analysis.importing.rollouts import Prompts, Response, tallied
 from analysis.importing.runs import Found, Imported, imported
+from analysis.loading.foreign import NUMBER, parse_json, read_text, real, step_of
 from banditrft.errors import InputError, RecordError
 
 OURS = {
     "reward": "critic/score/mean",
     "grad_norm": "actor/grad_norm",
     "clip_fraction": "actor/pg_clipfrac",
+    "learning_rate": "actor/lr",
 }
 TEST = re.compile(r"val(-core)?/.*(mean@1|test_score.*|acc|accuracy)$")
 """Names under which verl logs the mean score of a validation set, one response per item."""
-LINE = re.compile(r"(?:^|\s)step:\s*(\d+)((?:\s+-\s+\S+:\S+)+)\s*$")
-NUMBER = re.compile(r"(?:np\.\w+\()?(-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|-?inf)\)?")
-DUMP = re.compile(r"\d+\.jsonl")
+START = re.compile(r"(?<![\w./-])step:\s*([0-9]+)(?=\s+-\s)")
+"""Where a step's metrics begin in a line of a console, whatever stands before, a progress bar too."""
+BREAK = re.compile(r"\s+-\s+")
+VALUE = re.compile(rf"(?:np\.\w+\()?({NUMBER.pattern})\)?", re.IGNORECASE)
+PAIR = re.compile(rf"\S+?:{VALUE.pattern}", re.IGNORECASE)
+GLUED = re.compile(rf":(?:{NUMBER.pattern})$", re.IGNORECASE)
+"""A name that ends in a value: something that has a colon of its own was glued to the value."""
+DIGITS = re.compile(r"[0-9.eE+)-]*[0-9)]")
+"""The rest of a number that a line break cuts in two."""
+DUMP = re.compile(r"[0-9]+\.jsonl")
 EVENTS = "events.out.tfevents*"
 
 
@@ -49,18 +58,22 @@ def read_verl(paths: Sequence[Path], options: Options) -> Imported:
 
 def _run(path: Path, condition: str, options: Options, prompts: Prompts) -> Found:
     if path.is_dir() and (dumps := dump_files(path)):
-        groups, evals = tallied(_responses(dumps, options.columns.get("reward", "score")), prompts)
+        options.only("rollout dumps", ("reward",), ("scale",))
+        responses = _responses(dumps, options.columns.get("reward", "score"))
+        found = tallied(path, responses, prompts, options, condition)
         missing = (
             "Only rollouts are read: train Pass@1 is that of the responses that training learned from, after "
             "step - 1 updates, and there are no test evaluations.",
         )
-        tables = tables_of([], groups, evals)
-        return Found(condition, path, tables, {"rounds": groups[-1]["round"]}, missing)
+        return Found(
+            condition, path, tables_of([], found.groups, found.evals), {"rounds": found.last}, missing
+        )
+    options.only("a log of verl", LOGGED[1:], STATED)
     log = read_log(path)
-    columns = {k: v for k, v in OURS.items() if any(v in row.values for row in log.rows)}
+    columns = {k: v for k, v in OURS.items() if log.has(v)}
     columns = {**columns, **_test(log, options), **options.columns}
-    built = build(log, columns, options.samples, options.test_samples)
-    return Found(condition, path, built.tables, {"rounds": max(1, built.last)}, built.missing)
+    built = build(log, columns, options, condition)
+    return Found(condition, path, built.tables, built.settings, built.missing)
 
 
 def dump_files(folder: Path) -> list[Path]:
@@ -76,56 +89,102 @@ def read_log(path: Path) -> Log:
     """
     if path.is_dir() or ".tfevents." in path.name:
         return log_of(path, _events(path))
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: cannot be read ({type(error).__name__}: {error})") from None
+    lines = read_text(path).split("\n")
     first = next((line for line in lines if line.strip()), "")
     if first.lstrip().startswith("{"):
         return log_of(path, _jsonl(path, lines))
+    return _console(path, [(n, part) for n, line in enumerate(lines, 1) for part in line.split("\r")])
+
+
+def _console(path: Path, lines: Sequence[tuple[int, str]]) -> Log:
+    """Metrics of a console's numbered lines; what it shows beside them is passed over.
+
+    Lines that a terminal wrapped are joined, and what of a step cannot be read is counted.
+    """
+    rows: list[Row] = []
     decimals: dict[str, int] = {}
-    return log_of(path, list(_console(path, lines, decimals)), decimals)
-
-
-def _console(path: Path, lines: Sequence[str], decimals: dict[str, int]) -> Iterator[Row]:
-    for index, line in enumerate(lines, 1):
-        match = LINE.search(line)
+    broken: list[int] = []
+    joined, index = 0, 0
+    while index < len(lines):
+        start, line = lines[index]
+        index += 1
+        match = START.search(line)
         if match is None:
-            continue  # a console also shows other things
-        values = {}
-        for part in re.split(r"\s+-\s+", match[2].strip().removeprefix("- ")):
-            name, _, text = part.rpartition(":")
-            number = NUMBER.fullmatch(text)
-            if number is None:
-                raise RecordError(f"{path}: line {index}: {name!r} must be a number, got {text!r}")
-            values[name] = float(number[1])
-            shown = 20 if "e" in number[1].lower() else len(number[1].partition(".")[2])
-            decimals[name] = max(decimals.get(name, 0), shown)
-        yield Row(int(match[1]), values, f"{path}: line {index}")
+            continue
+        rest = line[match.end() :]
+        while index < len(lines) and _continues(rest, lines[index][1]):
+            rest += (" " if lines[index][1].startswith("- ") else "") + lines[index][1]
+            joined += 1
+            index += 1
+        values, clean = _pairs(rest, decimals)
+        rows.append(Row(step_of(match[1], f"{path}: line {start}"), values, f"{path}: line {start}"))
+        if not clean:
+            broken.append(start)
+    notes = []
+    if joined:
+        notes.append(f"{joined} wrapped lines of {path.name} were joined to the lines before them.")
+    if broken:
+        shown = ", ".join(map(str, broken[:5])) + (", ..." if len(broken) > 5 else "")
+        notes.append(f"{len(broken)} lines of {path.name} hold metrics that cannot be read (line {shown}).")
+    return replace(log_of(path, rows, decimals), notes=tuple(notes))
+
+
+def _continues(rest: str, line: str) -> bool:
+    """Whether a line is the second half of metrics that a terminal wrapped."""
+    if START.search(line) or not line.strip():
+        return False
+    first, *others = BREAK.split(line.strip().removeprefix("- "))
+    if not all(PAIR.fullmatch(part) for part in others[:-1]) or (others and " " in others[-1]):
+        return False
+    if line.lstrip().startswith("- "):
+        return PAIR.fullmatch(first) is not None
+    cut = PAIR.fullmatch(BREAK.split(rest)[-1]) is None
+    return DIGITS.fullmatch(first) is not None or (cut and ":" in first and " " not in first)
+
+
+def _pairs(text: str, decimals: dict[str, int]) -> tuple[dict[str, float], bool]:
+    """Metrics of one step, and whether all of them are numbers; notes the digits after the point by name.
+
+    Behind the last metric a progress bar may stand without a space. Digits of the one can then not be told
+    from those of the other, so that metric is left out unless a letter follows its number.
+    """
+    values: dict[str, float] = {}
+    clean = True
+    for part in BREAK.split(text.strip().removeprefix("- ")):
+        word, _, glued = part.partition(" ")
+        name, _, shown = word.rpartition(":")
+        found = VALUE.match(shown)
+        if (
+            not name
+            or GLUED.search(name)
+            or found is None
+            or not (found.end() == len(shown) or shown[found.end()].isalpha())
+        ):
+            clean = False
+            continue
+        clean = clean and found.end() == len(shown) and not glued
+        values[name] = float(found[1])
+        digits = 20 if "e" in found[1].lower() else len(found[1].partition(".")[2])
+        decimals[name] = max(decimals.get(name, 0), digits)
+    return values, clean
 
 
 def _jsonl(path: Path, lines: Sequence[str]) -> Iterator[Row]:
     for index, value in _objects(path, lines):
         where = f"{path}: line {index}"
-        if not isinstance(value.get("step"), int):
-            raise RecordError(f"{where}: must have a whole 'step', got {value.get('step')!r}")
+        step = step_of(value.get("step"), where)
         data = value.get("data", value)
         if not isinstance(data, dict):
             raise RecordError(f"{where}: 'data' must be an object of metrics, got {data!r:.60}")
-        numbers = {
-            k: float(v) for k, v in data.items() if isinstance(v, int | float) and not isinstance(v, bool)
-        }
-        yield Row(value["step"], {k: v for k, v in numbers.items() if k != "step"}, where)
+        numbers = {k: found for k, v in data.items() if (found := real(v)) is not None}
+        yield Row(step, {k: v for k, v in numbers.items() if k != "step"}, where)
 
 
 def _objects(path: Path, lines: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     for index, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            raise RecordError(f"{path}: line {index}: cannot be read as JSON ({error})") from None
+        value = parse_json(line, f"{path}: line {index}")
         if not isinstance(value, dict):
             raise RecordError(f"{path}: line {index}: must be a JSON object, got {type(value).__name__}")
         yield index, value
@@ -168,17 +227,13 @@ def _test(log: Log, options: Options) -> Mapping[str, str]:
 
 def _responses(dumps: Sequence[Path], reward: str) -> Iterator[Response]:
     for path in dumps:
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError) as error:
-            raise RecordError(f"{path}: cannot be read ({type(error).__name__}: {error})") from None
-        for index, row in _objects(path, lines):
+        named = step_of(path.stem, str(path), "the file's name")
+        for index, row in _objects(path, read_text(path).split("\n")):
             where = f"{path}: line {index}"
-            step = row.get("step", int(path.stem))
             if lacking := [name for name in ("input", reward) if name not in row]:
                 raise RecordError(f"{where}: lacks {', '.join(lacking)}, got {', '.join(row)}")
-            if not isinstance(step, int) or step != int(path.stem):
+            if step_of(row.get("step", named), where) != named:
                 raise RecordError(
-                    f"{where}: 'step' must be {int(path.stem)} as the file's name says, got {step!r}"
+                    f"{where}: 'step' must be {named} as the file's name says, got {row['step']!r}"
                 )
-            yield Response(step, str(row["input"]), row[reward], where)
+            yield Response(named, str(row["input"]), row[reward], where)

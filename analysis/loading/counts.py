@@ -5,14 +5,13 @@ is the number of updates the policy had made, or whatever rising clock the sourc
 Nothing is ever dropped or repaired: a row that cannot be is an error that names file and row.
 """
 
-import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
+from analysis.loading.foreign import parse_json, read_parquet, read_text, real
 from analysis.loading.records import Records
 from banditrft.errors import InputError, RecordError
 from banditrft.records import EVALS, GROUPS, read_table
@@ -32,6 +31,10 @@ DEFAULTS: dict[str, Any] = {"condition": "run", "seed": 0, "split": "train"}
 REQUIRED = ("item", "round", "n", "correct")
 ROUNDING = 1e-6
 """How far k/n may lie from a fraction that a file states."""
+EXACT = 2**53 - 1
+"""Largest whole number up to which a float tells all of them apart."""
+MOST = 2**31 - 1
+"""Largest n of a row: sums over items stay in 64 bits."""
 
 
 def counts_of(
@@ -127,10 +130,7 @@ def read_counts(path: Path | str, n: int | None = None) -> pl.DataFrame:
 
 
 def _of_fractions(path: Path, n: int) -> pl.DataFrame:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: cannot be read as JSON ({type(error).__name__}: {error})") from None
+    found = parse_json(read_text(path), str(path), object_pairs_hook=_unique)
     if not isinstance(found, dict) or not found:
         raise RecordError(f"{path}: must be an object of items with lists of fractions")
     rows = list(_cells(path, found, n))
@@ -155,22 +155,22 @@ def _cells(path: Path, found: dict[str, Any], n: int) -> Iterator[tuple[str, int
                 f"{path}: item {item!r}: must be a list of fractions, got {type(entries).__name__}"
             )
         for index, value in enumerate(entries):
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            k = round(value * n) if number else 0
-            if not number or not 0 <= k <= n or abs(k / n - value) > ROUNDING:
+            fraction = real(value)
+            k = round(fraction * n) if fraction is not None and 0 <= fraction <= 1 else -1
+            if fraction is None or k < 0 or abs(k / n - fraction) > ROUNDING:
                 where = f"{path}: item {item!r}, entry {index}"
-                raise RecordError(f"{where}: must be a multiple of 1/{n} in [0, 1], got {value!r}")
+                raise RecordError(f"{where}: must be a multiple of 1/{n} in [0, 1], got {value!r:.80}")
             yield item, index, k
 
 
 def _of_table(path: Path, kind: str) -> pl.DataFrame:
     try:
         if kind == ".csv":
-            raw = pl.read_csv(path, infer_schema=False)
+            raw = _unpadded(pl.read_csv(path, infer_schema=False))
         elif kind in {".jsonl", ".ndjson"}:
             raw = pl.read_ndjson(path)
         elif kind == ".parquet":
-            raw = pl.read_parquet(path)
+            raw = read_parquet(path)
         else:
             raise InputError(f"{path}: must end in .csv, .jsonl, .parquet or .json")
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -184,18 +184,32 @@ def _of_table(path: Path, kind: str) -> pl.DataFrame:
     return pl.DataFrame([_typed(raw[name], dtype, path) for name, dtype in COUNTS.items()])
 
 
+def _unpadded(table: pl.DataFrame) -> pl.DataFrame:
+    """The table without the empty lines at its end."""
+    filled = table.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+    return table.head(int(filled.arg_true().max() or 0) + 1 if filled.any() else 0)  # type: ignore[arg-type]
+
+
 def _typed(column: pl.Series, dtype: type[pl.DataType], path: Path) -> pl.Series:
-    """The column in its type; whole numbers may be written as floats."""
-    found = column.cast(pl.Float64, strict=False) if dtype == pl.Int64 else column.cast(dtype, strict=False)
-    bad = found.is_null()
-    if dtype == pl.Int64:
-        bad = bad | ~found.is_finite() | (found != found.round())
-    if (bad := bad.fill_null(value=True)).any():
+    """The column in its type; whole numbers may be written as floats where a float holds them exactly."""
+    if dtype != pl.String and column.dtype == pl.Boolean:
+        found = pl.Series(column.name, [None] * column.len(), dtype=dtype)
+    elif dtype == pl.Int64:
+        floats = column.cast(pl.Float64, strict=False)
+        exact = floats.is_finite() & (floats == floats.round()) & (floats.abs() <= EXACT)
+        whole = floats.zip_with(exact.fill_null(value=False), pl.Series([None], dtype=pl.Float64))
+        found = whole.cast(pl.Int64)
+        if not column.dtype.is_float():  # never by way of a float, which merges whole numbers above 2^53
+            direct = column.cast(pl.Int64, strict=False)
+            found = direct.zip_with(direct.is_not_null(), found)
+    else:
+        found = column.cast(dtype, strict=False)
+    if (bad := found.is_null()).any():
         row = int(bad.arg_max() or 0)
         number = "a whole number" if dtype == pl.Int64 else "a number"
         wanted = "text" if dtype == pl.String else number
-        raise RecordError(f"{path}: row {row + 1}: '{column.name}' must be {wanted}, got {column[row]!r}")
-    return found.cast(dtype)
+        raise RecordError(f"{path}: row {row + 1}: '{column.name}' must be {wanted}, got {column[row]!r:.80}")
+    return found
 
 
 def check_counts(table: pl.DataFrame, source: str) -> None:
@@ -206,8 +220,9 @@ def check_counts(table: pl.DataFrame, source: str) -> None:
         source: What it is called in errors.
 
     Raises:
-        RecordError: Other columns, nulls, n below 1, correct outside 0..n, a round that is not finite or is
-            negative, an unknown split, a cell that stands there twice; rows count from 1.
+        RecordError: Other columns, nulls, n outside 1..2^31 - 1, correct outside 0..n, a round that is not
+            finite or is negative, a negative seed, an unknown split, a cell that stands there twice; rows
+            count from 1.
     """
     if dict(table.schema) != {name: dtype() for name, dtype in COUNTS.items()}:
         raise RecordError(
@@ -216,7 +231,8 @@ def check_counts(table: pl.DataFrame, source: str) -> None:
     key = f"({', '.join(KEY)})"
     rules = {
         "no value may be missing": pl.any_horizontal(pl.all().is_null()),
-        "n must be at least 1": pl.col("n") < 1,
+        f"n must lie in 1..{MOST}": ~pl.col("n").is_between(1, MOST),
+        "seed must be 0 or more": ~pl.col("seed").is_between(0, 2**63 - 2),
         "correct must lie in 0..n": (pl.col("correct") < 0) | (pl.col("correct") > pl.col("n")),
         "round must be finite and 0 or more": ~pl.col("round").is_finite() | (pl.col("round") < 0),
         "split must be train or test": ~pl.col("split").is_in(["train", "test"]),

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from analysis.loading.records import Records
 
 TOOLS = ("trl", "verl", "table")
+NEXT = r",(?=\s*[a-z_]+=)"
+"""What separates the pairs of one --map; a column's name may hold commas too."""
 WIDTH, SHOWN = 100, 6
 """Columns of a paragraph, and conditions that are listed."""
 
@@ -58,7 +60,7 @@ def own_claims(file: Path | None) -> list[dict[str, Any]]:
         return []
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file}: cannot be read as TOML ({error})") from None
     tables = found.get("own_claims")
     if set(found) != {"own_claims"} or not isinstance(tables, list):
@@ -86,8 +88,8 @@ def own_claims(file: Path | None) -> list[dict[str, Any]]:
     "mapped",
     multiple=True,
     metavar="OUR=THEIRS",
-    help="Columns: step, reward, test, grad_norm, clip_fraction, zero_signal_fraction, condition, a design "
-    "field; THEIRS% is in percent.",
+    help="Columns: step, reward, reward_min, reward_max, test, grad_norm, clip_fraction, "
+    "zero_signal_fraction, condition, seed, a design field; THEIRS% is in percent.",
 )
 @click.option(
     "--set",
@@ -99,6 +101,19 @@ def own_claims(file: Path | None) -> list[dict[str, Any]]:
 @click.option("--samples", type=int, help="Responses behind a step's mean reward: prompts x rollouts.")
 @click.option("--test-samples", type=int, help="Responses behind a test evaluation.")
 @click.option(
+    "--log-every",
+    type=int,
+    help="Steps that a row's mean reward covers [default: what the log says, else 1].",
+)
+@click.option(
+    "--scale",
+    type=(float, float),
+    metavar="LOW HIGH",
+    help="Rewards of a wrong and of a right answer [default: by --set reward=, or the log's min and max].",
+)
+@click.option("--test-scale", type=(float, float), metavar="LOW HIGH", help="The same of test evaluations.")
+@click.option("--common-rounds", is_flag=True, help="Leave out rounds that not all runs of a condition have.")
+@click.option(
     "--rollouts", type=int, help="Rollouts behind each fraction of a JSON file {item: [fraction, ...]}."
 )
 @click.option(
@@ -106,7 +121,7 @@ def own_claims(file: Path | None) -> list[dict[str, Any]]:
     "chosen",
     multiple=True,
     metavar="COLUMN=REGEX",
-    help="Of a table with a run per row, the rows in which the column matches.",
+    help="Of a table, the rows in which the column matches.",
 )
 @click.option("--model", help="Model that was trained.")
 @click.option("--task", help="Questions it was trained on.")
@@ -119,6 +134,7 @@ def own_claims(file: Path | None) -> list[dict[str, Any]]:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="TOML file with [[own_claims]] to test, as in a study file.",
 )
+@click.option("--replace", "replace_old", is_flag=True, help="Replace an earlier import of that name.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def command(
     tool: str,
@@ -132,6 +148,9 @@ def command(
     as_json: bool,
     claims: tuple[str, ...],
     file: Path | None,
+    replace_old: bool,
+    scale: tuple[float, float] | None,
+    test_scale: tuple[float, float] | None,
     **said: Any,
 ) -> int:
     """Turn logs of another trainer (trl, verl) or a plain table into records of a study.
@@ -143,16 +162,18 @@ def command(
     from analysis import importing
 
     options = importing.Options(
-        columns=pairs("--map", ",".join(mapped).split(",") if mapped else []),
+        columns=pairs("--map", [pair for value in mapped for pair in re.split(NEXT, value)]),
         settings=settings(set_),
         rows=pairs("--rows", chosen),
         conditions=conditions,
+        scale=None if scale is None else importing.Scale(*scale),
+        test_scale=None if test_scale is None else importing.Scale(*test_scale),
         **said,
     )
     read = {"trl": importing.read_trl, "verl": importing.read_verl, "table": importing.read_table}[tool]
     found = read(paths, options)
     typed = shlex.join(["banditrft", *sys.argv[1:]])
-    root = importing.write(found, out, study, claims, own_claims(file), typed)
+    root = importing.write(found, out, study, claims, own_claims(file), typed, replace_old=replace_old)
     summary = describe(found, analysis.load(root), root)
     if as_json:
         print_json(summary)
@@ -186,16 +207,20 @@ def describe(found: "Imported", records: "Records", root: Path) -> dict[str, Any
 
 def possible(records: "Records") -> dict[str, str]:
     """What the records can be used for: yes, or no and why."""
+    from banditrft.claims import in_force
+
     trained = any(cell.has_train for cell in records.cells)
     tested = any(cell.has_test for cell in records.cells)
     measured = [cell for cell in records.cells if cell.has_train or cell.has_test]
     several = [cell for cell in measured if cell.n > 1]
     lone = "no: one run of each condition, and the run is the unit"
     bare = "no: neither a training curve nor a tested base policy"
+    compared = "yes" if several else lone if measured else bare
     return {
         "fit of the training curve": "yes" if trained else "no: no counts of training responses",
         "gains on the test set": "yes" if tested else "no: the base policy has no test evaluation",
-        "verdicts": "yes" if several else lone if measured else bare,
+        "verdicts": compared,
+        "power": compared if in_force(records.study) else "no: no claims (--claim, --claims)",
         "comparisons of conditions": "yes"
         if len(several) > 1
         else "no: only one condition"

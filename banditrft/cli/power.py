@@ -1,4 +1,4 @@
-"""`banditrft power STUDY`: seeds that each claim needs, from pilot records or a simulated pilot."""
+"""`banditrft power STUDY|RECORDS`: seeds that each claim needs, from records or a simulated pilot."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OTHER_STREAMS = 2**32
 
 
 @click.command(name="power")
-@click.argument("study", metavar="STUDY")
+@click.argument("study", metavar="STUDY|RECORDS")
 @click.option(
     "--runs",
     type=click.Path(path_type=Path, file_okay=False),
@@ -33,19 +33,30 @@ OTHER_STREAMS = 2**32
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes [default: all cores].")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def command(study: str, runs: Path | None, pilot_seeds: int, workers: int | None, as_json: bool) -> int:
-    """Say how many seeds each claim of STUDY (a file or a preset) needs for 80% power."""
+    """Say how many seeds each claim of STUDY (a file or a preset) needs for 80% power.
+
+    RECORDS, the folder of a study's records, imported ones too, are the pilot of their own claims.
+    """
     from analysis.planning.seeds import plan
 
-    resolved = find_study(study)
-    if not resolved.in_force:
-        raise InputError("claims: a study needs some for power to be about, got none")
-    records = _recorded(resolved, runs) if runs else _simulated(resolved, pilot_seeds, workers)
-    plans = plan(records, {w.name: w.seeds for w in resolved.worlds()})
-    left = [w.name for w in resolved.worlds() if not records.of(w.name)]
+    if Path(study).is_dir():
+        if runs is not None:
+            raise InputError(f"--runs: {study} is itself the folder of records to take as the pilot")
+        runs = Path(study)
+        records = _own(runs)
+        name, worlds = str(records.study["name"]), list(records.worlds.values())
+    else:
+        resolved = find_study(study)
+        if not resolved.in_force:
+            raise InputError("claims: a study needs some for power to be about, got none")
+        records = _recorded(resolved, runs) if runs else _simulated(resolved, pilot_seeds, workers)
+        name, worlds = resolved.name, list(resolved.worlds())
+    plans = plan(records, {w.name: w.seeds for w in worlds})
+    left = [w.name for w in worlds if not records.of(w.name)]
     if as_json:
         print_json(
             {
-                "study": resolved.name,
+                "study": name,
                 "pilot": {"records": None if runs is None else str(runs), "seeds": _seeds(records)},
                 "without_pilot": left,
                 "claims": [_plain(p) for p in plans],
@@ -54,9 +65,25 @@ def command(study: str, runs: Path | None, pilot_seeds: int, workers: int | None
         return 0
     for p in plans:
         click.echo("\n".join(_lines(p)))
+    if not plans:
+        click.echo(f"no figure: no claim of {name} can be tested on the conditions of these records")
     if left:
         click.echo(f"no pilot, so no figure: {', '.join(left)}")
     return 0
+
+
+def _own(folder: Path) -> Records:
+    """Records with the claims that their study has."""
+    import analysis
+    from banditrft.claims import in_force
+
+    records = analysis.load(folder)
+    if not in_force(records.study):
+        raise InputError(
+            f"claims: {folder} has none for power to be about; import with --claim ID or --claims FILE, or "
+            "give the study's file and --runs"
+        )
+    return records
 
 
 def _recorded(study: Study, runs: Path) -> Records:

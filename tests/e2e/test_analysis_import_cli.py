@@ -166,3 +166,40 @@ def test_an_own_claim_on_a_condition_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"own_claims\[0\]\.a"):
         run("import", "verl", path, "--claims", tmp_path / "own.toml", "--out", tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+def test_imported_records_are_the_pilot_of_their_own_claims(tmp_path):
+    (tmp_path / "own.toml").write_text(OWN)
+    paths = [
+        logs.verl_console(tmp_path / f"{arm}{i}.txt", counts=(i, 6, 8 + arm, 14))
+        for arm in (0, 1)
+        for i in range(4)
+    ]
+    names = [option for arm in "aaaabbbb" for option in ("--condition", arm)]
+    place = ("--samples", logs.N, "--test-samples", 400, "--out", tmp_path / "runs", "--study", "mine")
+    with_claims = ("--claims", tmp_path / "own.toml")
+    said = json.loads(run("import", "verl", *paths, *names, *place, "--json").stdout)
+    assert said["possible"]["power"].startswith("no: no claims")
+    with pytest.raises(InputError, match=r"claims: .*mine has none for power"):
+        run("power", tmp_path / "runs" / "mine")
+    done = run("import", "verl", *paths, *names, *place, *with_claims, "--replace", "--json")
+    assert json.loads(done.stdout)["possible"]["power"] == "yes"
+    value = json.loads(run("power", tmp_path / "runs" / "mine", "--json").stdout)
+    assert (value["study"], value["pilot"]["seeds"]) == ("mine", {"verl": 4})
+    assert [(c["claim"], c["planned"]) for c in value["claims"]] == [("same", 4)]
+    with pytest.raises(InputError, match=r"--runs: .* is itself the folder of records"):
+        run("power", tmp_path / "runs" / "mine", "--runs", tmp_path / "runs")
+
+
+def test_a_scale_and_a_name_with_a_comma_are_typed_as_they_are(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text('step,"lr 1e-6, b=2 - r"\n1,-1.0\n2,0.0\n')
+    mapped = "step=step,reward=lr 1e-6, b=2 - r"
+    options = ("--samples", 4, "--scale", -1, 1, "--out", tmp_path / "runs", "--json")
+    with pytest.raises(InputError, match="map: 'b' is not read"):
+        run("import", "table", path, "--map", mapped, *options)
+    mapped = mapped.replace(", b=2", ", b 2")
+    path.write_text(path.read_text().replace(", b=2", ", b 2"))
+    said = json.loads(run("import", "table", path, "--map", mapped, *options).stdout)
+    assert said["conditions"]["run"]["train_responses"] == 8
+    assert "Rewards are -1 for a wrong and 1 for a right answer." in said["missing"]

@@ -37,7 +37,10 @@ def test_without_the_number_of_samples_there_are_no_counts(tmp_path):
     found = read_trl([logs.trl_state(tmp_path / "s.json")], Options())
     cell = only(records_of(found, tmp_path))
     assert not cell.has_train
-    assert any("every mean a whole count: 8 per row" in sentence for sentence in found.world.missing)
+    assert any(
+        "--samples 8 is the fewest that makes every mean a whole count" in sentence
+        for sentence in found.world.missing
+    )
 
 
 def test_rounds_keep_what_trl_logs_and_null_what_it_does_not(tmp_path):

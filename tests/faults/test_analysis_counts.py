@@ -10,7 +10,7 @@ HEAD = "item,round,n,correct\n"
 TABLES = {
     "a,0,4,5\n": r"row 1: correct must lie in 0\.\.n",
     "a,0,4,1\na,1,4,-1\n": r"row 2: correct must lie in 0\.\.n",
-    "a,0,0,0\n": "row 1: n must be at least 1",
+    "a,0,0,0\n": "row 1: n must lie in 1..2147483647",
     "a,nan,4,1\n": "row 1: round must be finite",
     "a,-1,4,1\n": "row 1: round must be finite and 0 or more",
     "a,0,4,1\na,0,4,2\n": "row 2: .*must be unique",
