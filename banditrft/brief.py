@@ -7,6 +7,8 @@ from typing import Any
 
 LONGEST = 400
 """Characters of a repr, of any value."""
+QUOTED = 200
+"""Characters of a value that an error quotes."""
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxstring, _short.maxother = 3, 60, 120
 _short.maxtuple = _short.maxlist = _short.maxdict = _short.maxset = 3
@@ -29,6 +31,14 @@ def brief(name: str, values: Mapping[str, Any]) -> str:
             return f"{text}, ...)"
         text += part
     return f"{text})"
+
+
+def shown(value: Any) -> str:
+    """A value as an error quotes it: its repr, cut in the middle where it is long."""
+    if isinstance(value, str | dict | list | tuple) or not isinstance(value, int):
+        text = repr(value)
+        return text if len(text) <= QUOTED else f"{text[: QUOTED - 20]}...{text[-10:]}"
+    return repr(value) if value.bit_length() <= QUOTED else f"an integer of {value.bit_length()} bits"
 
 
 def _value(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""A study's folder: which runs it consists of, and which are there.
+"""A study's folder: which runs it consists of, which are there, and all of them as lazy tables.
 
 ``runs/<study>/study.json`` maps conditions and claims to run ids, ``queries.json`` holds what the
 language-model worlds resolved once. Running a study again runs only what is missing.
@@ -9,65 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import polars as pl
 
 from banditrft.claims import claims_hash
-from banditrft.design import explain
-from banditrft.errors import RecordError
-from banditrft.files import read_sealed, write_sealed
-from banditrft.records import SCHEMA, checkpoint_path, description_name
+from banditrft.errors import InputError, RecordError
+from banditrft.files import read_json, write_json
+from banditrft.records import SCHEMA, TABLES, checkpoint_path, final_name
 from banditrft.runs import Query, Run, WorldQueries, digest
 from banditrft.study import Cell, Study
 
 STUDY, QUERIES = "study.json", "queries.json"
-
-
-class _Cell(BaseModel):
-    """What study.json says of a condition in one world."""
-
-    model_config = ConfigDict(strict=True)
-
-    world: str
-    condition: str
-    design: dict[str, Any]
-    evaluation: dict[str, Any]
-    evaluation_id: str
-    runs: list[str]
-
-
-class _Description(BaseModel):
-    """What readers rely on in study.json."""
-
-    model_config = ConfigDict(strict=True)
-
-    name: str
-    root_seed: int
-    claims: list[str]
-    own_claims: list[dict[str, Any]] = []
-    worlds: list[dict[str, Any]]
-    cells: list[_Cell]
-    text: str
-
-
-def read_study(root: Path) -> dict[str, Any]:
-    """study.json of a study's folder, as plain values.
-
-    Raises:
-        RecordError: Missing, not what was written, of another schema, a field that cannot be, a run counted
-            twice in a condition; names the file and every such field.
-    """
-    path = root / STUDY
-    study = read_sealed(path)
-    if study.get("schema") != SCHEMA:
-        raise RecordError(f"{path}: schema must be {SCHEMA}, got {study.get('schema')!r}")
-    try:
-        described = _Description.model_validate(study)
-    except ValidationError as error:
-        raise RecordError(f"{path}: is not a study's description: {explain(error)}") from None
-    for cell in described.cells:
-        if len(set(cell.runs)) < len(cell.runs):
-            raise RecordError(f"{path}: condition {cell.condition!r} counts a run twice")
-    return study
 
 
 @dataclass(frozen=True)
@@ -93,7 +44,7 @@ def status(root: Path, runs: Sequence[Run]) -> Status:
         folder = root / run.run_id
         if not (folder / "run.json").exists():
             missing.append(run)
-        elif (folder / description_name(run)).exists():
+        elif (folder / final_name(run)).exists():
             found.append(run)
         else:
             stale.append(run)
@@ -119,16 +70,20 @@ def write_study(root: Path, study: Study, runs: Sequence[Run], command: str) -> 
     Raises:
         RecordError: The study.json that is there is not one.
     """
-    before = read_study(root) if (root / STUDY).exists() else None
-    known = {} if before is None else _kept_cells(before, study)
+    before = read_json(root / STUDY) if (root / STUDY).exists() else None
+    known = {} if before is None else _kept_cells(before, study, root / STUDY)
+    by_cell: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        by_cell.setdefault((run.world.name, run.condition), []).append(run)
     for cell in study.cells:
-        own = [r for r in runs if r.world.name == cell.world.name and r.condition == cell.condition]
+        own = by_cell.get((cell.world.name, cell.condition))
         if own:
             found = {"evaluation_id": own[0].evaluation_id, "runs": [r.run_id for r in own]}
             known[cell.world.name, cell.condition] = _describe(cell) | found
     value = {
         "schema": SCHEMA,
         "name": study.name,
+        "source": study.source,
         "root_seed": study.root_seed,
         "claims": list(study.claims),
         **({"own_claims": [c.settings for c in study.own_claims]} if study.own_claims else {}),
@@ -140,9 +95,35 @@ def write_study(root: Path, study: Study, runs: Sequence[Run], command: str) -> 
     }
     root.mkdir(parents=True, exist_ok=True)
     if before is not None and before["text"] != study.text:
-        write_sealed(root / f"study-{digest(before['text'])[:8]}.json", before)
+        write_json(root / f"study-{digest(before['text'])[:8]}.json", before)
     if before != value:
-        write_sealed(root / STUDY, value)
+        write_json(root / STUDY, value)
+
+
+def refuse_other(root: Path, study: Study) -> None:
+    """Refuse a folder that another study file wrote to, before anything is run.
+
+    A file whose name is the study's may change and go on; so may the file that wrote there before.
+
+    Args:
+        root: The study's folder.
+        study: What would be run; a study that came from no file goes anywhere.
+
+    Raises:
+        InputError: Names both studies and the folder.
+    """
+    if not study.source or not (root / STUDY).exists():
+        return
+    before = read_json(root / STUDY)
+    owner = before.get("source") or study.source
+    shipped = str(owner).startswith("preset ") or study.source.startswith("preset ")
+    if owner == study.source or before.get("text") == study.text:
+        return
+    if shipped or study.source != f"{study.name}.toml":
+        raise InputError(
+            f"name: {root} holds the records of another study of this name, from {owner}; give the one in "
+            f"{study.source} a name of its own, or another folder (--runs), got {study.name!r}"
+        )
 
 
 def _describe(cell: Cell) -> dict[str, Any]:
@@ -154,11 +135,14 @@ def _describe(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _kept_cells(before: dict[str, Any], study: Study) -> dict[tuple[str, str], dict[str, Any]]:
+def _kept_cells(before: dict[str, Any], study: Study, path: Path) -> dict[tuple[str, str], dict[str, Any]]:
     """Cells of an earlier description that the study still has, the same."""
-    old = {(c["world"], c["condition"]): c for c in before["cells"]}
-    worlds = {w.get("name"): w for w in before["worlds"]}
-    same = before["root_seed"] == study.root_seed and bool(before["text"])
+    try:
+        old = {(c["world"], c["condition"]): c for c in before["cells"]}
+        worlds = {w["name"]: w for w in before["worlds"]}
+        same = before["root_seed"] == study.root_seed and bool(before["text"])
+    except (KeyError, TypeError) as error:
+        raise RecordError(f"{path}: is not a study's description ({error!r})") from None
     kept = {}
     for cell in study.cells:
         key = (cell.world.name, cell.condition)
@@ -182,14 +166,43 @@ def read_queries(root: Path) -> dict[str, WorldQueries]:
             name: WorldQueries(
                 **{**value, "queries": tuple(Query(**query) for query in value["queries"])},
             )
-            for name, value in read_sealed(path)["worlds"].items()
+            for name, value in read_json(path).items()
         }
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError) as error:
         raise RecordError(f"{path}: is not a table of resolved queries ({error})") from None
 
 
 def write_queries(root: Path, queries: Mapping[str, WorldQueries]) -> None:
     """Write queries.json."""
     root.mkdir(parents=True, exist_ok=True)
-    worlds = {name: asdict(resolved) for name, resolved in queries.items()}
-    write_sealed(root / QUERIES, {"worlds": worlds})
+    write_json(root / QUERIES, {name: asdict(resolved) for name, resolved in queries.items()})
+
+
+def scan(root: Path, table: str) -> pl.LazyFrame:
+    """One table of all runs of a study, lazily, with columns world, condition, run_id in front.
+
+    Args:
+        root: The study's folder.
+        table: "rounds", "groups", "evals" or "final".
+
+    Raises:
+        RecordError: study.json is missing or a run it names is.
+    """
+    frames = []
+    for cell in read_json(root / STUDY)["cells"]:
+        name = f"final-{cell['evaluation_id']}" if table == "final" else table
+        paths = [root / run_id / f"{name}.parquet" for run_id in cell["runs"]]
+        absent = next((p for p in paths if not p.exists()), None)
+        if absent:
+            raise RecordError(f"{absent}: is missing; run the study again to make it")
+        frames.append(
+            pl.scan_parquet(paths, include_file_paths="path").select(
+                pl.lit(cell["world"]).alias("world"),
+                pl.lit(cell["condition"]).alias("condition"),
+                pl.col("path").str.extract(r"([^/\\]+)[/\\][^/\\]+$").alias("run_id"),
+                *(TABLES["evals"] if table == "final" else TABLES[table]),
+            )
+        )
+    if not frames:
+        raise RecordError(f"{root / STUDY}: names no runs")
+    return pl.concat(frames)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from banditrft.brief import brief
+from banditrft.brief import brief, shown
 from banditrft.errors import InputError
 
 M = TypeVar("M", bound=BaseModel)
@@ -182,11 +182,11 @@ def explain(error: ValidationError, where: str = "") -> str:
         elif item["type"] == "missing":
             message = "is required"
         elif item["type"] == "tuple_type":
-            message = f"should be a list, got {item['input']!r}"
+            message = f"should be a list, got {shown(item['input'])}"
         elif item["type"] == "too_short":
             message = f"needs at least {item['ctx']['min_length']} entry, got {item['ctx']['actual_length']}"
         elif item["type"] != "value_error":
-            message = f"{message[0].lower()}{message[1:]}, got {item['input']!r}"
+            message = f"{message[0].lower()}{message[1:]}, got {shown(item['input'])}"
         lines.setdefault(path, []).append(message)
     return "\n".join(
         f"{path}: {message}" if path else message

@@ -25,10 +25,10 @@ class Problems:
         try:
             return step(*args)
         except InputError as error:
-            self.lines += [line for line in str(error).splitlines() if line not in self.lines]
+            self.lines += str(error).splitlines()
             return None
 
     def settle(self) -> None:
-        """Raise what was collected."""
+        """Raise what was collected, each line once."""
         if self.lines:
-            raise InputError("\n".join(self.lines))
+            raise InputError("\n".join(dict.fromkeys(self.lines)))

@@ -17,14 +17,12 @@ from banditrft.brief import Brief
 from banditrft.design import CURVE_FIELDS, FINAL_FIELDS, Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.files import sha256_of
-from banditrft.study import Cell, Kind, Study, iterate
+from banditrft.study import CHUNK, Cell, Kind, Study, iterate
 from banditrft.worlds import ArmClass, ContextualWorld, LLMWorld, LumpedWorld, WorldSettings
 from banditrft.worlds.llm import RUNNING
 
 SEMANTICS = {LumpedWorld: 2, ContextualWorld: 3, LLMWorld: 2}
 """Version, by world, of what numbers in a record mean. Raise it when the same design gives other records."""
-CHUNK = 256
-"""Simulated seeds lie on a fixed grid of chunks of this size, one folder per chunk."""
 FILES = ("train_file", "test_file")
 """Settings that name a file, of which the content counts."""
 BY_CONTENT = frozenset({"model", "revision", *FILES, "queries", "train_items"})

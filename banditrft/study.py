@@ -7,18 +7,20 @@ that one world by name (``contextual = {...}``). `banditrft.runs` turns a resolv
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from banditrft.brief import Brief
+from banditrft.brief import Brief, shown
 from banditrft.claims import CLAIMS, Claim, OwnClaim, get_claims, own_claims
-from banditrft.design import Count, Design, Evaluation, Frozen, explain, parse
+from banditrft.design import Count, Design, Evaluation, Frozen, explain
 from banditrft.errors import InputError, Problems
-from banditrft.worlds import WorldSettings, check_supported, parse_world
+from banditrft.names import LONGEST, check_name
+from banditrft.worlds import LLMWorld, WorldSettings, check_supported, parse_world
 
 Kind = Literal["sim", "llm"]
 KINDS: tuple[Kind, ...] = ("sim", "llm")
@@ -27,13 +29,21 @@ TOGETHER = ("simulated", "language models", "all worlds")
 """What verdicts over several worlds are filed under."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 Table = dict[str, Any]
+CHUNK = 256
+"""Simulated seeds lie on a fixed grid of chunks of this size, each a run of its own."""
+MOST_RUNS = 1_000_000
+"""Runs of a study, each a folder of records."""
+DEEPEST = 32
+"""Tables and lists inside one another in a study file."""
+_DOTTED = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*"|'[^'\n]*')[ \t]*+\.[ \t]*+){32}""")
+"""A key of more dotted parts than that; tomllib takes time that grows with their square."""
 FIELDS = {*Design.model_fields, *Evaluation.model_fields}
 
 
 class _Outline(Frozen):
     """The file's own keys; the tables inside are resolved layer by layer."""
 
-    name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
+    name: Annotated[str, Field(pattern=f"^{NAME.pattern}$", max_length=LONGEST)]
     description: str = ""
     expected: dict[str, Word] = Field(default_factory=dict)
     seeds: Count
@@ -69,6 +79,7 @@ class Study(Brief):
         description: What the study is for.
         expected: Verdicts written down before the runs, by claim ("A1") or claim and world ("A1/lumped").
         own_claims: Claims that it states itself.
+        source: File name, or "preset NAME"; empty where it came from neither.
     """
 
     name: str
@@ -79,6 +90,7 @@ class Study(Brief):
     description: str = ""
     expected: Mapping[str, Word] = field(default_factory=dict)
     own_claims: tuple[OwnClaim, ...] = ()
+    source: str = ""
 
     @property
     def in_force(self) -> tuple[str | Claim, ...]:
@@ -110,7 +122,7 @@ def load_study(path: Path | str) -> Study:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a study file ({error})") from None
-    return parse_study(text, str(path))
+    return replace(parse_study(text, str(path)), source=Path(path).name)
 
 
 def parse_study(text: str, source: str = "study") -> Study:
@@ -120,28 +132,56 @@ def parse_study(text: str, source: str = "study") -> Study:
         InputError: Lists every field that is wrong.
     """
     try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{source}: is not valid TOML ({error})") from None
-    try:
-        return _resolve(parse(_Outline, raw), text)
+        return _resolve(_read(text), text)
     except InputError as error:
         raise InputError("\n".join(f"{source}: {line}" for line in str(error).splitlines())) from None
 
 
-def _resolve(outline: _Outline, text: str) -> Study:
+def _read(text: str) -> Table:
+    """The tables of a TOML text that a study file may hold: neither deep nor with endless keys."""
+    if endless := _DOTTED.search(text):
+        line = text.count("\n", 0, endless.start()) + 1
+        raise InputError(f"line {line}: a key must have at most {DEEPEST} dotted parts")
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"is not valid TOML ({error})") from None
+    except RecursionError:
+        raise InputError(f"is not valid TOML (it nests more than {DEEPEST} levels deep)") from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise InputError(f"is not valid TOML ({str(error).partition(':')[0]})") from None
+    for key, value in raw.items():
+        if _deeper(value, DEEPEST):
+            raise InputError(f"{key}: must nest at most {DEEPEST} levels deep")
+    return raw
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_deeper(part, levels - 1) for part in inside)
+
+
+def _resolve(raw: Table, text: str) -> Study:
+    """Resolve the tables of a file; what is wrong in one place does not hide what is wrong in another."""
     problems = Problems()
+    outline = _outline(raw, problems)
+    sound = not problems.lines
     problems.attempt(get_claims, outline.claims)
     if len(set(outline.claims)) < len(outline.claims):
         problems.lines.append(f"claims: each may stand there once, got {list(outline.claims)}")
     problems.attempt(_known_keys, outline.design, "design", FIELDS)
     worlds = _worlds(outline, problems)
-    problems.attempt(_check_expected, outline, [world.name for _, _, world in worlds])
-    names = [c.get("name") for c in outline.conditions]
-    for i, condition in enumerate(outline.conditions):
-        tables = {*KINDS, *(world.name for _, _, world in worlds)}
-        problems.attempt(_check_condition, condition, f"conditions[{i}]", names, tables)
-    problems.settle()
+    if not raw.get("sim") and not raw.get("llm"):
+        problems.lines.append("sim, llm: a study needs at least one world, got none")
+    if sound:
+        problems.attempt(_check_expected, outline, [world.name for _, _, world in worlds])
+    counts = Counter(str(c.get("name")) for c in outline.conditions)
+    named = (t.get("name") or t.get("world") or t.get("model") for t in (*outline.sim, *outline.llm))
+    tables = {*KINDS, *map(str, named)}
+    usable = [
+        _check_condition(condition, f"conditions[{i}]", counts, tables, problems)
+        for i, condition in enumerate(outline.conditions)
+    ]
     cells: list[Cell | None] = []
     for where, table, world in worlds:
         for i, condition in enumerate(outline.conditions):
@@ -152,14 +192,15 @@ def _resolve(outline: _Outline, text: str) -> Study:
                 (f"conditions[{i}].{world.kind}", condition.get(world.kind, {})),
                 (f"conditions[{i}].{world.name}", condition.get(world.name, {})),
             ]
-            cells.append(problems.attempt(_cell, world, condition["name"], layers))
+            if usable[i]:
+                cells.append(problems.attempt(_cell, world, str(condition.get("name")), layers))
     problems.settle()
     whole = tuple(cell for cell in cells if cell)
+    _check_number(whole)
     designs: dict[str, dict[str, Design]] = {}
     for cell in whole:
         designs.setdefault(cell.world.name, {})[cell.condition] = cell.design
-    own = problems.attempt(own_claims, outline.own_claims, designs, tuple(CLAIMS)) or ()
-    problems.settle()
+    own = own_claims(outline.own_claims, designs, tuple(CLAIMS))
     return Study(
         outline.name,
         outline.root_seed,
@@ -170,6 +211,37 @@ def _resolve(outline: _Outline, text: str) -> Study:
         outline.expected,
         own,
     )
+
+
+def _outline(raw: Table, problems: Problems) -> _Outline:
+    """The file's own keys; those that are wrong are left out, and said."""
+    try:
+        return _Outline.model_validate(raw)
+    except ValidationError as error:
+        problems.lines += explain(error).splitlines()
+        wrong = {item["loc"][0] for item in error.errors()}
+    kept = {k: v for k, v in raw.items() if k in _Outline.model_fields and k not in wrong}
+    return _Outline.model_construct(**{"name": "", "seeds": 1, "conditions": (), **kept})
+
+
+def _check_number(cells: Sequence[Cell]) -> None:
+    """Refuse a study of more runs than a folder can hold.
+
+    Raises:
+        InputError: Names the number of seeds.
+    """
+    runs: Counter[str] = Counter()
+    for cell in cells:
+        world, seeds = cell.world, cell.world.seeds
+        queries = len(world.queries.items) or world.queries.count if isinstance(world, LLMWorld) else 1
+        runs[world.name] += seeds * queries if world.kind == "llm" else -(-seeds // CHUNK)
+    lines = [
+        f"seeds: world '{name}' would have {count:,} runs, a study at most {MOST_RUNS:,}"
+        for name, count in runs.items()
+        if count > MOST_RUNS
+    ]
+    if lines:
+        raise InputError("\n".join(lines))
 
 
 def _worlds(outline: _Outline, problems: Problems) -> list[tuple[str, Table, WorldSettings]]:
@@ -186,8 +258,6 @@ def _worlds(outline: _Outline, problems: Problems) -> list[tuple[str, Table, Wor
             elif world.name in (other.name for _, _, other in found):
                 problems.lines.append(f"{where}.name: names of worlds must differ, got {world.name!r} twice")
             found.append((where, table, world))
-    if not outline.sim and not outline.llm:
-        problems.lines.append("sim, llm: a study needs at least one world, got none")
     return found
 
 
@@ -214,18 +284,34 @@ def _known_keys(table: Mapping[str, Any], where: str, known: set[str]) -> None:
         raise InputError("\n".join(f"{where}.{k}: is not a known key" for k in unknown))
 
 
-def _check_condition(condition: Table, where: str, names: list[Any], tables: set[str]) -> None:
+def _check_condition(
+    condition: Table, where: str, counts: Mapping[str, int], tables: set[str], problems: Problems
+) -> bool:
+    """Check the keys of a condition's table; False where its values cannot be looked at."""
     name = condition.get("name")
-    if not isinstance(name, str) or not name.strip():
-        raise InputError(f"{where}.name: a condition needs a name, got {name!r}")
-    if names.count(name) > 1:
-        raise InputError(f"{where}.name: names must differ, got {name!r} twice")
-    _known_keys(condition, where, FIELDS | {"name", *tables})
+    if not isinstance(name, str):
+        problems.lines.append(f"{where}.name: a condition needs a name, got {name!r}")
+    else:
+        problems.attempt(_condition_name, name, where)
+        if counts[name] > 1:
+            problems.lines.append(f"{where}.name: names must differ, got {name!r} twice")
+    problems.attempt(_known_keys, condition, where, FIELDS | {"name", *tables})
+    sound = True
     for key in tables & condition.keys():
         table = condition[key]
-        if not isinstance(table, dict):
-            raise InputError(f"{where}.{key}: must be a table of design fields, got {table!r}")
-        _known_keys(table, f"{where}.{key}", FIELDS)
+        if isinstance(table, dict):
+            problems.attempt(_known_keys, table, f"{where}.{key}", FIELDS)
+        else:
+            problems.lines.append(f"{where}.{key}: must be a table of design fields, got {shown(table)}")
+            sound = False
+    return sound
+
+
+def _condition_name(name: str, where: str) -> None:
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise InputError(f"{where}.name: {error}") from None
 
 
 def _world(kind: Kind, table: Table, where: str, seeds: int) -> WorldSettings:

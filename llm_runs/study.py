@@ -3,7 +3,7 @@
 from functools import cache, partial
 from pathlib import Path
 
-from banditrft.catalog import read_queries, write_queries
+from banditrft.catalog import read_queries, refuse_other, write_queries
 from banditrft.launch import Executor, Outcome, launch
 from banditrft.runs import Run, WorldQueries, expand, queries_key
 from banditrft.study import Study
@@ -91,6 +91,7 @@ def run(
         JobsError: Jobs failed; the others are done.
     """
     root = Path(folder) / study.name
+    refuse_other(root, study)
     return launch(
         study,
         expand_study(study, root, write=True),

@@ -5,6 +5,7 @@ defines one of its own.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, Self
 
 import numpy as np
@@ -163,19 +164,24 @@ class Learner:
         """
         if not self.adam:
             return float(self.learning_rate * np.abs(self.table_S2).max())
-        b1, b2 = self.betas
-        if b1 > 0 and b1 * b1 >= b2:
-            raise InputError(f"betas: beta1^2 must be below beta2, or steps have no bound; got {self.betas}")
-        t = np.arange(1, 10_001)
-        ratio = b1 * b1 / b2 if b1 > 0 else 0.0
-        squares = (1 - ratio**t) / (1 - ratio)
-        bound = (1 - b1) / (1 - b1**t) * np.sqrt((1 - b2**t) / (1 - b2) * squares)
-        return float(self.learning_rate * bound.max())
+        return self.learning_rate * _largest_normed(*self.betas)
 
     @property
     def betas_eps(self) -> NDArray[np.float64]:
         """beta1, beta2, eps as one array."""
         return np.array([*self.betas, self.adam_eps])
+
+
+@cache
+def _largest_normed(b1: float, b2: float) -> float:
+    """A bound on |m_hat|/sqrt(v_hat) under Adam's decay rates."""
+    if b1 > 0 and b1 * b1 >= b2:
+        raise InputError(f"betas: beta1^2 must be below beta2, or steps have no bound; got {(b1, b2)}")
+    t = np.arange(1, 10_001)
+    ratio = b1 * b1 / b2 if b1 > 0 else 0.0
+    squares = (1 - ratio**t) / (1 - ratio)
+    bound = (1 - b1) / (1 - b1**t) * np.sqrt((1 - b2**t) / (1 - b2) * squares)
+    return float(bound.max())
 
 
 def reward_sums(design: Design, high: NDArray[np.int32]) -> NDArray[np.float64]:

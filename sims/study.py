@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from banditrft.catalog import refuse_other
 from banditrft.errors import InputError
 from banditrft.launch import Executor, Outcome, Report, launch
 from banditrft.records import Final, RunTables
@@ -79,6 +80,7 @@ def run(
     check(study)
     runs = expand(study, "sim")
     root = Path(folder) / study.name
+    refuse_other(root, study)
     return launch(
         study,
         runs,

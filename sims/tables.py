@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.records import EVALS, GROUPS, ROUNDS, Schema
-from banditrft.runs import CHUNK
 from banditrft.streams import Purpose
+from banditrft.study import CHUNK
 from banditrft.worlds import ContextualWorld, LumpedWorld
 from sims.compiled.philox import binomials
 from sims.trace import Trace

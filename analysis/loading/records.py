@@ -14,10 +14,11 @@ import numpy.typing as npt
 from analysis.loading import agreement, blocks
 from analysis.loading.batches import read_runs
 from banditrft.brief import Brief
-from banditrft.catalog import STUDY, read_study
+from banditrft.catalog import STUDY
 from banditrft.claims import in_force
 from banditrft.design import Design, Evaluation, parse
 from banditrft.errors import InputError, RecordError
+from banditrft.files import read_json
 from banditrft.records import SECONDS, RunRecord
 from banditrft.worlds import ImportedWorld, LLMWorld, WorldSettings, parse_world
 
@@ -150,30 +151,52 @@ def load(path: Path | str) -> Records:
         RecordError: A file is missing, unreadable, of another schema or inconsistent; names it.
     """
     root = Path(path)
-    study = read_study(root)
+    study = read_json(root / STUDY)
     try:
-        worlds = {w.name: w for w in (parse_world(w, f"worlds[{i}]") for i, w in enumerate(study["worlds"]))}
+        worlds = {w["name"]: parse_world(w) for w in study["worlds"]}
         in_force(study)  # its claims are those of the ledger and its own, all known
-        for i, cell in enumerate(study["cells"]):
-            if cell["world"] not in worlds:
-                raise InputError(
-                    f"cells[{i}].world: must be one of {', '.join(worlds)}, got {cell['world']!r}"
-                )
-            parse(Design, cell["design"], f"cells[{i}].design")
-            parse(Evaluation, cell["evaluation"], f"cells[{i}].evaluation")
-    except InputError as error:
-        raise RecordError(f"{root / STUDY}: is not a study's description: {error}") from None
+        described = [
+            {
+                key: cell[key]
+                for key in ("world", "condition", "design", "evaluation", "evaluation_id", "runs")
+            }
+            for cell in study["cells"]
+        ]
+        if not {cell["world"] for cell in described} <= worlds.keys():
+            raise ValueError("a cell's world is not among the worlds")
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        raise RecordError(f"{root / STUDY}: is not a study's description ({error})") from None
     read: dict[tuple[str, str], RunRecord] = {}
     cells = []
-    for value in study["cells"]:
+    for value in described:
         keys = [(run_id, value["evaluation_id"]) for run_id in value["runs"]]
+        if len(set(keys)) < len(keys):
+            raise RecordError(f"{root / STUDY}: condition {value['condition']!r} counts a run twice")
         new = [key for key in keys if key not in read]
-        found = read_runs([root / run_id for run_id, _ in new], value["evaluation_id"])
+        try:
+            found = read_runs([root / run_id for run_id, _ in new], value["evaluation_id"])
+        except RecordError:
+            _check_there(root, value)
+            raise
         read |= zip(new, found, strict=True)
         runs = [read[key] for key in keys]
         cells.append(_cell(worlds[value["world"]], value, runs, root))
     infos = {run_id: record.info for (run_id, _), record in read.items()}
     return Records(root, study, worlds, tuple(cells), infos, _seconds(list(read.values())))
+
+
+def _check_there(root: Path, cell: dict[str, Any]) -> None:
+    """Say how many runs of a condition were never recorded, where some were not.
+
+    Raises:
+        RecordError: Names one of them.
+    """
+    absent = [run_id for run_id in cell["runs"] if not (root / run_id / "run.json").exists()]
+    if absent:
+        raise RecordError(
+            f"{root / absent[0]}/run.json: is missing, one of {len(absent)} runs of {cell['condition']!r} in "
+            f"'{cell['world']}' (of {len(cell['runs'])}) that are not done; run the study again"
+        )
 
 
 def _cell(world: WorldSettings, value: dict[str, Any], runs: list[RunRecord], root: Path) -> Cell:

@@ -15,6 +15,8 @@ from analysis.reporting.page import render
 from analysis.reporting.saving import save_figures
 from analysis.reporting.summary import summary
 from banditrft.files import write_bytes, write_json
+from banditrft.names import visible
+from banditrft.parts import sweep_parts
 
 REPORT, VERDICTS, SUMMARY = "report.html", "verdicts.json", "summary.md"
 
@@ -41,11 +43,12 @@ def report(records: Records | Path | str, out: Path | str, fits: Fits = "models"
         {"number": f.number, "section": f.section, "caption": f.figure.caption, "file": f.stem}
         for f in figures
     ]
-    page = render(content, figures)
+    page = visible(render(content, figures))
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
+    sweep_parts(folder)
     save_figures(folder, figures)
     write_json(folder / VERDICTS, content)
-    write_bytes(folder / SUMMARY, summary(content).encode())
+    write_bytes(folder / SUMMARY, visible(summary(content)).encode())
     write_bytes(folder / REPORT, page.encode())
     return folder / REPORT

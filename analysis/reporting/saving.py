@@ -6,6 +6,7 @@ from pathlib import Path
 
 from analysis.reporting.figures.collect import Numbered
 from banditrft.files import write_bytes
+from banditrft.names import visible
 
 FOLDER, LISTED = "figures", "verdicts.json"
 STEM = re.compile(r"\d{3,}-[a-z0-9-]+")
@@ -22,8 +23,8 @@ def save_figures(folder: Path, figures: list[Numbered]) -> None:
     own.mkdir(exist_ok=True)
     stale = _earlier(folder) - {f.stem for f in figures}
     for f in figures:
-        write_bytes(own / f"{f.stem}.svg", f.figure.svg().encode())
-        write_bytes(own / f"{f.stem}.csv", f.figure.csv().encode())
+        write_bytes(own / f"{f.stem}.svg", visible(f.figure.svg()).encode())
+        write_bytes(own / f"{f.stem}.csv", visible(f.figure.csv()).encode())
     for stem in stale:
         for ending in ("svg", "csv"):
             (own / f"{stem}.{ending}").unlink(missing_ok=True)

@@ -39,11 +39,14 @@ def contrasts(designs: Mapping[str, Design], where: Fields, changed: Fields) -> 
         changed: What B must be in the fields that may differ.
     """
     free = {field for field, _ in changed}
+    partners: dict[frozenset[tuple[str, object]], list[str]] = {}
+    for b in conditions(designs, changed):
+        partners.setdefault(frozenset(rest(designs[b], free).items()), []).append(b)
     return [
         (a, b)
         for a in conditions(designs, where)
-        for b in conditions(designs, changed)
-        if a != b and rest(designs[a], free) == rest(designs[b], free)
+        for b in partners.get(frozenset(rest(designs[a], free).items()), ())
+        if a != b
     ]
 
 

@@ -13,6 +13,7 @@ from pydantic import Field
 from banditrft.claims.protocols import Claim
 from banditrft.design import Count, Frozen, NonNegative, Probability, parse
 from banditrft.errors import InputError
+from banditrft.names import LONGEST
 
 Table = dict[str, Any]
 Pick = Annotated[str, Field(min_length=1)] | Table
@@ -33,7 +34,7 @@ class Own(Frozen):
         secondary: Kept out of Holm's family and corrected by Benjamini and Hochberg instead.
     """
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST)]
     type: str
     statement: Annotated[str, Field(min_length=1)]
     source: str = "the study"

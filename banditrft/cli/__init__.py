@@ -6,8 +6,10 @@ from importlib import import_module
 import click
 
 from banditrft.errors import InputError
+from banditrft.names import visible
 
 COMMANDS = {
+    "new": "Write a commented study file to start from.",
     "predict": "Closed forms for a planned run: rounds to converge, signal, noise.",
     "sim": "Run a study's simulated worlds; only what is missing.",
     "llm": "Run a study's language-model worlds; only what is missing.",
@@ -25,6 +27,9 @@ COMMANDS = {
     "base-model": "The tiny base models: list, show, train again.",
     "reproduce": "Simulate, run, analyse and report a preset in one go.",
 }
+
+SAID = 20
+"""Lines of an error that are printed."""
 
 
 class Commands(click.Group):
@@ -59,14 +64,15 @@ def main() -> None:
     try:
         code = banditrft(standalone_mode=False)
     except InputError as error:
-        lines = str(error).splitlines()
-        click.echo("\n".join(f"error: {line}" for line in lines), err=True)
+        lines = visible(str(error)).splitlines()
+        more = [f"and {len(lines) - SAID} more"] if len(lines) > SAID else []
+        click.echo("\n".join(f"error: {line}" for line in lines[:SAID] + more), err=True)
         sys.exit(2)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except OSError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {visible(str(error))}", err=True)
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted: whole records are kept, the same command goes on from here", err=True)

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from banditrft.errors import InputError
+from banditrft.errors import InputError, Problems
 from banditrft.launch.executors import EXECUTORS
+from banditrft.names import visible
 from banditrft.study import Study, load_study, parse_study
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,10 +44,33 @@ def find_study(name: str) -> Study:
         InputError: It is neither, or the file describes no runnable study.
     """
     if name in preset_names():
-        return parse_study(preset_text(name), f"preset {name}")
+        return replace(parse_study(preset_text(name), f"preset {name}"), source=f"preset {name}")
     if not Path(name).exists():
         raise InputError(f"STUDY: must be a file or a preset ({', '.join(preset_names())}), got {name}")
     return load_study(Path(name))
+
+
+def other_name(study: Study) -> str | None:
+    """A note where the records of a study file go into a folder of another name."""
+    stem = study.source.removesuffix(".toml")
+    if study.source.startswith("preset ") or stem in ("", study.name):
+        return None
+    return f"name: the study in {study.source} is called {study.name!r}, and so is its folder of records"
+
+
+def announce(study: Study, runs: Path) -> Path:
+    """The study's folder, once it is known to be no other study's; a name that surprises is said.
+
+    Raises:
+        InputError: It is another study's.
+    """
+    from banditrft.catalog import refuse_other
+
+    root = runs / study.name
+    refuse_other(root, study)
+    if note := other_name(study):
+        echo(f"note: {note}: {root}", err=True)
+    return root
 
 
 def check_study(study: Study, *, here: bool = False) -> None:
@@ -60,8 +86,10 @@ def check_study(study: Study, *, here: bool = False) -> None:
     import llm_runs
     import sims
 
-    llm_runs.check(study, here=here)
-    sims.check(study)
+    problems = Problems()
+    problems.attempt(partial(llm_runs.check, here=here), study)
+    problems.attempt(sims.check, study)
+    problems.settle()
 
 
 def study_argument(function: F) -> F:
@@ -89,6 +117,11 @@ def sweep_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """A line on the terminal, on which no text of a user's files can act."""
+    click.echo(visible(text), err=err)
 
 
 def print_json(value: Any) -> None:

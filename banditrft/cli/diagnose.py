@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from banditrft.cli.common import print_json
+from banditrft.cli.common import echo, print_json
 from banditrft.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def command(source: Path, signatures: tuple[str, ...], unit: Any, rollouts: int 
         )
         print_json({"unit": unit, "correction": correction, "signs": [asdict(sign) for sign in signs]})
     else:
-        click.echo(_text(signs))
+        echo(_text(signs))
     return 0
 
 

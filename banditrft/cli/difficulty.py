@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from banditrft.cli.common import print_json
+from banditrft.cli.common import echo, print_json
 from banditrft.design import parse
 from banditrft.errors import InputError
 from banditrft.progress import Board
@@ -97,7 +97,7 @@ def command(out: Path | None, plot: Path | None, *, as_json: bool, **options: An
     if as_json:
         print_json(_summary(table) | {"file": str(out)})
     else:
-        click.echo(_text(table, out))
+        echo(_text(table, out))
     return 0
 
 

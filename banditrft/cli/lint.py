@@ -1,8 +1,11 @@
 """`banditrft lint STUDY`: errors and degenerate settings, explained."""
 
+from functools import partial
+
 import click
 
-from banditrft.cli.common import find_study, print_json
+from banditrft.cli.common import echo, find_study, other_name, print_json
+from banditrft.errors import Problems
 
 
 @click.command(name="lint")
@@ -16,14 +19,18 @@ def command(study: str, as_json: bool) -> int:
 
     resolved = find_study(study)
     away = plan.unseen(resolved)
-    checks.check(resolved, unseen=away)
-    sims.check(resolved)
-    warnings = [f"{world}: not looked at: {reason}" for world, reason in away.items()]
+    problems = Problems()
+    problems.attempt(partial(checks.check, unseen=away), resolved)
+    problems.attempt(sims.check, resolved)
+    problems.settle()
+    note = other_name(resolved)
+    warnings = [note] if note else []
+    warnings += [f"{world}: not looked at: {reason}" for world, reason in away.items()]
     warnings += checks.missing_here(resolved) + lint(resolved)
     if as_json:
         print_json({"study": resolved.name, "warnings": warnings})
         return 0
     for warning in warnings:
-        click.echo(f"warning: {warning}")
-    click.echo(f"{resolved.name}: {len(resolved.cells)} cells, {len(warnings)} warnings")
+        echo(f"warning: {warning}")
+    echo(f"{resolved.name}: {len(resolved.cells)} cells, {len(warnings)} warnings")
     return 0

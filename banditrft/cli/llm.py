@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 import click
 
-from banditrft.cli.common import check_study, find_study, study_argument, sweep_options
+from banditrft.cli.common import announce, check_study, find_study, study_argument, sweep_options
 from banditrft.cli.plan import show_plan
 from banditrft.cli.sweep import execute, look, looks
-from banditrft.errors import InputError
+from banditrft.errors import InputError, Problems
 
 
 @click.command(name="llm")
@@ -25,12 +25,15 @@ def command(study: str, runs: Path, engine: Literal["torch", "vllm"] | None, **o
     import sims
 
     resolved = llm_runs.with_engine(find_study(study), engine)
-    root = runs / resolved.name
+    root = announce(resolved, runs)
     if options["dry_run"]:
         if options["shard"] != (1, 1):
             raise InputError("--shard: --dry-run speaks of the whole study; leave one of them out")
-        sims.check(resolved)
-        show_plan(resolved, llm_runs.plan(resolved, root), as_json=options["as_json"])
+        problems = Problems()
+        problems.attempt(sims.check, resolved)
+        plan = problems.attempt(llm_runs.plan, resolved, root)
+        problems.settle()
+        show_plan(resolved, plan or [], as_json=options["as_json"])
         return 0
     check_study(resolved, here=options["executor"] == "local" and not looks(options))
     if looks(options):

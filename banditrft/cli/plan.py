@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from banditrft.cli.common import print_json
+from banditrft.cli.common import echo, print_json
 from banditrft.cli.sweep import counted
 from banditrft.lint import lint
 from banditrft.study import Study
@@ -25,7 +23,7 @@ def show_plan(study: Study, worlds: list[WorldPlan], *, as_json: bool) -> None:
     if as_json:
         print_json(value)
     else:
-        click.echo("\n".join(_lines(worlds, value)))
+        echo("\n".join(_lines(worlds, value)))
 
 
 def as_object(study: Study, worlds: list[WorldPlan]) -> dict[str, Any]:

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 from banditrft.catalog import status
-from banditrft.cli.common import check_study, find_study, preset_names, print_json
+from banditrft.cli.common import announce, check_study, echo, find_study, preset_names, print_json
 from banditrft.cli.report import VERDICTS, cell, interval, read_verdicts
 from banditrft.cli.sweep import finished, look, looks, summary
 from banditrft.cli.text_table import text_table
@@ -48,6 +46,7 @@ def run_presets(studies: Sequence[Study], runs: Path, options: dict[str, Any], t
     """
     for study in studies:
         check_study(study)
+        announce(study, runs)
     if looks(options):
         return max(look(s, expand(s, "sim"), runs / s.name, options) for s in studies)
     import analysis
@@ -59,17 +58,17 @@ def run_presets(studies: Sequence[Study], runs: Path, options: dict[str, Any], t
         root = runs / study.name
         executor = _executor(study, options)
         outcome = finished(sims.run, study, runs, executor=executor, shard=options["shard"], command=typed)
-        click.echo(f"{study.name}: {summary(outcome, root)}", err=True)
+        echo(f"{study.name}: {summary(outcome, root)}", err=True)
         failed = failed or bool(outcome.failed)
         if status(root, expand(study, "sim")).missing:
-            click.echo(f"{study.name}: not judged, runs are missing", err=True)
+            echo(f"{study.name}: not judged, runs are missing", err=True)
             continue
         page = analysis.report(root, root)
         rows += [_row(study, verdict, page) for verdict in read_verdicts(page.with_name(VERDICTS))]
     if options["as_json"]:
         print_json({"verdicts": rows})
     else:
-        click.echo(_table(rows))
+        echo(_table(rows))
     return int(failed)
 
 

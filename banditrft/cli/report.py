@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from banditrft.cli.common import print_json
+from banditrft.cli.common import echo, print_json
 from banditrft.cli.text_table import text_table
 from banditrft.errors import InputError
 
@@ -76,6 +76,6 @@ def command(runs: Path, out: Path | None, fits: Literal["models", "all", "none"]
     if as_json:
         print_json(json.loads(verdicts.read_text(encoding="utf-8")))
     else:
-        click.echo(verdict_table(verdicts))
-        click.echo(f"report: {page}")
+        echo(verdict_table(verdicts))
+        echo(f"report: {page}")
     return 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from banditrft.cli.common import check_study, find_study, preset_names, print_json
+from banditrft.cli.common import announce, check_study, echo, find_study, preset_names, print_json
 from banditrft.cli.report import VERDICTS, read_verdicts, verdict_table
 from banditrft.cli.sweep import finished, summary
 from banditrft.errors import InputError
@@ -30,12 +30,12 @@ def command(preset: str, runs: Path, workers: int | None, as_json: bool) -> int:
         raise InputError(f"--preset: must be one of {', '.join(preset_names())}, got {preset}")
     study = find_study(preset)
     check_study(study, here=True)
-    root = runs / study.name
+    root = announce(study, runs)
     typed = f"banditrft reproduce --preset {preset}"
     failed = False
     for kind, run in (("simulated", sims.run), ("language model", llm_runs.run)):
         outcome = finished(run, study, runs, workers=workers, command=typed)
-        click.echo(f"{kind}: {summary(outcome, root)}", err=as_json)
+        echo(f"{kind}: {summary(outcome, root)}", err=as_json)
         failed = failed or bool(outcome.failed)
     if failed:
         return 1
@@ -43,6 +43,6 @@ def command(preset: str, runs: Path, workers: int | None, as_json: bool) -> int:
     if as_json:
         print_json({"report": str(page), "verdicts": read_verdicts(page.with_name(VERDICTS))})
     else:
-        click.echo(verdict_table(page.with_name(VERDICTS)))
-        click.echo(f"report: {page}")
+        echo(verdict_table(page.with_name(VERDICTS)))
+        echo(f"report: {page}")
     return 0

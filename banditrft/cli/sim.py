@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from banditrft.cli.common import check_study, find_study, sweep_options
+from banditrft.cli.common import announce, check_study, find_study, sweep_options
 from banditrft.cli.presets import run_presets, sim_presets
 from banditrft.cli.sweep import execute, look, looks
 from banditrft.errors import InputError
@@ -30,8 +30,9 @@ def command(study: str | None, preset: str | None, runs: Path, **options: Any) -
         return run_presets(sim_presets(preset), runs, options, f"banditrft sim --preset {preset}")
     resolved = find_study(str(study))
     check_study(resolved)
+    root = announce(resolved, runs)
     if looks(options):
-        return look(resolved, expand(resolved, "sim"), runs / resolved.name, options)
+        return look(resolved, expand(resolved, "sim"), root, options)
     import sims
 
     return execute(resolved, runs, sims.run, options, f"banditrft sim {study}")

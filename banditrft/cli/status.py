@@ -6,7 +6,7 @@ from typing import Literal
 import click
 
 from banditrft.catalog import read_queries, status
-from banditrft.cli.common import find_study, print_json, study_argument
+from banditrft.cli.common import echo, find_study, print_json, study_argument
 from banditrft.cli.text_table import text_table
 from banditrft.runs import Run, expand, queries_key
 from banditrft.worlds import LLMWorld
@@ -35,8 +35,11 @@ def command(study: str, runs: Path, engine: Literal["torch", "vllm"] | None, as_
     if not waiting:
         known += expand(resolved, "llm", queries)
     rows = []
+    by_cell: dict[tuple[str, str], list[Run]] = {}
+    for run in known:
+        by_cell.setdefault((run.world.name, run.condition), []).append(run)
     for cell in resolved.cells:
-        own = [r for r in known if r.world.name == cell.world.name and r.condition == cell.condition]
+        own = by_cell.get((cell.world.name, cell.condition), [])
         state = status(root, own)
         rows.append(
             {
@@ -54,7 +57,7 @@ def command(study: str, runs: Path, engine: Literal["torch", "vllm"] | None, as_
     counts = ("found", "stale", "missing")
     titles = ("world", "condition", *counts)
     cells = [["?" if row[name] is None else str(row[name]) for name in titles] for row in rows]
-    click.echo(text_table(titles, cells, right=counts))
+    echo(text_table(titles, cells, right=counts))
     if waiting:
-        click.echo(f"queries of {', '.join(waiting)} are not chosen yet: banditrft llm {study}")
+        echo(f"queries of {', '.join(waiting)} are not chosen yet: banditrft llm {study}")
     return 0

@@ -4,10 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 from banditrft.catalog import Status, status
-from banditrft.cli.common import print_json
+from banditrft.cli.common import echo, print_json
 from banditrft.launch import JobsError, Outcome, choose_executor, in_shard
 from banditrft.runs import Run
 from banditrft.study import Study
@@ -22,7 +20,7 @@ def listing(state: Status, runs: Sequence[Run], *, only_missing: bool, as_json: 
         print_json({"runs": [{"run_id": i, "state": s, "label": label} for i, s, label in rows]})
         return
     for run_id, found, label in rows:
-        click.echo(f"{run_id}  {found:8}{label}")
+        echo(f"{run_id}  {found:8}{label}")
 
 
 def preview(study: Study, state: Status, *, as_json: bool) -> None:
@@ -38,7 +36,7 @@ def preview(study: Study, state: Status, *, as_json: bool) -> None:
     if as_json:
         print_json(value)
     else:
-        click.echo("\n".join(f"{key.replace('_', ' '):18} {number}" for key, number in value.items()))
+        echo("\n".join(f"{key.replace('_', ' '):18} {number}" for key, number in value.items()))
 
 
 def looks(options: dict[str, Any]) -> bool:
@@ -66,7 +64,7 @@ def execute(
     if options["as_json"]:
         print_json({"study": study.name, "runs": str(folder / study.name), **vars(outcome)})
     else:
-        click.echo(summary(outcome, folder / study.name))
+        echo(summary(outcome, folder / study.name))
     return int(bool(outcome.failed))
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from banditrft.design import Count, Design, Frozen, Probability, changed
 from banditrft.errors import InputError
 from banditrft.files import sha256_of
+from banditrft.names import Name
 
 LARGEST_POOL = 10**8
 """Largest number of contexts x dimension, of the training pool and of the test set: 0.8 GB."""
@@ -36,7 +37,7 @@ class ContextualWorld(Frozen):
 
     kind: Literal["sim"] = "sim"
     world: Literal["contextual"] = "contextual"
-    name: str = Field("contextual", description="what records and the report call it")
+    name: Name = Field("contextual", description="what records and the report call it")
     seeds: Count = Field(description="seeds of every condition")
     dimension: Annotated[int, Field(ge=2, le=100_000)] = Field(64, description="d, length of a context")
     transfer: Length = Field(2.0, description="|mu|, length of the contexts' mean")

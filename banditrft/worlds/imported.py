@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from banditrft.design import Count, Design, Evaluation, Frozen
+from banditrft.names import Name
 
 
 class ImportedWorld(Frozen):
@@ -16,7 +17,7 @@ class ImportedWorld(Frozen):
 
     kind: Literal["llm"] = "llm"
     world: Literal["imported"] = "imported"
-    name: str = Field(min_length=1)
+    name: Name
     tool: Literal["trl", "verl", "table"] = Field(description="what wrote the logs")
     model: str | None = Field(None, description="model that was trained, where the user said so")
     task: str | None = Field(None, description="questions it was trained on, likewise")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from banditrft.design import Count, Design, Frozen, Positive, Probability, changed
+from banditrft.names import Name, check_name
 
 RUNNING = frozenset(
     {
@@ -74,7 +75,7 @@ class LLMWorld(Frozen):
     """
 
     kind: Literal["llm"] = "llm"
-    name: str = Field("", description="what records and the report call it [the model]")
+    name: Name = Field("", description="what records and the report call it [the model]")
     model: str = Field(min_length=1, description="shipped name, folder, or name on the Hugging Face hub")
     revision: str | None = Field(None, description="commit or tag of a model on the hub")
     task: str = Field("arithmetic", description="shipped name, 'file', entry point, or module:Class")
@@ -127,7 +128,7 @@ class LLMWorld(Frozen):
     @model_validator(mode="after")
     def _named(self) -> Self:
         if not self.name:
-            object.__setattr__(self, "name", self.model)
+            object.__setattr__(self, "name", check_name(self.model))
         return self
 
     @model_validator(mode="after")

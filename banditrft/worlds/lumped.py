@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from banditrft.design import Count, Frozen, NonNegative, Probability
+from banditrft.names import Name
 from banditrft.worlds.law import MAX_ARMS, ArmLaw
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ LARGEST_SPREAD = 600.0
 class ArmClass(Frozen):
     """A class of arms that start with equal probability (theory §1)."""
 
-    name: str = Field(min_length=1, description="of the class")
+    name: Name = Field(description="of the class")
     arms: Annotated[int, Field(ge=1, le=MAX_ARMS)] = Field(1, description="number of arms in the class")
     mass: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="initial probability of the class"
@@ -36,7 +37,7 @@ class LumpedWorld(Frozen):
 
     kind: Literal["sim"] = "sim"
     world: Literal["lumped"] = "lumped"
-    name: str = Field("lumped", description="what records and the report call it")
+    name: Name = Field("lumped", description="what records and the report call it")
     seeds: Count = Field(description="seeds of every condition")
     classes: Annotated[tuple[ArmClass, ...], Field(strict=False)] = Field(
         (), description="arms that start alike, at least one class"

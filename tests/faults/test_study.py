@@ -1,9 +1,13 @@
 """Every bad study gets an error that names the table and the field, the constraint and the value."""
 
+import time
+
 import pytest
 from study_fixtures import LLM, LUMPED
 
+import sims
 from banditrft.errors import InputError
+from banditrft.runs import expand
 from banditrft.study import load_study, parse_study
 
 GOOD = LUMPED + LLM
@@ -34,6 +38,22 @@ BAD = {
     "world without a name": ('world = "lumped"', 'world = "lumped"\nname = ""', r"sim\[0\]\.name: must not be empty"),
     "rate that is a word": ("rounds = 20", 'rounds = 20\nrate = "half"', r"^s: design\.rate: .*got 'half'"),
     "class that is never drawn": ("mass = 0.3, reward = 1}, {name = \"wrong\", arms = 999, mass = 0.7", "logit = 800.0, reward = 1}, {name = \"wrong\", arms = 999, logit = 0.0", r"classes: log-masses must lie within 600"),
+    "name of 300 characters": ('name = "small"', f'name = "{"a" * 300}"', r"^s: name: .*at most 200 characters, got '"),
+    "condition of 300 characters": ('"placebo"', f'"{"p" * 300}"', r"^s: conditions\[2\]\.name: must have at most 200 characters, got 300$"),
+    "condition that turns the terminal": ('"placebo"', r'"pla\u001b[2Jcebo"', r"^s: conditions\[2\]\.name: must hold only characters that can be seen, got 'pla\\x1b\[2Jcebo'$"),
+    "condition that turns the text": ('"placebo"', r'"pla\u202ecebo"', r"conditions\[2\]\.name: must hold only .*, got 'pla\\u202ecebo'$"),
+    "world that turns the text": ('world = "lumped"', r'world = "lumped"' + '\n' + r'name = "a\u2066b"', r"sim\[0\]\.name: must hold only characters that can be seen, got 'a\\u2066b'$"),
+    "class that rings": ('"wrong"', r'"wro\u0007ng"', r"sim\[0\]\.classes\[1\]\.name: must hold only characters"),
+    "model without an end": ('"tiny-qwen2"', f'"{"m" * 300}"', r"^s: llm\[0\]: must have at most 200 characters, got 300$"),
+    "integer of 5,000 digits": ("seeds = 20", f"seeds = {'9' * 5000}", r"^s: is not valid TOML \(Exceeds the limit \(4300 digits\).{0,60}\)$"),
+    "integer of 4,000 digits": ("seeds = 20", f"seeds = {'9' * 4000}", r"^s: seeds: .*, got an integer of 13288 bits$"),
+    "step of 4,000 digits": ("learning_rate = 0.1", f"learning_rate = {'9' * 4000}", r"^s: design\.learning_rate: .{0,80}, got an integer of 13288 bits$"),
+    "lists 2,000 deep": ("[design]", f"x = {'[' * 2000}{']' * 2000}\n[design]", r"^s: is not valid TOML \(it nests more than 32 levels deep\)$"),
+    "tables 300 deep": ("[design]", f"x = {'{a = ' * 300}1{'}' * 300}\n[design]", r"^s: (x: must nest at most 32 levels deep|is not valid TOML)"),
+    "lists 60 deep": ("[design]", f"x = {'[' * 60}{']' * 60}\n[design]", r"^s: x: must nest at most 32 levels deep$"),
+    "keys of 100,000 parts": ("[design]", f"\na{'.a' * 100_000} = 1\n[design]", r"^s: line 7: a key must have at most 32 dotted parts$"),
+    "quoted keys without end": ("[design]", "[" + ".".join(['"a b"'] * 50_000) + "]\n[design]", r"^s: line 6: a key must have at most 32 dotted parts$"),
+    "seeds without end": ("seeds = 20", "seeds = 2147483647", r"^s: seeds: world 'lumped' would have 25,165,824 runs, a study at most 1,000,000$"),
     "range upside down": ("[0.1, 0.6]", "[0.6, 0.1]", r"llm\[0\]\.queries: base_pass_at_1: the range must rise"),
 }  # fmt: skip
 
@@ -63,6 +83,37 @@ def test_all_errors_at_once():
     with pytest.raises(InputError) as caught:
         parse_study(text, "s")
     assert len(str(caught.value).splitlines()) == 3
+
+
+def test_one_fault_does_not_hide_another():
+    text = (
+        GOOD.replace("seeds = 20", 'sedes = 20\nclaims_of_mine = "?"')
+        .replace('reward = "random"', 'reward = "lucky"')
+        .replace("rollouts = 4", "rollouts = 0\nrolouts = 4")
+        .replace('world = "lumped"', 'world = "flat"')
+    )
+    with pytest.raises(InputError) as caught:
+        parse_study(text, "s")
+    fields = {line.split(": ")[1] for line in str(caught.value).splitlines()}
+    assert fields == {
+        "sedes",
+        "claims_of_mine",
+        "seeds",
+        "sim[0].world",
+        "conditions[1].rolouts",
+        "conditions[1].rollouts",
+        "conditions[2].reward",
+    }
+
+
+def test_a_study_of_4000_conditions_is_read_in_seconds():
+    cut, end = LUMPED.index("[[conditions]]"), LUMPED.index("[[sim]]")
+    many = "".join(f'[[conditions]]\nname = "c{i}"\nadam_eps = 1e-{i % 30 + 1}\n' for i in range(4000))
+    started = time.process_time()
+    study = parse_study(LUMPED[:cut] + many + LUMPED[end:])
+    sims.check(study)
+    assert len(expand(study, "sim")) == 4000
+    assert time.process_time() - started < 10  # took minutes when each was compared with all
 
 
 def test_files_that_are_no_studies(tmp_path):
