@@ -55,6 +55,20 @@ def test_the_boundary_is_where_the_move_changes_sign(K, m, eta):
         assert trap_ratio(edge, eta, K, m) == pytest.approx(2, rel=0.15)
 
 
+@pytest.mark.parametrize(("p", "move"), [(0.31, 0.01444), (0.27, -0.00156)])
+def test_the_condition_divides_by_the_wrong_mass(p, move):
+    """n = m = 10, eta = 2: the sign of one punishment is that of a/w - (1 - n c/(eta (1-p))), not of a/w - (1 - n c/eta)."""
+    n, m, eta = 10, 10, 2.0
+    policy = np.array([p / m] * m + [(1 - p) / n] * n)
+    theta = np.log(policy) - eta * ((np.arange(20) == 19) - policy)  # arm 19, a wrong one, is punished once
+    after = math.log(np.exp(theta[:m]).sum() / np.exp(theta[m:]).sum())
+    assert after - math.log(p / (1 - p)) == pytest.approx(move, abs=1e-5)
+    c = -math.log1p(math.expm1(-eta) / n)
+    ratio = (p / m) / ((1 - p) / n)
+    assert (move > 0) == (ratio > 1 - n * c / (eta * (1 - p))) == (p > trap_boundary(eta, 20, 10))
+    assert ratio < 1 - n * c / eta  # what stood here before says "lowered" both times
+
+
 def test_a_success_rewarded_never_lowers_the_expected_log_odds():
     for K, m, eta, p in itertools.product((11, 60), (1, 10), (0.1, 1.0, 5.0), (0.001, 0.3, 0.99)):
         assert expected_move(design("zero-one", eta), p, K, m) > 0
