@@ -206,7 +206,7 @@ def hitting_ratio(
         target: Pass@1 to reach, in (0, 1).
 
     Returns:
-        The ratio; NaN when a side does not reach the target in 200,000 rounds, or starts there.
+        The ratio; NaN when a side never reaches the target, or starts there.
 
     Raises:
         InputError: Names the argument or design field that the closed forms do not cover.
@@ -228,7 +228,7 @@ def hitting_ratio_contextual(
         target: Pass@1 of the training query to reach, in (0, 1).
 
     Returns:
-        The ratio; NaN when a side does not reach the target in 200,000 rounds, or starts there.
+        The ratio; NaN when a side never reaches the target, or starts there.
 
     Raises:
         InputError: Names the argument or design field that the closed forms do not cover.

@@ -15,44 +15,104 @@ lead.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from banditrft.design import Design
 from banditrft.theory import domain
 from banditrft.theory.coordinates import Coordinates, advance, decay
-from banditrft.theory.laws import require
+from banditrft.theory.laws import others, require
 from banditrft.theory.matching import matched_law
+from banditrft.theory.tabulated import quick
 
-MAX_ROUNDS = 200_000
 OPTIMIZERS = ("sgd", "adam", "adamw")
+EVERY_ROUND = 500
+"""Rounds that are followed one by one; after them a leap spans several."""
+MOST_LEAPS = 4_000
+"""Leaps after which a path that still creeps is taken to rest."""
+MOST_ROUNDS = 10**15
+LARGEST_LEAP = 0.02
+"""Log-odds that a leap may cover."""
+LARGEST_CHANGE = 0.05
+"""Relative change of speed from one leap to the next above which leaps get shorter."""
 
 
 @dataclass(frozen=True)
 class MeanField:
-    """A mean-field trajectory.
+    """A mean-field trajectory: round by round, then by leaps.
 
     Attributes:
         log_odds_T: Log-odds of Pass@1 after t = 0..T rounds, (T+1,).
+        later_N: Rounds beyond T at the ends of N leaps, rising, (N,).
+        later_log_odds_N: Log-odds then, (N,).
     """
 
     log_odds_T: NDArray[np.float64]
+    later_N: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    later_log_odds_N: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     @property
     def pass_at_1_T(self) -> NDArray[np.float64]:
         """Pass@1 after t = 0..T rounds, (T+1,)."""
         return np.asarray(1.0 / (1.0 + np.exp(-self.log_odds_T)), dtype=np.float64)
 
+    @property
+    def rest(self) -> float:
+        """Pass@1 where the path ends, after :attr:`last` rounds."""
+        ends = self.later_log_odds_N if len(self.later_N) else self.log_odds_T
+        return float(expit(ends[-1]))
+
+    @property
+    def last(self) -> float:
+        """Rounds followed."""
+        return float(self.later_N[-1]) if len(self.later_N) else len(self.log_odds_T) - 1.0
+
     def rounds_to(self, target: float) -> int | None:
-        """First whole round after which Pass@1 >= target, not interpolated; None if the path ends before.
+        """First whole round after which Pass@1 >= target; None if the path ends before.
+
+        Linear within a leap, which covers at most .02 of log-odds.
 
         Raises:
             InputError: ``target`` is outside (0, 1).
         """
-        reached_T = self.log_odds_T >= domain.log_odds(domain.open_unit("target", target))
-        return int(np.argmax(reached_T)) if reached_T.any() else None
+        end = domain.log_odds(domain.open_unit("target", target))
+        reached_T = self.log_odds_T >= end
+        if reached_T.any():
+            return int(np.argmax(reached_T))
+        reached_N = self.later_log_odds_N >= end
+        if not reached_N.any():
+            return None
+        at = int(np.argmax(reached_N)) + 1
+        rounds_N = np.append(len(self.log_odds_T) - 1.0, self.later_N)[at - 1 : at + 1]
+        levels_N = np.append(self.log_odds_T[-1], self.later_log_odds_N)[at - 1 : at + 1]
+        return math.ceil(float(np.interp(end, levels_N, rounds_N)))
+
+
+class Pace:
+    """How many rounds the next leap spans: a power of two, from the speed of the last one."""
+
+    def __init__(self) -> None:
+        self.rounds, self._speed = 1, math.nan
+
+    def next(self, speed: float, age: float) -> int:
+        """Rounds of the next leap.
+
+        Args:
+            speed: Largest change of the log-odds per round in the last step.
+            age: Rounds so far: a leap spans no more than a thirty-second of them.
+        """
+        allowed = min(LARGEST_LEAP / max(abs(speed), 1e-300), 1.0 + age / 32.0, 2.0 * self.rounds, 1e15)
+        change = abs(speed - self._speed) / max(abs(self._speed), 1e-300)
+        if change > LARGEST_CHANGE and self.rounds > 1:
+            allowed = min(allowed, self.rounds / 2.0)
+        elif change > LARGEST_CHANGE / 4.0:
+            allowed = min(allowed, self.rounds)
+        self._speed = speed
+        self.rounds = 2 ** max(int(math.log2(max(allowed, 1.0))), 0)
+        return self.rounds
 
 
 def follow(
@@ -62,7 +122,7 @@ def follow(
     p0: float,
     rounds: int = 0,
     target: float | None = None,
-    max_rounds: int = MAX_ROUNDS,
+    max_leaps: int = MOST_LEAPS,
 ) -> MeanField:
     """Run the recursion for ``rounds`` rounds, and on until ``target`` is reached.
 
@@ -70,9 +130,10 @@ def follow(
         coordinates: The parameters that move.
         design: Gives optimizer, learning_rate, betas, adam_eps and weight_decay.
         p0: Base Pass@1, in (0, 1).
-        rounds: Rounds to run in any case.
-        target: Pass@1 to run on for, in (0, 1); none: stop after ``rounds``.
-        max_rounds: Give up on ``target`` after so many.
+        rounds: Rounds to run one by one in any case.
+        target: Pass@1 to run on for, in (0, 1): one by one for 500 rounds, then by leaps. None: stop after
+            ``rounds``.
+        max_leaps: Give up on ``target`` after so many.
 
     Raises:
         InputError: An argument is outside its domain, or the design's optimizer is another one.
@@ -81,17 +142,31 @@ def follow(
     log_odds = domain.log_odds(domain.open_unit("p0", p0))
     end = -math.inf if target is None else domain.log_odds(domain.open_unit("target", target))
     domain.rounds("rounds", rounds)
-    keep = 1.0 - decay(design)
+    keep, memory = 1.0 - decay(design), design.betas[1]
     first_C, second_C = np.zeros((2, len(coordinates.slope_C)))
-    path = [log_odds]
-    while len(path) <= rounds or (log_odds < end and len(path) <= max_rounds):
-        mean_C, square_C = coordinates(log_odds)
-        step = advance(design, mean_C, square_C, first_C, second_C, len(path))
+    path: list[float] = [log_odds]
+    later: list[tuple[int, float]] = []
+    pace, heard, t, speed = Pace(), 0.0, 0, 0.0
+    while t < rounds or (log_odds < end and t < MOST_ROUNDS and len(later) < max_leaps):
+        span = 1 if t < max(rounds, EVERY_ROUND) else pace.next(speed, t)
+        # the gradient in the middle of a leap stands for all of it
+        mean_C, square_C = coordinates(log_odds + speed * (span - 1) / 2.0)
+        step = advance(design, mean_C, square_C, first_C, second_C, t + 1, span)
         first_C, second_C = step.first_C, step.second_C
-        log_odds = coordinates.rest + keep * (log_odds - coordinates.rest)
-        log_odds += design.learning_rate * float(coordinates.slope_C @ step.step_C)
-        path.append(log_odds)
-    return MeanField(np.array(path))
+        if coordinates.quiet:
+            signals = coordinates.quiet * float(coordinates.law.moments(log_odds).wrong_signals)
+            heard = memory**span * heard + signals * (1.0 - memory**span) / (1.0 - memory)
+        moved = design.learning_rate * float(coordinates.slopes(heard) @ step.step_C)
+        left = keep**span
+        pull = 1.0 if keep == 1.0 else (1.0 - left) / (span * (1.0 - keep))
+        after = coordinates.rest + left * (log_odds - coordinates.rest) + moved * pull
+        speed, log_odds, t = (after - log_odds) / span, after, t + span
+        if t <= max(rounds, EVERY_ROUND):
+            path.append(log_odds)
+        else:
+            later.append((t, log_odds))
+    later_N, later_log_odds_N = np.array(later, dtype=np.float64).reshape(-1, 2).T
+    return MeanField(np.array(path), later_N, later_log_odds_N)
 
 
 def arm_moments(
@@ -106,7 +181,15 @@ def arm_moments(
     """
     domain.open_unit("p0", p0)
     law = matched_law(design, p0)
-    return Coordinates.arms(law, num_correct, num_arms, domain.non_negative("shared", shared))
+    domain.non_negative("shared", shared)
+    return Coordinates.arms(quick(law), num_correct, num_arms, shared, quiet=_uneven(design))
+
+
+def _uneven(design: Design) -> bool:
+    """Whether Adam meets signals of wrong answers that do not sum to 0 with the others."""
+    silent_failures = design.signal == "raw" and design.reward == "zero-one" and design.kl_coef == 0.0
+    sums_to_zero = design.signal != "raw" and design.kl_coef == 0.0 and not others(design)
+    return design.optimizer != "sgd" and not (silent_failures or sums_to_zero)
 
 
 def mean_field(
@@ -128,7 +211,7 @@ def mean_field(
         num_correct: m; with more than one the trajectory is a slow (upper) estimate of the time.
         shared: kappa, strength of the parameter that each class shares, 0 or more.
         rounds: Rounds to run in any case.
-        target: Run on until this Pass@1, at most 200,000 rounds.
+        target: Run on until this Pass@1.
 
     Raises:
         InputError: An argument is outside its domain, or the design has no closed form.

@@ -6,6 +6,7 @@ and variance; the third and fourth moments, which only the spread of Adam's seco
 normal variable.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -114,7 +115,8 @@ class BatchLaw:
         variance = max(own / B + (1.0 - 1.0 / B) * pairs - drift**2, 0.0)
         silent_HS = group.silent_S.reshape(shape)
         # under gpg whether a group is silent does not depend on the other groups
-        idle = float(own_H @ silent_HS.all(axis=1)) ** B
+        speaks = min(float(own_H @ ~silent_HS.astype(np.bool_).all(axis=1)), 1.0)
+        active = -math.expm1(B * math.log1p(-speaks)) if speaks < 1.0 else 1.0
         return (
             drift,
             variance,
@@ -123,7 +125,10 @@ class BatchLaw:
             float((joint_HS * right_HS).sum()) / B,
             float((joint_HS * wrong_HS).sum()) / B,
             float((joint_HS * silent_HS).sum()),
-            idle,
+            active,
+            0.0,  # under gpg the signals of a batch sum to 0
+            0.0,
+            0.0,
         )
 
 

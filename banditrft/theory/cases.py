@@ -1,7 +1,10 @@
 """A design in a world that closed forms cover: its start, its parameters, its chain if any."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from banditrft.design import Design
 from banditrft.errors import InputError
@@ -12,6 +15,7 @@ from banditrft.theory.coordinates import Coordinates, decay
 from banditrft.theory.groups import GroupLaw
 from banditrft.theory.laws import REWARDS, require
 from banditrft.theory.moments import ClassMoments
+from banditrft.theory.tabulated import TabulatedLaw
 from banditrft.worlds import ContextualWorld
 
 
@@ -32,6 +36,17 @@ class Case:
     coordinates: Coordinates
     one_direction: bool
     shared: bool
+    memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What has been computed for this case already, by name: comparisons ask for one case several times."""
+
+    def __post_init__(self) -> None:
+        pull = max(self.coordinates.gain(), float(np.abs(self.coordinates.slope_C).sum()))
+        most = self.design.learning_rate * pull
+        if not most <= MOST_STEP:
+            raise InputError(
+                f"learning_rate: times {pull:.3g}, log-odds per unit of step here, must be at most "
+                f"{MOST_STEP:g}, got {self.design.learning_rate!r}"
+            )
 
     @property
     def step(self) -> float:
@@ -42,6 +57,7 @@ class Case:
     def chain(self) -> GroupLaw | None:
         """The law of the chain that climbs (theory §2), where there is one."""
         law = self.coordinates.law
+        law = law.law if isinstance(law, TabulatedLaw) else law
         if not (self.one_direction and self.design.optimizer == "sgd" and isinstance(law, GroupLaw)):
             return None
         plain = law.honest and law.copies == 1 and law.penalty is None
@@ -59,6 +75,9 @@ class Case:
         """Moments of the first update."""
         return ClassMoments.at(self.coordinates.law.moments(domain.log_odds(self.p0)))
 
+
+MOST_STEP = 1e6
+"""Log-odds that a step may span: at any such the first lesson decides all."""
 
 Setting = Callable[[Design], Case]
 """A world as a function of the design that learns in it."""

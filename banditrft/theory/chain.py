@@ -1,11 +1,12 @@
-"""Exact moments of the hitting time under SGD for any group: one state, the log-odds (theory §2, §3).
+"""Moments of the hitting time under SGD for any group: one state, the log-odds (theory §2, §3).
 
 With SGD and one direction of movement the log-odds alone are a Markov chain, l' = l + step u(S, p) with
 S ~ Binomial(G, p). That is so for shared parameters (theory §6, step = eta |u0|^2) under every signal, and
 for a tabular policy with one correct arm (step = eta K/(K-1)) under the raw {0,1} signal, whose failures are
 silent. Where no multiplier is negative the chain only climbs, and E[T], E[T^2], E[T^3] solve backward
 equations from the target down. They are solved on a grid of log-odds with linear interpolation, within half a
-round: E[T] jumps by whole rounds near the target, which a grid smooths. The sampling noise is in them,
+round: E[T] jumps by whole rounds near the target, which a grid smooths; where no jump exceeds .1 they are
+integrals over the log-odds, to second order in the jumps. The sampling noise is in them,
 unlike in a mean field. Quantiles are those of the Pearson III (shifted gamma) law with these three moments.
 """
 
@@ -24,6 +25,8 @@ from banditrft.theory.groups import GroupLaw
 GRID = 8192
 BLOCK = 256
 SYMMETRIC = 1e-6
+SMALL_JUMP = 0.1
+"""Log-odds of the largest jump below which moments are integrals rather than solved on a grid."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ def chain_time(law: GroupLaw, p0: float, step: float, target: float, grid: int =
         return ChainTime(0.0, 0.0, 0.0)
     levels_N = np.linspace(start, end, grid + 1)
     spacing = levels_N[1] - levels_N[0]
+    if step * float(law.multiplier(levels_N[:: grid // 64]).max()) < SMALL_JUMP:
+        return _small_steps(law, levels_N, step)
     powers_N3 = np.zeros((grid + 1, 3))
     for last in range(grid - 1, -1, -BLOCK):
         rows = np.arange(last, max(last - BLOCK, -1), -1)
@@ -108,6 +113,36 @@ def chain_time(law: GroupLaw, p0: float, step: float, target: float, grid: int =
     sd = math.sqrt(variance)
     central = third - 3.0 * mean * variance - mean**3
     return ChainTime(mean, sd, central / sd**3 if sd > 0.0 else 0.0)
+
+
+def _small_steps(law: GroupLaw, levels_N: NDArray[np.float64], step: float) -> ChainTime:
+    """Cumulants of T where steps are small, by expansion in them (theory §2).
+
+    With mean a, variance v and third central moment k of a round's dl, cumulants grow per unit of log-odds
+    by 1/a, v/a^3 and 3 v^2/a^5 - k/a^4; mean and variance are taken to the next order, overshoot of the
+    target included. A grid's jumps between neighbouring points would add noise of their own.
+    """
+    parts = [law.moments(rows) for rows in np.array_split(levels_N, BLOCK)]
+    drift_N, variance_N, third_N = (
+        step**power * np.concatenate([getattr(part, name) for part in parts])
+        for power, name in ((1, "drift"), (2, "variance"), (3, "third"))
+    )
+    second_N = variance_N + drift_N**2
+    skew_N, third_N = third_N, third_N + 3.0 * drift_N * variance_N + drift_N**3
+    bend_N = np.gradient(np.log(drift_N), levels_N)
+    jump_N, rate_N = second_N / (2.0 * drift_N**2), variance_N / drift_N**3
+    square_N = rate_N * (1.0 + 2.0 * jump_N * drift_N * bend_N)
+    square_N -= bend_N * (third_N - drift_N * second_N) / drift_N**3
+    square_N -= jump_N * drift_N * np.gradient(rate_N, levels_N)
+    cube_N = 3.0 * variance_N**2 / drift_N**5 - skew_N / drift_N**4
+    mean, square, cube = (
+        float(np.trapezoid(values_N, levels_N))
+        for values_N in (1.0 / drift_N + jump_N * bend_N, square_N, cube_N)
+    )
+    mean += float(jump_N[-1])
+    square += float((third_N / (3.0 * drift_N**3) - jump_N**2)[-1])
+    sd = math.sqrt(square)
+    return ChainTime(mean, sd, cube / sd**3 if sd > 0.0 else 0.0)
 
 
 def chain_moments(

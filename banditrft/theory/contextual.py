@@ -18,6 +18,7 @@ from banditrft.theory.coordinates import Coordinates
 from banditrft.theory.generalisation import mean_size
 from banditrft.theory.laws import require
 from banditrft.theory.matching import matched_law
+from banditrft.theory.tabulated import quick
 from banditrft.worlds import ContextualWorld
 
 
@@ -42,7 +43,7 @@ def query_field(
         design: As for `banditrft.theory.adam.mean_field`.
         world: The contextual world.
         rounds: Rounds to run in any case.
-        target: Run on until this Pass@1, at most 200,000 rounds.
+        target: Run on until this Pass@1.
 
     Raises:
         InputError: An argument is outside its domain, or the design has no closed form.
@@ -60,5 +61,5 @@ def query_coordinates(design: Design, world: ContextualWorld) -> Coordinates:
     require(design, "optimizer", OPTIMIZERS)
     gain, d = log_odds_gain(world, design.optimizer), world.dimension
     size = np.sqrt(gain / d) if design.optimizer == "sgd" else gain / d
-    law = matched_law(design, world.one_base())
+    law = quick(matched_law(design, world.one_base()))
     return Coordinates.features(law, np.array([size]), np.array([d * size]))

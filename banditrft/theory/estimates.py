@@ -7,7 +7,7 @@ noise around the mean field.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from banditrft.theory.adam import MeanField, follow
 from banditrft.theory.cases import Case
 from banditrft.theory.chain import chain_time
-from banditrft.theory.hitting import hitting_law
+from banditrft.theory.hitting import hitting_law, rungs_to
 from banditrft.theory.spread import SpreadPath, spread
 
 LEVELS = (0.05, 0.5, 0.95)
 MILDEST_P0, LARGEST_RATE = 0.02, 0.1
 """Where the mean field alone is within 15% in rounds, under Adam."""
+MOST_RUNGS = 100_000
+"""Rungs of a ladder beyond which its moments come from the chain."""
 COARSE = 2048
 """Grid of the chain where two designs are compared."""
 
@@ -80,7 +82,7 @@ def estimate(case: Case, target: float, rounds: int = 0) -> Estimate:
     Raises:
         InputError: The target is outside (0, 1), or the case cannot be followed.
     """
-    if case.ladder:
+    if case.ladder and rungs_to(case.p0, case.step, target) <= MOST_RUNGS:
         law = hitting_law(case.p0, case.step, target)
         return Estimate("ladder", law.mean, law.sd, named(law.quantiles(LEVELS)))
     chain = case.chain
@@ -106,17 +108,36 @@ def compare(cases: Sequence[Case], target: float) -> list[float | None]:
     By the chain where all have one, else by the mean field, with the wait for the first lesson if any of them
     needs it. None where the target is not reached.
     """
-    laws = [case.chain for case in cases]
-    if all(law is not None for law in laws):
-        return [
-            chain_time(law, case.p0, case.step, target, COARSE).mean if law else None
-            for case, law in zip(cases, laws, strict=True)
-        ]
+    if all(case.chain is not None for case in cases):
+        return [_once(case, "chain", target, _by_chain) for case in cases]
     if any(map(out_of_range, cases)):
-        clouds = [spread(case.coordinates, case.design, p0=case.p0, target=target) for case in cases]
-        if all(cloud is not None for cloud in clouds):
-            return [cloud.time_to(target).mean if cloud else None for cloud in clouds]
-    return [follow(c.coordinates, c.design, p0=c.p0, target=target).rounds_to(target) for c in cases]
+        found = [_once(case, "spread", target, _with_wait) for case in cases]
+        if None not in found:
+            return found
+    return [_once(case, "field", target, _by_field) for case in cases]
+
+
+def _once(
+    case: Case, name: str, target: float, compute: Callable[[Case, float], float | None]
+) -> float | None:
+    key = f"{name} to {target!r}"
+    if key not in case.memo:
+        case.memo[key] = compute(case, target)
+    found: float | None = case.memo[key]
+    return found
+
+
+def _by_chain(case: Case, target: float) -> float | None:
+    return None if case.chain is None else chain_time(case.chain, case.p0, case.step, target, COARSE).mean
+
+
+def _with_wait(case: Case, target: float) -> float | None:
+    cloud = spread(case.coordinates, case.design, p0=case.p0, target=target)
+    return None if cloud is None else cloud.time_to(target).mean
+
+
+def _by_field(case: Case, target: float) -> float | None:
+    return follow(case.coordinates, case.design, p0=case.p0, target=target).rounds_to(target)
 
 
 def hitting_cdf(case: Case, found: Estimate, target: float) -> NDArray[np.float64] | None:
@@ -134,7 +155,7 @@ def hitting_cdf(case: Case, found: Estimate, target: float) -> NDArray[np.float6
     horizon = math.ceil(found.mean + TAIL * found.sd) + 1
     if horizon > MAX_HORIZON:
         return None
-    if case.ladder:
+    if found.source == "ladder":
         return hitting_law(case.p0, case.step, target).cdf(horizon)
     chain = case.chain
     return None if chain is None else chain_time(chain, case.p0, case.step, target, COARSE).cdf(horizon)

@@ -23,7 +23,7 @@ from banditrft.theory.quantiles import by_doubling, by_saddlepoint
 
 MAX_RUNGS = 2_000_000
 DOUBLING_RUNGS = 400
-RECURSION_ROUNDS = 200_000
+RECURSION_ROUNDS = 50_000
 NEGLIGIBLE = 1e-40
 """Occupation probability below which an end rung leaves the recursion's window."""
 
@@ -44,6 +44,12 @@ def tabular_gain(num_arms: int, num_correct: int = 1) -> float:
             f"num_correct: the exact law needs 1 (several correct arms do not move as one), got {num_correct}"
         )
     return num_arms / wrong
+
+
+def rungs_to(p0: float, step: float, target: float) -> float:
+    """Number of successes from ``p0`` to ``target``, about: the integral of dl/(step (1-p))."""
+    start, end = domain.log_odds(p0), domain.log_odds(target)
+    return max(end - start + math.exp(min(end, 700.0)) - math.exp(min(start, 700.0)), 0.0) / step
 
 
 def _rungs(p0: float, step: float, target: float | None, count: int) -> NDArray[np.float64]:
@@ -150,7 +156,7 @@ class HittingLaw:
         """Smallest t with P(T <= t) >= level, for each level.
 
         Exact (repeated squaring of the ladder's transition matrix, or the recursion) up to 400 rungs or
-        200,000 rounds; a saddlepoint approximation, within 1% of a standard deviation, for a ladder long in
+        50,000 rounds; a saddlepoint approximation, within 1% of a standard deviation, for a ladder long in
         both.
 
         Args:

@@ -16,12 +16,18 @@ from banditrft.rewards import placebo_rate, reward_values
 from banditrft.signals import signal
 from banditrft.theory import domain
 from banditrft.theory.batches import BatchLaw
-from banditrft.theory.groups import GroupLaw, Pull
+from banditrft.theory.groups import GroupLaw, Pull, log_choose, mute, split_rule
 from banditrft.theory.moments import Floats
 
 SIGNALS = ("raw", "centered", "grpo", "rloo")
 REWARDS = ("zero-one", "minus-one-zero", "minus-one-one")
 LAW_REWARDS = (*REWARDS, "noisy", "random")
+MOST_REWARDS, MOST_RAW = 8_192, 200_000
+"""Most rewards that one signal is computed from; under the raw signal, whose rewards do not meet."""
+MOST_PAIRS = 4_096
+"""Most pairs of counts that are summed over one by one."""
+MOST_CELLS = 1_000_000
+"""Rewards in memory at once."""
 
 
 def require(design: Design, field: str, allowed: tuple[object, ...]) -> None:
@@ -94,21 +100,30 @@ def _group(
     design: Design, probabilities: tuple[float, float], G: int, M: int, copies: int, base: float | None
 ) -> GroupLaw:
     """G fresh rollouts and M other rewards, signals from the rewards of all G + M."""
-    low, high = reward_values(design)
-    fresh_S, other_S = (grid.ravel() for grid in np.meshgrid(np.arange(G + 1), np.arange(M + 1)))
-    if design.signal == "raw":
-        low_S, high_S = np.full(G + 1, low), np.full(G + 1, high)
+    most = MOST_RAW if design.signal == "raw" else MOST_REWARDS
+    total = G + M
+    if total > most:
+        raise InputError(
+            "rollouts, batch_size, baseline_rollouts, replay_window: the closed forms cover signals of "
+            f"'{design.signal}' over up to {most} rewards, got {total}"
+        )
+    low_T, high_T = _signals(design, total)
+    split, pairs = None, (G + 1) * (M + 1)
+    if not M or pairs <= MOST_PAIRS:
+        fresh_S, other_S = (grid.ravel() for grid in np.meshgrid(np.arange(G + 1), np.arange(M + 1)))
+        total_S = fresh_S + other_S
     else:
-        highs_SG = np.arange(G) < fresh_S[:, None]
-        extra_SM = np.arange(M) < other_S[:, None]
-        rewards_SP = np.where(np.concatenate([highs_SG, extra_SM], axis=1), high, low).astype(np.float64)
-        alone = design.model_copy(update={"batch_size": 1})
-        signals_SP = signal(alone, rewards_SP[:, None, :])[:, 0, :]
-        low_S = np.where(fresh_S < G, signals_SP[:, G - 1], 0.0)
-        high_S = np.where(fresh_S > 0, signals_SP[:, 0], 0.0)
+        node_T3, weight_T3, none_T, all_T = split_rule(G, M)
+        total_S = np.repeat(np.arange(total + 1), 3)
+        fresh_S, other_S = node_T3.ravel(), total_S - node_T3.ravel()
+        ways_T = log_choose(total, np.arange(total + 1))
+        mute_high_T, mute_low_T = mute(low_T, high_T)
+        silent_T = np.where(mute_high_T, np.where(mute_low_T, 1.0, all_T), np.where(mute_low_T, none_T, 0.0))
+        with np.errstate(divide="ignore"):
+            split = ways_T[total_S] + np.log(weight_T3.ravel()), silent_T[total_S]
     return GroupLaw(
-        low_S,
-        high_S,
+        np.where(fresh_S < G, low_T[total_S], 0.0),
+        np.where(fresh_S > 0, high_T[total_S], 0.0),
         fresh_S.astype(np.float64),
         other_S.astype(np.float64),
         G,
@@ -116,7 +131,26 @@ def _group(
         probabilities,
         copies,
         penalty=_penalty(design, base),
+        split=split,
     )
+
+
+def _signals(design: Design, size: int) -> tuple[Floats, Floats]:
+    """Signals of a low and of a high reward by the number T of high ones among all, both (size + 1,)."""
+    low, high = reward_values(design)
+    if design.signal == "raw":
+        return np.full(size + 1, float(low)), np.full(size + 1, float(high))
+    alone = design.model_copy(update={"batch_size": 1})
+    out_T2 = np.zeros((size + 1, 2))
+    rows = max(MOST_CELLS // size, 1)
+    for start in range(0, size + 1, rows):
+        total_T = np.arange(start, min(start + rows, size + 1))
+        rewards_TN = np.where(np.arange(size) < total_T[:, None], high, low).astype(np.float64)
+        signals_TN = signal(alone, rewards_TN[:, None, :])[:, 0, :]
+        out_T2[total_T, 0], out_T2[total_T, 1] = signals_TN[:, -1], signals_TN[:, 0]
+    # where every reward is the same, the other value has no signal
+    out_T2[size, 0] = out_T2[0, 1] = 0.0
+    return out_T2[:, 0], out_T2[:, 1]
 
 
 def _penalty(design: Design, base: float | None) -> Pull | None:

@@ -21,7 +21,10 @@ class RoundMoments:
         correct_energy: E[sum over right rollouts of s^2]/(B G)^2.
         wrong_energy: The same over wrong rollouts.
         silent: P(every signal of a group is 0).
-        idle: P(every signal of the round is 0).
+        active: P(some signal of the round is not 0), to full relative precision.
+        push: (1-p) E[sum of s]/(B G), what the wrong class loses without signals of its own.
+        push_second: (1-p)^2 E[(sum of s)^2]/(B G)^2.
+        wrong_signals: Mean number of wrong rollouts of a round whose signal is not 0.
     """
 
     drift: Floats
@@ -31,7 +34,15 @@ class RoundMoments:
     correct_energy: Floats
     wrong_energy: Floats
     silent: Floats
-    idle: Floats
+    active: Floats
+    push: Floats
+    push_second: Floats
+    wrong_signals: Floats
+
+    @property
+    def idle(self) -> Floats:
+        """P(every signal of the round is 0)."""
+        return np.asarray(1.0 - self.active)
 
     @property
     def second(self) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 from banditrft.brief import Brief
 from banditrft.design import Design, Evaluation
 from banditrft.theory import domain
-from banditrft.theory.adam import MAX_ROUNDS, follow
+from banditrft.theory.adam import follow
 from banditrft.theory.cases import Case
 from banditrft.theory.estimates import Estimate, estimate, out_of_range
 from banditrft.theory.hitting import mean_curve, pass_at_1_quantiles
@@ -33,7 +33,7 @@ class Prediction(Brief):
         target: Pass@1 to reach.
         mean_rounds: Expected rounds to the target: of the exact law, of the chain with its sampling noise, or
             the first whole round of the mean field, to which the wait for the first lesson is added for
-            p0 < .02 or a learning rate above .1; None if that takes over 200,000 rounds.
+            p0 < .02 or a learning rate above .1; None if the target is not reached.
         sd_rounds: Standard deviation over seeds, in rounds; None where unknown.
         quantiles: Rounds by level "0.05", "0.5", "0.95"; None likewise.
         rollouts_mean: mean_rounds x rollouts per round, baseline rollouts and the whole batch included.
@@ -128,7 +128,8 @@ def _notes(case: Case, found: Estimate, target: float) -> list[str]:
     if found.source == "chain":
         return ["mean_rounds and sd_rounds include sampling noise (chain), the curve does not"]
     if found.source == "mean-field" and found.mean is None:
-        return [f"target {target:g} is not reached in {MAX_ROUNDS} rounds"]
+        rest = f": Pass@1 rests at {found.path.rest:.3g}" if found.path is not None else ""
+        return [f"target {target:g} is not reached{rest}"]
     if found.with_wait is not None and out_of_range(case):
         return [f"mean_rounds includes the wait for the first lesson, {found.mean_field} rounds without it"]
     return []

@@ -21,14 +21,20 @@ from scipy.special import expit, gammainc, ndtr
 
 from banditrft.design import Design
 from banditrft.theory import domain
+from banditrft.theory.adam import Pace
 from banditrft.theory.coordinates import Coordinates, decay
 from banditrft.theory.moments import Floats
 from banditrft.theory.walk import Walk, taught
 
 BLOCKS = 32
 """Blocks of the first teaching round's law."""
-MAX_ROUNDS = 5_000
-"""Rounds followed after the first lesson."""
+EVERY_ROUND = 500
+"""Rounds after the first lesson that are followed one by one; after them a leap spans several."""
+MOST_LEAPS = 2_000
+MOST_POINTS = 20_000
+"""Rounds up to which a law of hitting times is given round by round; beyond, at as many points."""
+AGED = 40.0
+"""Multiples of its memory after which Adam's bias corrections are 1 to double precision."""
 SURE = 1e-9
 TAIL = 10.0
 """Standard deviations after which a hitting time's tail is cut."""
@@ -47,8 +53,9 @@ class SpreadPath:
         start_Q: Mean first teaching round of each block, (Q,).
         within_Q: Variance of the first teaching round inside each block, (Q,).
         weight_Q: Probability of each block, (Q,); sums to 1.
-        log_odds_QT: Mean log-odds after k = 0..T rounds counted from before the first lesson, (Q, T+1).
+        log_odds_QT: Mean log-odds after ``rounds_T`` rounds counted from before the first lesson, (Q, T+1).
         sd_QT: Standard deviation of the log-odds, (Q, T+1).
+        rounds_T: Rounds since, rising from 0: one by one at first, then by leaps, (T+1,).
     """
 
     base: float
@@ -57,6 +64,7 @@ class SpreadPath:
     weight_Q: Floats
     log_odds_QT: Floats
     sd_QT: Floats
+    rounds_T: Floats
 
     def crossing(self, log_odds: float) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the rounds to a level above the base, both (Q,); inf if never."""
@@ -68,19 +76,19 @@ class SpreadPath:
             if k == 0:
                 mean_Q[q], sd_Q[q] = 0.0, 0.0
                 continue
-            speed = path_T[k] - path_T[k - 1]
-            part = (log_odds - path_T[k - 1]) / speed
+            length = self.rounds_T[k] - self.rounds_T[k - 1]
+            rise = path_T[k] - path_T[k - 1]
+            part, speed = (log_odds - path_T[k - 1]) / rise, rise / length
             here = (1.0 - part) * spread_T[k - 1] + part * spread_T[k]
-            mean_Q[q] = self.start_Q[q] - 1.0 + (k - 1) + part
+            mean_Q[q] = self.start_Q[q] - 1.0 + self.rounds_T[k - 1] + part * length
             sd_Q[q] = math.sqrt((here / speed) ** 2 + self.within_Q[q])
         return mean_Q, sd_Q
 
-    def hitting_cdf(self, log_odds: float, rounds: int) -> Floats:
-        """P(Pass@1's log-odds have reached a level by round t), t = 0..rounds, float64 (rounds + 1,)."""
-        rounds_T = np.arange(domain.rounds("rounds", rounds) + 1, dtype=np.float64)
-        total_T = np.zeros(len(rounds_T))
+    def hitting_cdf(self, log_odds: float, rounds: Floats) -> Floats:
+        """P(Pass@1's log-odds have reached a level by each of ``rounds``, (T,)), float64 (T,)."""
+        total_T = np.zeros(len(rounds))
         for mean, sd, weight in zip(*self.crossing(log_odds), self.weight_Q, strict=True):
-            total_T += weight * _gamma_cdf(rounds_T, mean, sd)
+            total_T += weight * _gamma_cdf(rounds, mean, sd)
         return np.minimum(total_T, 1.0)
 
     def time_to(self, target: float) -> "SpreadTime":
@@ -92,12 +100,15 @@ class SpreadPath:
         end = domain.log_odds(domain.open_unit("target", target))
         mean_Q, sd_Q = self.crossing(end)
         horizon = math.ceil(float((mean_Q + TAIL * sd_Q).max())) + 1
-        return SpreadTime(self.hitting_cdf(end, horizon))
+        stride = max(1, -(-horizon // MOST_POINTS))
+        rounds_T = np.arange(-(-horizon // stride) + 1, dtype=np.float64) * stride
+        return SpreadTime(self.hitting_cdf(end, rounds_T), stride)
 
     def pass_at_1_quantiles(self, levels: Sequence[float], rounds: int) -> Floats:
         """Quantiles of Pass@1 over seeds after t = 0..rounds rounds, float64 (levels, rounds + 1)."""
+        rounds_T = np.arange(domain.rounds("rounds", rounds) + 1, dtype=np.float64)
         heights_L = np.linspace(self.base, float(self.log_odds_QT[:, -1].max()), LEVELS)
-        reached_LT = np.array([self.hitting_cdf(height, rounds) for height in heights_L])
+        reached_LT = np.array([self.hitting_cdf(height, rounds_T) for height in heights_L])
         reached_LT = np.minimum.accumulate(reached_LT, axis=0)
         out = np.empty((len(levels), rounds + 1))
         for row, level in enumerate(levels):
@@ -112,27 +123,31 @@ class SpreadTime:
     """Law of the first round with Pass@1 >= target under the approximation above.
 
     Attributes:
-        cdf_T: P(T <= t), t = 0..T.
+        cdf_T: P(T <= t) for t = 0, stride, 2 stride, ...
+        stride: Rounds between two of them.
     """
 
     cdf_T: Floats
+    stride: int = 1
 
     @property
     def mean(self) -> float:
         """E[T], rounds."""
-        return float((1.0 - self.cdf_T).sum())
+        # between two points the tail is taken as linear
+        return float((1.0 - self.cdf_T).sum() * self.stride - (self.stride - 1) / 2.0)
 
     @property
     def sd(self) -> float:
         """Standard deviation, rounds."""
         tail_T = 1.0 - self.cdf_T
-        square = float(((2.0 * np.arange(len(tail_T)) + 1.0) * tail_T).sum())
+        square = float(((2.0 * np.arange(len(tail_T)) + 1.0) * tail_T).sum()) * self.stride**2
+        square -= self.stride * (self.stride - 1) * float(tail_T.sum())
         return math.sqrt(max(square - self.mean**2, 0.0))
 
     def quantiles(self, levels: Sequence[float]) -> tuple[int, ...]:
         """Smallest t with P(T <= t) >= level, for each level in (0, 1)."""
         wanted = [domain.open_unit("quantile level", level) for level in levels]
-        return tuple(int(np.searchsorted(self.cdf_T, level)) for level in wanted)
+        return tuple(int(np.searchsorted(self.cdf_T, level)) * self.stride for level in wanted)
 
 
 def first_lessons(teaches: float) -> tuple[Floats, Floats, Floats]:
@@ -174,7 +189,7 @@ def spread(
     p0: float,
     target: float | None = None,
     rounds: int = 0,
-    max_rounds: int = MAX_ROUNDS,
+    max_leaps: int = MOST_LEAPS,
 ) -> SpreadPath | None:
     """Follow mean and covariance until every block is beyond ``target``, and for ``rounds`` rounds at least.
 
@@ -182,12 +197,12 @@ def spread(
         coordinates: The parameters that move.
         design: Gives optimizer, learning_rate, betas, adam_eps and weight_decay.
         p0: Base Pass@1, in (0, 1).
-        target: Pass@1 in (0, 1) to run on for.
-        rounds: Rounds to run in any case, at most ``max_rounds``.
-        max_rounds: Most rounds after the first lesson.
+        target: Pass@1 in (0, 1) to run on for: 500 rounds one by one, then by leaps.
+        rounds: Rounds to cover in any case.
+        max_leaps: Most leaps.
 
     Returns:
-        None where the target is not reached in ``max_rounds`` after the first lesson, or no round teaches.
+        None where the target is not reached in ``max_leaps``, or no round teaches.
 
     Raises:
         InputError: An argument is outside its domain.
@@ -195,17 +210,29 @@ def spread(
     base = domain.log_odds(domain.open_unit("p0", p0))
     end = -math.inf if target is None else domain.log_odds(domain.open_unit("target", target))
     now = coordinates.law.moments(np.array([base]))
-    idle = float(now.idle[0]) if decay(design) == 0.0 else 0.0
-    if idle >= 1.0 - SURE:
+    teaches = float(now.active[0]) if decay(design) == 0.0 else 1.0
+    if teaches <= 0.0:
         return None
-    start_Q, within_Q, weight_Q = first_lessons(1.0 - idle)
-    walk = Walk(coordinates, design, base, len(start_Q))
-    means, sds = [walk.log_odds_Q], [walk.sd_Q()]
-    while len(means) <= min(rounds, max_rounds) or not np.all(walk.log_odds_Q >= end):
-        k = len(means) - 1
-        if k == max_rounds:
+    start_Q, within_Q, weight_Q = first_lessons(teaches)
+    ages_A, which_Q = np.unique(_ages(design, start_Q), return_inverse=True)
+    walk, pace = Walk(coordinates, design, base, len(ages_A)), Pace()
+    means, sds, rounds_T = [walk.log_odds_Q], [walk.sd_Q()], [0]
+    while rounds_T[-1] < rounds or not np.all(walk.log_odds_Q >= end):
+        k = rounds_T[-1]
+        if len(means) > EVERY_ROUND + max_leaps:
             return None
-        walk.round(start_Q + k, taught(now, idle) if k == 0 else None)
+        span = 1 if k < EVERY_ROUND else pace.next(float(np.abs(walk.speed_Q).max()), k)
+        walk.round(ages_A + k, taught(now) if k == 0 else None, span)
         means.append(walk.log_odds_Q)
         sds.append(walk.sd_Q())
-    return SpreadPath(base, start_Q, within_Q, weight_Q, np.array(means).T, np.array(sds).T)
+        rounds_T.append(k + span)
+    path_QT, sd_QT = (np.array(part).T[which_Q] for part in (means, sds))
+    return SpreadPath(base, start_Q, within_Q, weight_Q, path_QT, sd_QT, np.array(rounds_T, dtype=np.float64))
+
+
+def _ages(design: Design, start_Q: Floats) -> Floats:
+    """Round of the first lesson as far as the optimiser knows it: SGD has no memory, Adam's ends."""
+    if design.optimizer == "sgd":
+        return np.ones_like(start_Q)
+    memory = 1.0 / (1.0 - max(design.betas))
+    return np.minimum(start_Q, AGED * memory)

@@ -1,5 +1,6 @@
 """A design beside its neighbours: more rollouts, a larger batch, no advantage, another split (§3, §8)."""
 
+import functools
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -79,6 +80,8 @@ def what_if(
     Raises:
         InputError: The design itself is not covered, or the budget cannot be split.
     """
+    if not isinstance(setting, PoolSetting):
+        setting = functools.cache(setting)
     raw = {"signal": "raw", "match_step_size": False, "baseline_rollouts": 0, "replay_window": 0}
     plain = factor = matched = None
     if design.signal != "raw":

@@ -160,7 +160,8 @@ def test_k1_as_a_loss_does_not_pull_back():
         ).log_odds_T
         for c in (0.0, 3.0)
     )  # fmt: skip
-    np.testing.assert_allclose(held, plain, rtol=1e-9)
+    # the law under a penalty is read between knots
+    np.testing.assert_allclose(held, plain, rtol=1e-5)
 
 
 @pytest.mark.parametrize("signal", ["centered", "grpo"])

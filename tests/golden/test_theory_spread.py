@@ -159,7 +159,7 @@ def test_covariance_equals_an_ensemble_of_noisy_recursions():
 
 def test_no_lesson_no_path_and_bad_values_are_named():
     slow = design("sgd", 1e-3, 4)
-    assert spread(arm_moments(slow, p0=0.1, num_arms=10), slow, p0=0.1, target=0.99, max_rounds=50) is None
+    assert spread(arm_moments(slow, p0=0.1, num_arms=10), slow, p0=0.1, target=0.99, max_leaps=50) is None
     d = design()
     path = spread(arm_moments(d, p0=0.1, num_arms=10), d, p0=0.1, target=0.9)
     with pytest.raises(InputError, match="target"):
