@@ -20,7 +20,10 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 Signal = Literal["raw", "centered", "batch-centered", "grpo", "rloo", "gpg", "reinforce-plus-plus"]
-Reward = Literal["zero-one", "minus-one-zero", "minus-one-one", "graded", "noisy", "random"]
+EarnedReward = Literal["zero-one", "minus-one-zero", "minus-one-one", "graded", "noisy"]
+Reward = Literal[EarnedReward, "random", "yoked"]
+PLACEBOS: tuple[Reward, ...] = ("random", "yoked")
+"""Reward maps that ignore the answer."""
 Aggregation = Literal["token-mean", "sequence-mean", "sequence-sum", "max-length", "micro-batch-mean"]
 AGGREGATION_NAMES: dict[str, Aggregation] = {
     "dapo": "token-mean",
@@ -74,10 +77,15 @@ class Design(Frozen):
         0,
         description="per-query window of past scalar rewards that feeds mean and std; 0 is off",
     )
-    reward: Reward = Field("zero-one", description="reward map; 'random' is the placebo")
+    reward: Reward = Field(
+        "zero-one",
+        description="reward map; the placebos are 'random' and 'yoked', whose rewards are those "
+        "of the same design with another reward map, each group's dealt out again at random",
+    )
     false_positive: Probability = Field(0.0, description="P(reward 1 | wrong) under reward = 'noisy'")
     false_negative: Probability = Field(0.0, description="P(reward 0 | right) under reward = 'noisy'")
     rate: Probability | Literal["base"] = Field("base", description="P(reward 1) under reward = 'random'")
+    yoked_to: EarnedReward = Field("zero-one", description="the other reward map, under reward = 'yoked'")
     signal: Signal = Field("raw", description="learning signal")
     signal_ddof: Annotated[int, Field(ge=0, le=1)] = Field(1, description="ddof of grpo's standard deviation")
     signal_eps: Positive = Field(1e-6, description="added to grpo's standard deviation")
@@ -113,6 +121,13 @@ class Design(Frozen):
     )
     rounds: Count = Field(description="number of rounds")
 
+    @property
+    def treatment(self) -> "Design":
+        """The design that earns the rewards: of a yoked one its pair, of any other the design itself."""
+        if self.reward != "yoked":
+            return self
+        return self.model_copy(update={"reward": self.yoked_to, "yoked_to": "zero-one"})
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems: list[str] = []
@@ -125,10 +140,13 @@ class Design(Frozen):
             )
         if self.signal in BATCH_SIGNALS and self.batch_size * self.rollouts < 2:
             problems.append(f"signal: '{self.signal}' needs batch_size x rollouts > 1, got 1")
-        if self.reward != "noisy" and (self.false_positive or self.false_negative):
+        if self.treatment.reward != "noisy" and (self.false_positive or self.false_negative):
             problems.append(
-                f"false_positive, false_negative: belong to reward = 'noisy', got reward = '{self.reward}'"
+                "false_positive, false_negative: belong to reward = 'noisy', got reward = "
+                f"'{self.treatment.reward}'"
             )
+        if self.reward != "yoked" and self.yoked_to != "zero-one":
+            problems.append(f"yoked_to: belongs to reward = 'yoked', got reward = '{self.reward}'")
         if self.match_step_size and self.optimizer != "sgd":
             problems.append(
                 f"match_step_size: needs optimizer = 'sgd', since '{self.optimizer}' normalises the step "

@@ -37,7 +37,9 @@ def lint(study: Study) -> list[str]:
     for claim in study.claims:
         found += list(_claim(study, claim))
     if study.in_force and not any(placebo_conditions(study.designs(w.name)) for w in study.worlds()):
-        found.append("conditions: no placebo (reward = 'random'), so no gain can be told from drift")
+        found.append(
+            "conditions: no placebo (reward = 'random' or 'yoked'), so no gain can be told from drift"
+        )
     return list(dict.fromkeys(found))
 
 

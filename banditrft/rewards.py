@@ -20,9 +20,10 @@ def reward_values(design: Design) -> tuple[float, float]:
     """Reward of a wrong and of a right response, ``(low, high)``.
 
     A graded reward lies between the two; a noisy or random (placebo) one is drawn first and then takes one of
-    them. The maps {0,1} and {-1,0} have the same mean update and different noise (theory §5).
+    them. The maps {0,1} and {-1,0} have the same mean update and different noise (theory §5). A yoked reward
+    is one that the paired run was given.
     """
-    return VALUES[design.reward]
+    return VALUES[design.treatment.reward]
 
 
 def placebo_rate(design: Design, base: float) -> float:
@@ -38,7 +39,8 @@ def placebo_rate(design: Design, base: float) -> float:
 def high_rate(design: Design, base: float) -> float:
     """Probability that a pull at Pass@1 = ``base`` is given the high reward.
 
-    Under noise p (1 - false_negative) + (1 - p) false_positive, for the placebo its rate, else p itself.
+    Under noise p (1 - false_negative) + (1 - p) false_positive, for the random placebo its rate, for the
+    yoked one that of its pair, else p itself.
 
     Args:
         design: Names the reward and its noise.
@@ -46,6 +48,6 @@ def high_rate(design: Design, base: float) -> float:
     """
     if design.reward == "random":
         return placebo_rate(design, base)
-    if design.reward == "noisy":
+    if design.treatment.reward == "noisy":
         return base * (1.0 - design.false_negative) + (1.0 - base) * design.false_positive
     return base

@@ -75,7 +75,11 @@ class WorldQueries(Brief):
 
 @dataclass(frozen=True, repr=False)
 class Run(Brief):
-    """One folder of records: a condition in a world, for a chunk of seeds (simulated) or one seed (LLM)."""
+    """One folder of records: a condition in a world, for a chunk of seeds (simulated) or one seed (LLM).
+
+    `pair` is the id of the run whose recorded rewards a yoked placebo of a language model is given. Simulated
+    worlds make that run anew.
+    """
 
     run_id: str
     world: WorldSettings
@@ -85,6 +89,7 @@ class Run(Brief):
     root_seed: int
     seeds: range
     query: Query | None = None
+    pair: str | None = None
 
     @property
     def evaluation_id(self) -> str:
@@ -144,17 +149,21 @@ def _llm_runs(study: Study, cell: Cell, resolved: WorldQueries) -> list[Run]:
 
 
 def _run(study: Study, cell: Cell, seeds: range, extra: dict[str, str], query: Query | None) -> Run:
-    key = {
-        "semantics": SEMANTICS[type(cell.world)],
-        "learning": cell.design.model_dump(mode="json", exclude_defaults=True),
-        "curve": cell.evaluation.model_dump(include=set(CURVE_FIELDS), exclude_defaults=True),
-        "world": world_key(cell.world, cell.design),
-        "root_seed": study.root_seed,
-        "seeds": [seeds.start, seeds.stop],
-        **extra,
-    }
+    def identity(design: Design) -> str:
+        key = {
+            "semantics": SEMANTICS[type(cell.world)],
+            "learning": design.model_dump(mode="json", exclude_defaults=True),
+            "curve": cell.evaluation.model_dump(include=set(CURVE_FIELDS), exclude_defaults=True),
+            "world": world_key(cell.world, design),
+            "root_seed": study.root_seed,
+            "seeds": [seeds.start, seeds.stop],
+            **extra,
+        }
+        return digest(key)[:16]
+
+    recorded = cell.design.reward == "yoked" and isinstance(cell.world, LLMWorld)
     return Run(
-        digest(key)[:16],
+        identity(cell.design),
         cell.world,
         cell.condition,
         cell.design,
@@ -162,6 +171,7 @@ def _run(study: Study, cell: Cell, seeds: range, extra: dict[str, str], query: Q
         study.root_seed,
         seeds,
         query,
+        identity(cell.design.treatment) if recorded else None,
     )
 
 

@@ -4,6 +4,11 @@ The generator is Philox4x64-10 (Salmon et al., SC'11), bit-equal to ``numpy.rand
 (root seed, seed) as the key and (block, round and rollout, item, purpose) as the counter. Conditions never
 enter an address: the same seed meets the same luck under every condition, which pairs them. Neither do worker
 numbers, chunk borders or stack sizes, so records are bit-identical however the work is cut up.
+
+One kind of condition draws its rollouts elsewhere: a yoked placebo. It is given the rewards of its pair, so
+with its pair's numbers it would give the same first answers, find them rewarded as its pair's were and, round
+by round, be its pair. What decides its answers therefore has purposes of its own (`own_purpose`); batches and
+evaluations stay paired.
 """
 
 from collections.abc import Sequence
@@ -34,6 +39,16 @@ class Purpose(IntEnum):
     SELECT = 8
     PRETRAIN = 9
     ORDER = 10
+    YOKED_SAMPLE = 11
+    YOKED_REWARD = 12
+
+
+YOKED = {Purpose.SAMPLE: Purpose.YOKED_SAMPLE, Purpose.REWARD: Purpose.YOKED_REWARD}
+
+
+def own_purpose(purpose: Purpose, reward: str) -> Purpose:
+    """The purpose of a stream of rollouts or rewards under a reward map: its own for a yoked placebo."""
+    return YOKED[purpose] if reward == "yoked" else purpose
 
 
 def per_query(seed: int, query: int) -> int:

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 
 from banditrft.brief import Brief, shown
 from banditrft.claims import CLAIMS, Claim, OwnClaim, get_claims, own_claims
-from banditrft.design import Count, Design, Evaluation, Frozen, explain
+from banditrft.design import CURVE_FIELDS, Count, Design, Evaluation, Frozen, explain
 from banditrft.errors import InputError, Problems
 from banditrft.names import LONGEST, check_name
 from banditrft.worlds import LLMWorld, WorldSettings, check_supported, parse_world
@@ -341,6 +341,19 @@ def _cell(world: WorldSettings, condition: str, layers: list[tuple[str, Table]])
     if lines:
         raise InputError("\n".join(lines))
     return Cell(world, condition, parsed[0], parsed[1])
+
+
+def _check_paired(cell: Cell, cells: Sequence[Cell]) -> None:
+    """A yoked placebo stands beside the condition whose rewards it is given."""
+    if cell.design.reward != "yoked":
+        return
+    wanted = (cell.world.name, cell.design.treatment, cell.evaluation.model_dump(include=set(CURVE_FIELDS)))
+    found = [(c.world.name, c.design, c.evaluation.model_dump(include=set(CURVE_FIELDS))) for c in cells]
+    if wanted not in found:
+        raise InputError(
+            f"conditions: '{cell.condition}', yoked in world '{cell.world.name}', needs another one that "
+            f"differs from it in reward = '{cell.design.yoked_to}' alone, got none"
+        )
 
 
 def _located(line: str, origin: Mapping[str, str], condition: str, world: WorldSettings) -> str:

@@ -20,7 +20,7 @@ from banditrft.feedback import Feedback, baseline_rollouts
 from banditrft.launch.jobs import Report
 from banditrft.records import RunTables
 from banditrft.runs import Run
-from banditrft.streams import Purpose
+from banditrft.streams import Purpose, own_purpose
 from banditrft.worlds import LLMWorld
 from llm_runs.backends import open_backend
 from llm_runs.engines.base import Address, draws
@@ -28,6 +28,7 @@ from llm_runs.evaluation.measure import Measure, train_items
 from llm_runs.learners.base import Batch
 from llm_runs.rounds.batches import Batches
 from llm_runs.rounds.grading import grade_samples
+from llm_runs.rounds.pairs import read_pairs
 from llm_runs.rounds.recorder import Clock, Recorder
 from llm_runs.rounds.rewarding import DRAWN, differing, factors, penalised, rewards
 from llm_runs.rounds.trackers import open_tracker
@@ -52,10 +53,12 @@ def train(
 
     Raises:
         InputError: An unknown model or task, a design that has no meaning at a query's base Pass@1, a state
-            that is damaged or cannot be kept.
+            that is damaged or cannot be kept, a yoked run without its pair's records.
     """
     design, root_seed, seeds = runs[0].design, runs[0].root_seed, [run.seeds[0] for run in runs]
     S, Q, G, M = len(runs), design.batch_size, design.rollouts, baseline_rollouts(design)
+    sampling, rewarding = (own_purpose(p, design.reward) for p in (Purpose.SAMPLE, Purpose.REWARD))
+    pairs = read_pairs(runs, root) if design.reward == "yoked" else None
     base_S = np.array([0.0 if run.query is None else run.query.base_pass_at_1 for run in runs])
     with open_backend(world, design, S) as backend, ExitStack() as closes:
         engine, learner, clock = backend.engine, backend.learner, Clock()
@@ -80,13 +83,14 @@ def train(
             items_SQ = [[pool[n] for n in row] for pool, row in zip(pool_SN, places.pool_SB, strict=True)]
             prompts = backend.prompts(items_SQ, places.first_SB.tolist())
             rollouts = batches.rollouts(G + M)
-            samples = engine.sample(prompts, rollouts, Address(root_seed, seeds, Purpose.SAMPLE, round_))
+            samples = engine.sample(prompts, rollouts, Address(root_seed, seeds, sampling, round_))
             clock.charge("sample")
 
             graded = grade_samples(backend.grader, backend.tokenizer, items_SQ, samples)
-            chance = Address(root_seed, seeds, Purpose.REWARD, round_)
+            chance = Address(root_seed, seeds, rewarding, round_)
             u_SQG = draws(prompts, rollouts, chance, 1)[..., 0] if design.reward in DRAWN else None
-            earned = rewards(design, graded.strict_SQG, graded.score_SQG, u_SQG, base_S)
+            dealt_SQ = None if pairs is None else pairs.successes(round_, items_SQ)
+            earned = rewards(design, graded.strict_SQG, graded.score_SQG, u_SQG, base_S, dealt_SQ)
             active = differing(earned, G) if design.skip_equal_groups else None
             clock.charge("grade")
 

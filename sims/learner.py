@@ -190,6 +190,19 @@ def reward_sums(design: Design, high: NDArray[np.int32]) -> NDArray[np.float64]:
     return high * high_value + (design.rollouts - high) * low_value
 
 
+def deal(
+    rewards_RBG: NDArray[np.float64], signals_RBG: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rewards and signals of the pair's groups as a yoked placebo's groups are given them: the highest first.
+
+    That deals them out at random. The placebo's answers in a group are drawn from one policy by numbers of
+    their own, so they are exchangeable whatever the pair was given, and any order that does not look at them
+    has the law of a uniformly random one.
+    """
+    order_RBG = np.argsort(-rewards_RBG, axis=-1, kind="stable")
+    return np.take_along_axis(rewards_RBG, order_RBG, -1), np.take_along_axis(signals_RBG, order_RBG, -1)
+
+
 def heard_rates(design: Design, base: float) -> tuple[float, float]:
     """`Learner.heard` of a design, for learners without a table."""
     rate = placebo_rate(design, base) if design.reward == "random" else None

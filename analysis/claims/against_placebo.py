@@ -17,7 +17,7 @@ from analysis.verdict import Part, Placebo, bounded, finite
 from banditrft.claims import placebo_conditions, rest
 from banditrft.errors import InputError
 
-OWN = {"reward", "rate", "false_positive", "false_negative"}
+OWN = {"reward", "yoked_to", "rate", "false_positive", "false_negative"}
 """Fields in which a placebo differs from any condition."""
 TAIL = 0.025
 

@@ -12,6 +12,7 @@ from analysis.curves.crossed import crossed, world_share
 from analysis.curves.nested import Component, nested, query_share
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Interval
+from banditrft.design import PLACEBOS
 
 Floats = npt.NDArray[np.float64]
 SEEDS = 4
@@ -102,7 +103,7 @@ def _table(records: Records, kind: Kind, single_query: bool, level: float) -> De
     names = [
         name
         for name, cell in records.of(worlds[0]).items()
-        if cell.design.reward != "random" and all(name in records.of(w) for w in worlds)
+        if cell.design.reward not in PLACEBOS and all(name in records.of(w) for w in worlds)
     ]
     cells = [[records.of(w)[name] for name in names] for w in worlds]
     if len(names) < 2 or not all(c.has_test for row in cells for c in row):

@@ -19,6 +19,7 @@ from analysis.inference.equivalence import Difference, paired_difference
 from analysis.inference.multiplicity import Adjusted, holm
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Interval, bounded
+from banditrft.design import PLACEBOS
 
 Floats = npt.NDArray[np.float64]
 MARGIN = 0.02
@@ -128,7 +129,7 @@ def path_independence(records: Records, world: str, alpha: float = 0.05) -> Path
     cells = [c for c in drawn if evaluated(c)[0].size >= 2]
     if not cells:
         return PathTest(world, (), (), 0, METHOD, f"'{world}' has no test evaluations during training.")
-    learning = [c for c in cells if c.design.reward != "random"]
+    learning = [c for c in cells if c.design.reward not in PLACEBOS]
     matched = [match(learning[0], other) for other in learning[1:]]
     tests = [_mean(m.mean_N) for m in matched if m.mean_N.size >= FEWEST_PAIRS]
     after = iter(holm([min(_p_same(t), _p_other(t)) for t in tests], alpha))

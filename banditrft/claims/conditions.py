@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from banditrft.design import Design
+from banditrft.design import PLACEBOS, Design
 
 Fields = tuple[tuple[str, object], ...]
 """Design fields and what each must be: one value, any of a tuple, or `AtLeast`."""
@@ -87,8 +87,8 @@ def rollout_pairs(
 
 
 def placebo_conditions(designs: Mapping[str, Design]) -> list[str]:
-    """Names of the conditions whose rewards are random."""
-    return conditions(designs, (("reward", "random"),))
+    """Names of the conditions whose rewards ignore the answer: random ones, and yoked ones."""
+    return conditions(designs, (("reward", PLACEBOS),))
 
 
 def _fits(value: object, wanted: object) -> bool:

@@ -76,7 +76,7 @@ def launch(
     """Run what is missing of a study and record it.
 
     Conditions that differ in the final evaluation alone share runs: each is executed once, and then evaluated
-    again.
+    again. Runs that are given the recorded rewards of others come after those.
 
     Args:
         study: The resolved study.
@@ -102,22 +102,27 @@ def launch(
     _refuse_unusable(root, state, reevaluate)
     write_study(root, study, runs, command)
     first, shared = split_shared(state.missing)
-    jobs = [Job((run,), redo=True) for run in state.stale] + stack(first, size)
+    jobs = [Job((run,), redo=True) for run in state.stale]
+    jobs += stack([run for run in first if run.pair is None], size)
+    yoked = stack([run for run in first if run.pair is not None], size)
     later = [Job((run,), redo=True) for run in shared]
     if need is not None:
-        jobs, later = ([replace(job, need=need(job.runs)) for job in some] for some in (jobs, later))
+        jobs, yoked, later = (
+            [replace(job, need=need(job.runs)) for job in some] for some in (jobs, yoked, later)
+        )
     outcome = Outcome(found=len(state.found), left=len(status(root, runs).missing) - len(state.missing))
     sweep_parts(root)
     for run in (*state.found, *state.stale):  # kept by one of two processes after the other had recorded
         shutil.rmtree(training_path(root, run), ignore_errors=True)
     work = Work(root, study.in_force, execute, reevaluate)
     executor = executor or Local(workers)
-    total = len(jobs) + len(later)
+    total = len(jobs) + len(yoked) + len(later)
     with Board(f"{study.name}: {total} jobs", total) as board:
         _carry_out(executor, work, jobs, board, outcome)
-        _carry_out(executor, work, [job for job in later if _recorded(root, job)], board, outcome)
-        for job in (job for job in later if not _recorded(root, job)):
-            _count(job, "the run that it evaluates again was not executed", board, outcome)
+        for dependent, wanted in ((yoked, "whose rewards it is given"), (later, "that it evaluates again")):
+            _carry_out(executor, work, [job for job in dependent if _ready(root, job)], board, outcome)
+            for job in (job for job in dependent if not _ready(root, job)):
+                _count(job, f"the run {wanted} was not executed", board, outcome)
     with suppress(OSError):  # not there, or something in it waits to go on
         (root / "training").rmdir()
     if outcome.failed:
@@ -139,8 +144,10 @@ def _count(job: Job, error: str | None, board: Board, outcome: Outcome) -> None:
     board.finish(job.label(), failed=error is not None)
 
 
-def _recorded(root: Path, job: Job) -> bool:
-    return all((root / run.run_id / "run.json").exists() for run in job.runs)
+def _ready(root: Path, job: Job) -> bool:
+    """Whether the runs that a job needs are recorded: its own to evaluate them again, else their pairs."""
+    needed = [run.run_id if job.redo else run.pair or run.run_id for run in job.runs]
+    return all((root / run_id / "run.json").exists() for run_id in needed)
 
 
 def _refuse_unusable(root: Path, state: Status, reevaluate: Reevaluate | None) -> None:

@@ -100,6 +100,11 @@ def check_design(design: Design) -> None:
             "reward: a placebo has no drift, so no target is reached in expectation while its runs wander; "
             "the closed forms give its noise alone, got 'random'"
         )
+    if design.reward == "yoked":
+        raise InputError(
+            "reward: a yoked placebo has no closed form, since its rewards are those of another run; "
+            "simulate it, got 'yoked'"
+        )
     require(design, "reward", (*REWARDS, "noisy"))
     require(design, "updates_per_round", (1,))
     require(design, "grad_clip", (None,))

@@ -5,9 +5,10 @@ multiplied by one number, fixed before the first round, that makes the expected 
 equal to that of the same design with the raw signal. It is that for every arm, not for the classes alone: a
 group's rewards are independent and high with probability q, so E[grad_b] = pi_b (rho_b - q) (e1 - e0), with
 rho_b the arm's rate of high rewards and e1, e0 the expected signals of a high and a low reward, which depend
-on the signal and on q only. Label noise therefore enters through q alone; for the placebo, whose expected
-gradient is 0, the factor is the one of honest rewards at its rate. Baseline rollouts and a full replay window
-are part of the population at q. Under SGD only: Adam normalises its step.
+on the signal and on q only. Label noise therefore enters through q alone; for the random placebo, whose
+expected gradient is 0, the factor is the one of honest rewards at its rate, for the yoked one that of its
+pair. Baseline rollouts and a full replay window are part of the population at q. Under SGD only: Adam
+normalises its step.
 """
 
 import numpy as np
@@ -35,6 +36,7 @@ def matching_factor(design: Design, base: float) -> float:
     Raises:
         InputError: There is no drift to match: every reward is the same, or the signal has none.
     """
+    design = design.treatment
     rate = high_rate(design, base)
     if not 0.0 < rate < 1.0:
         raise InputError(

@@ -146,10 +146,30 @@ class LLMWorld(Frozen):
         found = []
         if design.aggregation == "micro-batch-mean" and self.micro_batch is None:
             found.append("aggregation: 'micro-batch-mean' needs the world's micro_batch, got none")
-        if design.match_step_size and design.reward == "graded":
+        if design.match_step_size and design.treatment.reward == "graded":
             found.append("match_step_size: partial credit has no known drift to match, got reward = 'graded'")
         if design.match_step_size and self.train_items is not None:
             found.append("match_step_size: needs one training query of known base Pass@1, not train_items")
         if design.reward == "random" and design.rate == "base" and self.train_items is not None:
             found.append("rate: a pool's queries differ in base Pass@1, so 'random' needs a number")
-        return found
+        return found + (_unrecorded(design) if design.reward == "yoked" else [])
+
+
+def _unrecorded(design: Design) -> list[str]:
+    """What a yoked design would need of its pair's rewards and records, which hold counts, do not say."""
+    found = []
+    if design.yoked_to == "graded":
+        found.append(
+            "yoked_to: records hold the sum of a group's rewards and not the single graded ones, got 'graded'"
+        )
+    if design.yoked_to == "noisy" and design.kl_coef > 0 and design.kl_placement == "reward":
+        found.append(
+            "kl_placement: records hold noisy rewards less their penalty, so 'yoked' needs 'loss', got "
+            f"'{design.kl_placement}'"
+        )
+    if design.baseline_rollouts and design.signal != "raw":
+        found.append(
+            "baseline_rollouts: records do not hold their rewards, so 'yoked' needs 0, got "
+            f"{design.baseline_rollouts}"
+        )
+    return found

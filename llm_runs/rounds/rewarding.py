@@ -19,25 +19,32 @@ from banditrft.rewards import placebo_rate, reward_values
 from banditrft.theory.matching import matching_factor
 
 Floats = NDArray[np.float64]
-DRAWN = ("noisy", "random")
+DRAWN = ("noisy", "random", "yoked")
 """Reward maps that need a random number."""
 LARGEST_KL = 1e6
 """Largest KL estimate of a response that enters a reward, nats."""
 
 
 def rewards(
-    design: Design, strict_SQG: NDArray[np.bool_], score_SQG: Floats, u_SQG: Floats | None, base_S: Floats
+    design: Design,
+    strict_SQG: NDArray[np.bool_],
+    score_SQG: Floats,
+    u_SQG: Floats | None,
+    base_S: Floats,
+    dealt_SQ: NDArray[np.int64] | None = None,
 ) -> Floats:
     """Rewards of one round, float64 (S, Q, G).
 
     Args:
         design: Names the reward map. "graded" is the task's own score; "noisy" turns a right answer into a
             wrong one with probability `false_negative` and a wrong one into a right one with
-            `false_positive`; "random" (the placebo) draws a success at `rate`, whatever was answered.
+            `false_positive`; "random" (a placebo) draws a success at `rate`, whatever was answered, and
+            "yoked" (the other one) deals out as many successes as its pair had, in a random order.
         strict_SQG: Right under strict grading.
         score_SQG: The task's own reward, in [0, 1].
         u_SQG: Uniform numbers in [0, 1) for the maps of `DRAWN`.
-        base_S: Base Pass@1 of each replica's query, the placebo's rate by default.
+        base_S: Base Pass@1 of each replica's query, the random placebo's rate by default.
+        dealt_SQ: Successes of the pair's groups, for "yoked".
     """
     low, high = reward_values(design)
     if design.reward == "graded":
@@ -45,6 +52,8 @@ def rewards(
     success_SQG = strict_SQG
     if u_SQG is not None and design.reward == "random":
         success_SQG = u_SQG < np.array([placebo_rate(design, p) for p in base_S])[:, None, None]
+    elif u_SQG is not None and dealt_SQ is not None:
+        success_SQG = u_SQG.argsort(axis=-1).argsort(axis=-1) < dealt_SQ[..., None]
     elif u_SQG is not None and design.reward == "noisy":
         success_SQG = u_SQG < np.where(strict_SQG, 1.0 - design.false_negative, design.false_positive)
     return np.where(success_SQG, high, low)
@@ -58,7 +67,7 @@ def factors(design: Design, base_S: Floats) -> Floats:
     """
     if not design.match_step_size:
         return np.ones(len(base_S))
-    if design.reward == "graded":
+    if design.treatment.reward == "graded":
         raise InputError("match_step_size: must be false with reward = 'graded', got true")
     return np.array([matching_factor(design, float(p)) for p in base_S])
 

@@ -11,13 +11,14 @@ from banditrft import objective
 from banditrft.design import Design
 from banditrft.feedback import Feedback, baseline_rollouts
 from banditrft.rewards import reward_values
-from banditrft.streams import Purpose
+from banditrft.streams import Purpose, own_purpose
 from sims.compiled.normals import fill_normals
 from sims.contextual import rounds as kernels
 from sims.contextual.contexts import Contexts
 from sims.contextual.draws import Order
 from sims.contextual.rounds import Flags, Floats, Ints
 from sims.contextual.steps import Optimizer, fill_distance
+from sims.learner import deal
 from sims.trace import Trace
 
 
@@ -38,13 +39,17 @@ def _rows(w0_PD: Floats, count: int) -> Floats:
 def reward_law(design: Design, partial: float) -> Floats:
     """For a wrong (row 0) and a right answer: P(first reward), the first and the second reward."""
     low, high = reward_values(design)
-    if design.reward == "graded":
+    if design.treatment.reward == "graded":
         return np.array([[partial, 0.5, low], [1.0, high, low]])
     return np.array([[design.false_positive, high, low], [1.0 - design.false_negative, high, low]])
 
 
 class Replicates:
-    """Some replicates side by side, between two rounds."""
+    """Some replicates side by side, between two rounds.
+
+    Those of a yoked placebo advance beside their pairs, whose rewards and signals they are dealt
+    (`sims.learner.deal`).
+    """
 
     def __init__(
         self,
@@ -61,6 +66,11 @@ class Replicates:
         self.pool, self.design, self.tau = pool, design, arm_noise
         self.root_seed, self.seeds_R, self.w0_RD = root_seed, seeds_R, _rows(w0_PD, R)
         self.order = Order(root_seed, seeds_R, pool.N, B)
+        self.pair = None
+        if design.reward == "yoked":
+            self.pair = Replicates(
+                w0_PD, pool, design.treatment, root_seed, seeds_R, arm_noise, partial, factor
+            )
         self.feedback = Feedback(design, R, items=pool.N, factor=factor)
         self.optimizer = Optimizer(design, R, w0_PD.shape[1])
         self.law_23 = reward_law(design, partial)
@@ -81,23 +91,33 @@ class Replicates:
 
     def run_round(self, t: int, trace: Trace, rows: slice) -> None:
         """Round t = 1, 2, ...: draw, learn, note."""
+        batch_RB, signals_RBG = self._round(t)
+        trace.record(t, self.reward_RBG, signals_RBG, self.right_RBG.sum(axis=2), batch_RB, rows)
+        trace.update_norm_RT[rows, t - 1] = self.norm_R
+
+    def _round(self, t: int) -> tuple[Ints, Floats]:
+        """Draw and learn; the batch (R, B) and its signals (R, B, G)."""
         batch_RB = self.order.batch(t)
         kernels.fill_odds(self.w_RD, self.pool.u_PND, self.pool.offset_PN, batch_RB, self.l_RB)
         self._draw(t, batch_RB, 0, self.right_RBG, self.reward_RBG)
-        extra = None
-        if self.extra_RBM.size:
-            self._draw(t, batch_RB, self.reward_RBG[0].size, self.extra_right_RBM, self.extra_RBM)
-            extra = self.extra_RBM
-        signals_RBG = self.feedback.signals(self.reward_RBG, extra, batch_RB)
+        if self.pair is not None:
+            _, earned_RBG = self.pair._round(t)
+            self.reward_RBG[:], signals_RBG = deal(self.pair.reward_RBG, earned_RBG)
+        else:
+            extra = None
+            if self.extra_RBM.size:
+                self._draw(t, batch_RB, self.reward_RBG[0].size, self.extra_right_RBM, self.extra_RBM)
+                extra = self.extra_RBM
+            signals_RBG = self.feedback.signals(self.reward_RBG, extra, batch_RB)
         self.before_RD[:] = self.w_RD
         self._learn(t, batch_RB, signals_RBG)
         fill_distance(self.w_RD, self.before_RD, self.norm_R)
-        trace.record(t, self.reward_RBG, signals_RBG, self.right_RBG.sum(axis=2), batch_RB, rows)
-        trace.update_norm_RT[rows, t - 1] = self.norm_R
+        return batch_RB, signals_RBG
 
     def _draw(self, t: int, batch_RB: Ints, first: int, right_RBG: Flags, reward_RBG: Floats) -> None:
         kernels.draw_answers(
             self.root_seed,
+            self._purpose(Purpose.SAMPLE),
             self.seeds_R,
             t,
             batch_RB,
@@ -109,12 +129,17 @@ class Replicates:
             reward_RBG,
         )
 
+    def _purpose(self, purpose: Purpose) -> int:
+        return int(own_purpose(purpose, self.design.reward))
+
     def _learn(self, t: int, batch_RB: Ints, signals_RBG: Floats) -> None:
         """The optimiser's steps of a round."""
         u_PND, offset_PN = self.pool.u_PND, self.pool.offset_PN
         penalised, updates = self.design.kl_coef > 0, self.design.updates_per_round
         if penalised and self.tau > 0:
-            kernels.fill_own_normals(self.root_seed, self.seeds_R, t, batch_RB, self.own_RBG)
+            kernels.fill_own_normals(
+                self.root_seed, self._purpose(Purpose.SAMPLE), self.seeds_R, t, batch_RB, self.own_RBG
+            )
         old_RBG = self._log_probs(self.l_RB) if updates > 1 else self.own_RBG
         for update in range(updates):
             if update > 0:
@@ -127,7 +152,8 @@ class Replicates:
             )
             if self.tau > 0:
                 no_item_R = np.zeros_like(self.seeds_R)
-                fill_normals(self.z_RD[:, None], self.root_seed, self.seeds_R, no_item_R, Purpose.REWARD, t)
+                purpose = own_purpose(Purpose.REWARD, self.design.reward)
+                fill_normals(self.z_RD[:, None], self.root_seed, self.seeds_R, no_item_R, purpose, t)
                 moved_RD = self.w_RD - self.w0_RD if penalised else np.zeros_like(self.w_RD)
                 kernels.add_arm_noise(self.tau, weights_RBG, self.own_RBG, moved_RD, self.z_RD, self.grad_RD)
             self.optimizer.step(self.w_RD, self.grad_RD)

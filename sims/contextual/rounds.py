@@ -3,6 +3,10 @@
 `sims.contextual.simulator` says what they mean and in which order they come. Replicates stand side by side,
 but each is computed on its own, in an order that depends on the dimension alone: records do not depend on
 which replicates share a call.
+
+Four consecutive rollouts of a group share the address of the first of them, and take words 2, 3, 0 and 1:
+those of block 0 decide the answers (so word 2 that of a group of one), those of block 1 noise, placebo and
+half marks. An answer's own features are read off block 2 at the address of the rollout itself.
 """
 
 import math
@@ -15,12 +19,6 @@ from sims.compiled.jit import kernel, reduction
 from sims.compiled.normals import normal_pair
 from sims.compiled.philox import ROLLOUT_BITS, block, unit
 
-SAMPLE = 1
-"""`banditrft.streams.Purpose.SAMPLE`.
-
-Four consecutive rollouts of a group share the address of the first of them, and take words 2, 3, 0 and 1:
-those of block 0 decide the answers (so word 2 that of a group of one), those of block 1 noise, placebo and
-half marks. An answer's own features are read off block 2 at the address of the rollout itself."""
 LARGEST_LOG_ODDS = 700.0
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -123,6 +121,7 @@ def word_of(words: tuple[np.uint64, np.uint64, np.uint64, np.uint64], j: int) ->
 @kernel
 def draw_answers(
     root_seed: int,
+    purpose: int,
     seeds_R: Ints,
     round_: int,
     batch_RB: Ints,
@@ -139,7 +138,7 @@ def draw_answers(
     the two; ``placebo_PN``, if it is not empty, takes the place of both probabilities.
     """
     R, B, G = right_RBG.shape
-    k0, c3 = np.uint64(root_seed), np.uint64(SAMPLE)
+    k0, c3 = np.uint64(root_seed), np.uint64(purpose)
     place = np.uint64(round_) << ROLLOUT_BITS
     blind = len(placebo_PN) > 0
     drawn = blind or law_23[0, 0] > 0.0 or law_23[1, 0] < 1.0
@@ -195,7 +194,9 @@ def fill_gradient(
 
 
 @kernel
-def fill_own_normals(root_seed: int, seeds_R: Ints, round_: int, batch_RB: Ints, out_RBG: Floats) -> None:
+def fill_own_normals(
+    root_seed: int, purpose: int, seeds_R: Ints, round_: int, batch_RB: Ints, out_RBG: Floats
+) -> None:
     """A standard normal number for each fresh rollout, from words 0 and 1 of its block 2."""
     R, B, G = out_RBG.shape
     place = np.uint64(round_) << ROLLOUT_BITS
@@ -208,7 +209,7 @@ def fill_own_normals(root_seed: int, seeds_R: Ints, round_: int, batch_RB: Ints,
                     np.uint64(2),
                     place | np.uint64(b * G + g),
                     np.uint64(batch_RB[r, b]),
-                    np.uint64(SAMPLE),
+                    np.uint64(purpose),
                 )
                 out_RBG[r, b, g] = normal_pair(words[0], words[1])[0]
 

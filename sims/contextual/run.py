@@ -47,7 +47,7 @@ def _bytes_of_a_seed(run: Run, world: ContextualWorld, stage: contexts.Stage) ->
     design, D = run.design, stage.dimension
     grids = (run.evaluation.eval_every, run.evaluation.test_every)
     kept = sum(len(tables.eval_grid(design.rounds, every)) for every in grids)
-    groups = design.batch_size if world.keep_groups else 0
+    groups = design.batch_size if world.keep_groups or design.reward == "yoked" else 0
     windows = stage.train_items * feedback.depth(design)
     return 8 * (
         D * (stage.train_items + stage.test_items + kept) + design.rounds * (5 + 2 * groups) + 2 * windows
@@ -125,7 +125,7 @@ def factor(design: Design, world: ContextualWorld) -> float:
     """
     if not design.match_step_size:
         return 1.0
-    if design.reward == "graded" and world.partial > 0:
+    if design.treatment.reward == "graded" and world.partial > 0:
         raise InputError("match_step_size: must be false with reward = 'graded' and partial > 0, got true")
     base_Q, times_Q = np.unique(base_levels(world), return_counts=True)
     if len(base_Q) > 1 and design.signal in BATCH_SIGNALS and design.batch_size > 1:

@@ -3,8 +3,9 @@
 That is so for two-valued rewards that follow the answer, signals of a group (or of a batch of one query), a
 population that is the group itself, and one update a round without penalty: the weights of a group's
 rollouts, their mean and their squares then hang on one count. Each replicate runs through all its rounds in
-one compiled loop. The same random numbers, trajectories and records as the general path of
-`sims.contextual.lockstep`, up to rounding (tested); anything else runs there.
+one compiled loop. A yoked placebo runs here after its pair, whose counts of high rewards it is given. The
+same random numbers, trajectories and records as the general path of `sims.contextual.lockstep`, up to
+rounding (tested); anything else runs there.
 """
 
 import math
@@ -16,13 +17,13 @@ from banditrft import signals
 from banditrft.design import BATCH_SIGNALS, Design
 from banditrft.feedback import baseline_rollouts, depth
 from banditrft.rewards import reward_values
-from banditrft.streams import Purpose
+from banditrft.streams import Purpose, own_purpose
 from sims.compiled import aligned
 from sims.compiled.jit import kernel
 from sims.compiled.philox import ROLLOUT_BITS, SHIFT, block
 from sims.contextual.contexts import Contexts
 from sims.contextual.draws import scratch, shuffle
-from sims.contextual.rounds import SAMPLE, Floats, Ints, dot, odds_of_some, sigmoid, sum_of_some
+from sims.contextual.rounds import Floats, Ints, dot, odds_of_some, sigmoid, sum_of_some
 from sims.contextual.steps import adam_row, adam_scales, clip_row
 from sims.trace import Trace
 
@@ -31,9 +32,9 @@ FOLLOWING = ("zero-one", "minus-one-zero", "minus-one-one")
 
 
 def has_table(design: Design, arm_noise: float) -> bool:
-    """Whether rounds of a design are decided by the number of right answers in each group."""
+    """Whether rounds of a design (a placebo's pair) hang on the number of right answers in each group."""
     return (
-        design.reward in FOLLOWING
+        design.treatment.reward in FOLLOWING
         and not (design.signal in BATCH_SIGNALS and design.batch_size > 1)
         and baseline_rollouts(design) == depth(design) == 0
         and design.updates_per_round == 1
@@ -43,10 +44,16 @@ def has_table(design: Design, arm_noise: float) -> bool:
 
 @kernel
 def draw_words(
-    root_seed: int, seed: int, round_: int, rollouts: int, item_B: Ints, word_BQ4: NDArray[np.uint64]
+    root_seed: int,
+    purpose: int,
+    seed: int,
+    round_: int,
+    rollouts: int,
+    item_B: Ints,
+    word_BQ4: NDArray[np.uint64],
 ) -> None:
     """The words that decide a round's answers, as in `draw_answers`; four to a block, the last ones spare."""
-    k0, k1, c0, c3 = np.uint64(root_seed), np.uint64(seed), np.uint64(0), np.uint64(SAMPLE)
+    k0, k1, c0, c3 = np.uint64(root_seed), np.uint64(seed), np.uint64(0), np.uint64(purpose)
     place = np.uint64(round_) << ROLLOUT_BITS
     for b in range(len(item_B)):
         for q in range(word_BQ4.shape[1]):
@@ -57,7 +64,7 @@ def draw_words(
 
 @kernel
 def count_right(word_Q4: NDArray[np.uint64], rollouts: int, p: float) -> int:
-    """How many of a group's answers are right.
+    """How many of a group's first answers are right.
 
     A 53-bit uniform number k 2^-53 lies below p exactly if k < ceil(p 2^53).
     """
@@ -92,12 +99,14 @@ def run_tabled(
     root_seed: int,
     seeds_R: Ints,
     rounds: int,
+    purpose: int,
     order_purpose: int,
     rollouts: int,
     u_PND: Floats,
     offset_PN: Floats,
     w0_PD: Floats,
-    table_S5: Floats,
+    table_S7: Floats,
+    dealt_RTB: NDArray[np.int32],
     rate: float,
     adam: bool,
     scale_T2: Floats,
@@ -113,15 +122,19 @@ def run_tabled(
     state_4D: Floats,
     w_RFD: NDArray[np.float64],
     sums_RT3: NDArray[np.float64],
-    right_RT: Ints,
+    high_RT: Ints,
     norm_RT: Floats,
     right_RTB: NDArray[np.int32],
+    high_RTB: NDArray[np.int32],
     items_RTB: NDArray[np.int32],
 ) -> None:
-    """Run every replicate and fill the last six arrays.
+    """Run every replicate and fill the last seven arrays.
 
-    ``table_S5`` is that of `_table`; ``sums_RT3`` are sums of its first three columns over groups.
+    ``table_S7`` is that of `_table`; ``sums_RT3`` are sums of its first three columns over groups. With
+    ``dealt_RTB``, if it is not empty, so many rollouts of a group are given the high reward, whatever was
+    answered: the first ones (`sims.learner.deal`).
     """
+    yoked = len(dealt_RTB) > 0
     B, D = len(item_B), w0_PD.shape[1]
     w_D, m_D, v_D, grad_D = state_4D[0], state_4D[1], state_4D[2], state_4D[3]
     for r in range(len(seeds_R)):
@@ -131,23 +144,29 @@ def run_tabled(
         for t in range(rounds + 1):
             if t > 0:
                 next_batch(root_seed, seeds_R[r], order_purpose, (t - 1) * B, order_N, partner_N, item_B)
-                draw_words(root_seed, seeds_R[r], t, rollouts, item_B, word_BQ4)
+                draw_words(root_seed, purpose, seeds_R[r], t, rollouts, item_B, word_BQ4)
                 odds_of_some(w_D, u_PND[s], offset_PN[s], item_B, p_B)
                 for b in range(B):
                     p_B[b] = sigmoid(p_B[b])
-                signal_sum, square_sum, silent, rights = 0.0, 0.0, 0.0, 0
+                signal_sum, square_sum, silent, highs = 0.0, 0.0, 0.0, 0
                 for b in range(B):
                     right = count_right(word_BQ4[b], rollouts, p_B[b])
-                    rights += right
-                    signal_sum += table_S5[right, 0]
-                    square_sum += table_S5[right, 1]
-                    silent += table_S5[right, 2]
-                    p_B[b] = table_S5[right, 3] - table_S5[right, 4] * p_B[b]
+                    high = dealt_RTB[r, t - 1, b] if yoked else right
+                    up = table_S7[high, 3]
+                    if yoked:
+                        both = count_right(word_BQ4[b], high, p_B[b])
+                        up = both * table_S7[high, 6] + (right - both) * table_S7[high, 5]
+                    highs += high
+                    signal_sum += table_S7[high, 0]
+                    square_sum += table_S7[high, 1]
+                    silent += table_S7[high, 2]
+                    p_B[b] = up - table_S7[high, 4] * p_B[b]
                     if right_RTB.shape[2] > 0:
                         right_RTB[r, t - 1, b], items_RTB[r, t - 1, b] = right, item_B[b]
+                        high_RTB[r, t - 1, b] = high
                 sum_of_some(u_PND[s], item_B, p_B, grad_D)
                 sums_RT3[r, t - 1, 0], sums_RT3[r, t - 1, 1] = signal_sum, square_sum
-                sums_RT3[r, t - 1, 2], right_RT[r, t - 1] = silent, rights
+                sums_RT3[r, t - 1, 2], high_RT[r, t - 1] = silent, highs
                 if clip > 0.0:
                     clip_row(grad_D, clip)
                 if adam:
@@ -176,20 +195,30 @@ def simulate_tabled(
 ) -> tuple[Floats, Trace]:
     """Kept weights (R, F, D) and trace; arguments as in `sims.contextual.simulator.simulate`."""
     R, T, B, G, D = len(seeds_R), design.rounds, design.batch_size, design.rollouts, w0_PD.shape[1]
-    table_S5 = _table(signals.table(design) * factor, B)
+    dealt_RTB = np.empty((0, 0, 0), np.int32)
+    if design.reward == "yoked":
+        no_rounds = np.empty(0, np.int64)
+        pair = simulate_tabled(
+            w0_PD, pool, design.treatment, root_seed, seeds_R, no_rounds, factor, keep_groups=True
+        )
+        dealt_RTB = pair[1].correct_RTB
+    table_S7 = _table(signals.table(design) * factor, B)
     low, high = reward_values(design)
     trace = Trace.empty(R, T, B, keep_groups=keep_groups)
-    w_RFD, sums_RT3, right_RT = np.empty((R, len(keep_F), D)), np.empty((R, T, 3)), np.empty((R, T), np.int64)
+    high_RTB = np.empty_like(trace.correct_RTB)
+    w_RFD, sums_RT3, high_RT = np.empty((R, len(keep_F), D)), np.empty((R, T, 3)), np.empty((R, T), np.int64)
     run_tabled(
         root_seed,
         seeds_R,
         T,
+        int(own_purpose(Purpose.SAMPLE, design.reward)),
         int(Purpose.ORDER),
         G,
         pool.u_PND,
         pool.offset_PN,
         w0_PD,
-        table_S5,
+        table_S7,
+        dealt_RTB,
         design.learning_rate,
         design.optimizer != "sgd",
         adam_scales(design, T),
@@ -205,26 +234,28 @@ def simulate_tabled(
         aligned.zeros(4, D),
         w_RFD,
         sums_RT3,
-        right_RT,
+        high_RT,
         trace.update_norm_RT,
         trace.correct_RTB,
+        high_RTB,
         trace.items_RTB,
     )
     rollouts = B * G
-    trace.reward_mean_RT[:] = (right_RT * high + (rollouts - right_RT) * low) / rollouts
+    trace.reward_mean_RT[:] = (high_RT * high + (rollouts - high_RT) * low) / rollouts
     mean_RT = sums_RT3[..., 0] / rollouts
     trace.signal_mean_RT[:] = mean_RT
     trace.signal_var_RT[:] = np.maximum(sums_RT3[..., 1] / rollouts - mean_RT**2, 0.0)
     trace.zero_signal_RT[:] = sums_RT3[..., 2] / B
-    trace.reward_sum_RTB[:] = trace.correct_RTB * high + (G - trace.correct_RTB) * low
+    trace.reward_sum_RTB[:] = high_RTB * high + (G - high_RTB) * low
     return w_RFD, trace
 
 
 def _table(table_S2: Floats, groups: int) -> Floats:
-    """By a group's number of right answers, for rounds of so many groups, (S, 5).
+    """By a group's number of high rewards, for rounds of so many groups, (S, 7).
 
     Sum of the group's signals, of their squares, whether all are 0; and the parts a and b of the factor
-    a - b p by which the features of a query of Pass@1 p enter the gradient.
+    a - b p by which the features of a query of Pass@1 p enter the gradient, where the right answers have the
+    high rewards; what a right answer adds to a with the low and with the high reward.
     """
     G = len(table_S2) - 1
     right_S = np.arange(G + 1)
@@ -232,4 +263,6 @@ def _table(table_S2: Floats, groups: int) -> Floats:
     squares_S = down_S * table_S2[:, 0] + up_S * table_S2[:, 1]
     sum_S = np.where(np.abs(up_S + down_S) <= 1e-12 * np.sqrt(squares_S), 0.0, up_S + down_S)
     rollouts = groups * G
-    return np.stack([sum_S, squares_S, squares_S == 0.0, up_S / rollouts, sum_S / rollouts], axis=1)
+    return np.column_stack(
+        [sum_S, squares_S, squares_S == 0.0, up_S / rollouts, sum_S / rollouts, table_S2 / rollouts]
+    )

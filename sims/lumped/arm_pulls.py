@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from sims.compiled.jit import kernel
 from sims.compiled.philox import ROLLOUT_BITS, block, unit
 from sims.lumped.arms import Arms, Floats, Ints, split
-from sims.lumped.pulls import SAMPLE
 
 SCAN = 16
 """Slots that are counted through rather than halved further."""
@@ -41,6 +40,7 @@ def draw(
     state: Arms,
     mass_S: Floats,
     root_seed: int,
+    purpose: int,
     seeds_R: Ints,
     round_: int,
     first: int,
@@ -59,6 +59,7 @@ def draw(
         state: Replicates; weights must be current.
         mass_S: Scratch.
         root_seed: First key word of the random numbers.
+        purpose: Of the random numbers.
         seeds_R: Second key word.
         round_: Round, from 1.
         first: Rollout number of the first pull.
@@ -84,7 +85,7 @@ def draw(
                 np.uint64(0),
                 place | np.uint64(first + i),
                 np.uint64(0),
-                np.uint64(SAMPLE),
+                np.uint64(purpose),
             )
             slot = find(mass_S, used, unit(words[0]) * total)
             c = state.class_RS[r, slot]

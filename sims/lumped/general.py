@@ -10,6 +10,8 @@ ratios of all updates of the round are functions of the slots alone. Pulls whose
 are not named. With a KL penalty all are named, since the penalty acts on whatever was drawn. A shared
 parameter of a class shifts its arms alike, which keeps a lump a lump.
 
+A yoked placebo advances beside its pair, whose rewards and signals it is dealt (`sims.learner.deal`).
+
 Results depend on a replicate's own seed alone: not on how many share the lockstep.
 """
 
@@ -24,9 +26,10 @@ from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.objective import weights
 from banditrft.rewards import reward_values
+from banditrft.streams import Purpose, own_purpose
 from banditrft.theory.matching import matching_factor
 from sims.grids import check_rising
-from sims.learner import check_decay, heard_rates
+from sims.learner import check_decay, deal, heard_rates
 from sims.lumped import arm_pulls, arms, steps
 from sims.lumped.arms import Floats, Ints
 from sims.lumped.simulator import Bandit
@@ -69,7 +72,7 @@ def check(design: Design, bandit: Bandit) -> float:
     check_decay(design.learning_rate * design.weight_decay)
     if not design.match_step_size:
         return 1.0
-    if design.reward == "graded" and bandit.grade_C is not None:
+    if design.treatment.reward == "graded" and bandit.grade_C is not None:
         raise InputError("match_step_size: needs two-valued rewards, got reward = 'graded' with grades")
     return matching_factor(design, bandit.base_pass_at_1)
 
@@ -150,10 +153,14 @@ class _Lockstep:
         self.most_slots = _most_slots(bandit, design)
         room = min(C + 4 * B * G, self.most_slots)
         self.state = arms.allocate(self.start_C + bandit.level, bandit.arms_C, R, room)
+        self.pair = None
+        if design.reward == "yoked":
+            self.pair = _Lockstep(bandit, design.treatment, factor, root_seed, seeds_R)
+        self.purpose = int(own_purpose(Purpose.SAMPLE, design.reward))
         self.feedback = feedback.Feedback(design, R, factor=factor)
         self.heard = heard_rates(design, bandit.base_pass_at_1)
         self.value_C2 = np.tile(np.array(reward_values(design)), (C, 1))
-        if design.reward == "graded" and bandit.grade_C is not None:
+        if design.treatment.reward == "graded" and bandit.grade_C is not None:
             given_C1 = np.isnan(bandit.grade_C)[:, None]
             self.value_C2 = np.where(given_C1, self.value_C2, bandit.grade_C[:, None])
         decay = design.learning_rate * design.weight_decay if design.optimizer == "adamw" else 0.0
@@ -177,7 +184,9 @@ class _Lockstep:
         e = 0
         for t in range(self.design.rounds + 1):
             if t > 0:
-                self._round(t, paths.trace, rows)
+                rewards_RBG, signals_RBG, correct_RBG = self._round(t)
+                paths.trace.record(t, rewards_RBG, signals_RBG, correct_RBG.sum(axis=2), rows=rows)
+                paths.trace.update_norm_RT[rows, t - 1] = self.norm_R
             if e < len(eval_E) and eval_E[e] == t:
                 seen = [np.empty(len(self.seeds_R)) for _ in range(3)]
                 arms.look(self.state, self.bandit.shared, self.bandit.reward_C, self.start_C, *seen)
@@ -185,16 +194,19 @@ class _Lockstep:
                 e += 1
         paths.slots_R[rows] = self.state.used_R
 
-    def _round(self, t: int, trace: Trace, rows: slice) -> None:
+    def _round(self, t: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """One round: rewards, signals and right answers, (R, B, G)."""
         B, G = self.design.batch_size, self.design.rollouts
         slot_RM, which_RM, correct_RBG, rewards_RBG = self._draw(t, 0, G)
-        baseline_RBM, extra = None, feedback.baseline_rollouts(self.design)
-        if extra:
-            baseline_RBM = self._draw(t, B * G, extra)[3]
-        signals_RBG = self.feedback.signals(rewards_RBG, baseline_RBM)
+        if self.pair is not None:
+            rewards_RBG, signals_RBG = deal(*self.pair._round(t)[:2])
+        else:
+            baseline_RBM, extra = None, feedback.baseline_rollouts(self.design)
+            if extra:
+                baseline_RBM = self._draw(t, B * G, extra)[3]
+            signals_RBG = self.feedback.signals(rewards_RBG, baseline_RBM)
         self._learn(t, slot_RM, which_RM, signals_RBG)
-        trace.record(t, rewards_RBG, signals_RBG, correct_RBG.sum(axis=2), rows=rows)
-        trace.update_norm_RT[rows, t - 1] = self.norm_R
+        return rewards_RBG, signals_RBG, correct_RBG
 
     def _draw(self, t: int, first: int, per_group: int) -> tuple[Ints, Floats, NDArray[np.bool_], Floats]:
         """Slots and naming numbers (R, M); right answers and rewards (R, B, rollouts of a group)."""
@@ -206,6 +218,7 @@ class _Lockstep:
             self.state,
             np.empty(self.state.n_RS.shape[1]),
             self.root_seed,
+            self.purpose,
             self.seeds_R,
             t,
             first,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sims.compiled.jit import kernel
 from sims.compiled.philox import fill_pulls
-from sims.lumped.pulls import SAMPLE, Ints, Pulls, draw, name_arms
+from sims.lumped.pulls import Ints, Pulls, draw, name_arms
 from sims.lumped.slots import (
     CEILING,
     FLOOR,
@@ -113,6 +113,8 @@ def run_replicates(
     if_wrong: float,
     if_right: float,
     target: float,
+    purpose: int,
+    dealt_RT: Counts,
     eval_rounds_E: Ints,
     high_RT: Counts,
     correct_RT: Counts,
@@ -141,8 +143,9 @@ def run_replicates(
                 if base == len(pulls.u_P4):
                     base = 0
                     ahead = min(len(pulls.u_P4) // G, rounds + 1 - t)
-                    fill_pulls(pulls.u_P4, ahead, root_seed, seeds_R[r], 0, SAMPLE, t, G)
-                highs, corrects = draw(state, pulls, rows, Z, base, if_wrong, if_right)
+                    fill_pulls(pulls.u_P4, ahead, root_seed, seeds_R[r], 0, purpose, t, G)
+                dealt = dealt_RT[r, t - 1] if len(dealt_RT) > 0 else -1
+                highs, corrects = draw(state, pulls, rows, Z, base, if_wrong, if_right, dealt)
                 high_RT[r, t - 1], correct_RT[r, t - 1] = highs, corrects
                 low, high = table_S2[highs, 0], table_S2[highs, 1]
                 heard = low != 0.0 or high != 0.0

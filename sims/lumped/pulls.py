@@ -1,5 +1,7 @@
 """A round's pulls of a lumped bandit: draw slots and rewards, then name the arms that were met (theory §1).
 
+A pull's four random words are slot, arm within the lump, grade, reward.
+
 `sims.lumped.simulator` says why arms may be named after the rewards are known. Nothing here moves a logit.
 """
 
@@ -14,8 +16,6 @@ from sims.lumped.slots import Floats, Gradients, Slots, find, split
 
 PULLS_AHEAD = 256
 """Pulls whose random numbers are made in one go."""
-SAMPLE = 1
-"""`banditrft.streams.Purpose.SAMPLE`: a pull's four words are slot, arm within the lump, grade, reward."""
 Ints = NDArray[np.int64]
 
 
@@ -38,11 +38,20 @@ class Pulls(NamedTuple):
 
 @kernel
 def draw(
-    state: Slots, pulls: Pulls, rows: int, Z: float, base: int, if_wrong: float, if_right: float
+    state: Slots,
+    pulls: Pulls,
+    rows: int,
+    Z: float,
+    base: int,
+    if_wrong: float,
+    if_right: float,
+    dealt: int,
 ) -> tuple[int, int]:
     """Draw the round's slots and rewards; how many rewards were high, how many answers correct.
 
-    A reward is high with probability ``if_wrong`` or ``if_right``, or is the grade if these are negative.
+    A reward is high with probability ``if_wrong`` or ``if_right``, or is the grade if these are negative. If
+    ``dealt`` is not negative, so many rewards are high whatever was drawn: the first ones
+    (`sims.learner.deal`).
     """
     highs, corrects = 0, 0
     for g in range(len(pulls.slot_G)):
@@ -51,6 +60,8 @@ def draw(
         high = right
         if if_right >= 0.0:
             high = 1 if pulls.u_P4[base + g, 3] < (if_right if right == 1 else if_wrong) else 0
+        if dealt >= 0:
+            high = 1 if g < dealt else 0
         pulls.slot_G[g], pulls.high_G[g] = slot, high
         corrects += right
         highs += high

@@ -1,5 +1,7 @@
 """One simulated run of the lumped bandit -> its records, by whichever of the two simulators runs it."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,13 +18,16 @@ from sims.trace import Trace
 
 
 def has_table(design: Design, bandit: lumped.Bandit) -> bool:
-    """Whether the fast path runs the design: one group a round whose count of high rewards decides it all."""
+    """Whether the fast path runs the design: one group a round whose count of high rewards decides it all.
+
+    A yoked placebo takes the path of its pair.
+    """
     return (
         design.batch_size == 1
         and design.updates_per_round == 1
         and design.kl_coef == 0.0
         and bandit.shared == 0.0
-        and not (design.reward == "graded" and bandit.grade_C is not None)
+        and not (design.treatment.reward == "graded" and bandit.grade_C is not None)
         and feedback.baseline_rollouts(design) == 0
         and feedback.depth(design) == 0
     )
@@ -37,7 +42,7 @@ def check(design: Design, world: LumpedWorld) -> None:
     bandit = lumped.Bandit.from_world(world)
     feedback.check(design)
     if has_table(design, bandit):
-        Learner.from_design(design, bandit.base_pass_at_1)
+        Learner.from_design(design.treatment, bandit.base_pass_at_1)
     else:
         general.check(design, bandit)
 
@@ -67,8 +72,9 @@ def _simulate(
     design = run.design
     if has_table(design, bandit):
         feedback.check(design)
-        learner = Learner.from_design(design, bandit.base_pass_at_1)
-        paths = lumped.simulate(
+        learner = Learner.from_design(design.treatment, bandit.base_pass_at_1)
+        simulate = partial(
+            lumped.simulate,
             bandit,
             learner,
             root_seed=run.root_seed,
@@ -76,6 +82,9 @@ def _simulate(
             rounds=design.rounds,
             eval_rounds=rounds_E,
         )
+        paths = simulate()
+        if design.reward == "yoked":
+            paths = simulate(dealt_RT=paths.high_RT)
         counts = paths.high_RT, paths.correct_RT
         return paths, Trace.of_counts(design, learner, *counts, keep_groups=keep_groups)
     made = general.simulate(

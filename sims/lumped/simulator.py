@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from banditrft.errors import InputError
+from banditrft.streams import Purpose
 from banditrft.worlds import LumpedWorld
 from sims.grids import check_rising
 from sims.learner import Learner
@@ -132,6 +133,7 @@ def simulate(
     rounds: int,
     eval_rounds: Sequence[int] | NDArray[np.int64] = (),
     target: float | None = None,
+    dealt_RT: NDArray[np.int32] | None = None,
 ) -> LumpedPaths:
     """Run one replicate per seed on one core.
 
@@ -143,6 +145,8 @@ def simulate(
         rounds: Rounds T, at least 0.
         eval_rounds: Rising rounds in 0..T after which p is recorded.
         target: Pass@1 in (0, 1] whose first passage is timed.
+        dealt_RT: Number of high rewards of each round, whatever is answered: those of the run that a yoked
+            placebo is paired with. Pulls are then drawn from other numbers. None where rewards are earned.
 
     Raises:
         InputError: An argument is outside its range.
@@ -166,7 +170,7 @@ def simulate(
         gone_C=np.zeros(C, np.int64),
     )
     high_RT = np.empty((R, rounds), np.int32)
-    hidden = learner.heard[1] >= 0.0
+    hidden = learner.heard[1] >= 0.0 or dealt_RT is not None
     paths = LumpedPaths(
         p_RE=np.empty((R, len(eval_E))),
         entropy_RE=np.empty((R, len(eval_E))),
@@ -196,6 +200,8 @@ def simulate(
         learner.grad_clip or 0.0,
         *learner.heard,
         NO_TARGET if target is None else target,
+        int(Purpose.SAMPLE if dealt_RT is None else Purpose.YOKED_SAMPLE),
+        np.empty((0, 0), np.int32) if dealt_RT is None else dealt_RT,
         eval_E,
         paths.high_RT,
         paths.correct_RT,

@@ -56,7 +56,8 @@ FIELDS = {
 
 
 def test_every_field_is_listed():
-    assert FIELDS.keys() == Design.model_fields.keys()
+    elsewhere = {"yoked_to"}  # it needs another run's records: test_yoked.py
+    assert FIELDS.keys() | elsewhere == Design.model_fields.keys()
 
 
 @pytest.mark.parametrize("field", FIELDS)

@@ -49,7 +49,9 @@ def agree(one: GeneralPaths, two: GeneralPaths) -> None:
     signal=st.sampled_from(
         ["raw", "centered", "grpo", "rloo", "gpg", "batch-centered", "reinforce-plus-plus"]
     ),
-    reward=st.sampled_from(["zero-one", "minus-one-zero", "minus-one-one", "noisy", "random", "graded"]),
+    reward=st.sampled_from(
+        ["zero-one", "minus-one-zero", "minus-one-one", "noisy", "random", "graded", "yoked"]
+    ),
     optimizer=optimizers,
     clip=st.sampled_from([None, 0.2]),
     G=st.integers(2, 6),
@@ -64,8 +66,10 @@ def test_both_paths_run_a_design_with_a_table_alike(
     assert has_table(made, SMALL)
     grid = {"root_seed": 5, "seeds": SEEDS, "eval_rounds": range(T + 1)}
     general = simulate(SMALL, made, **grid)  # type: ignore[arg-type]
-    learner = Learner.from_design(made, SMALL.base_pass_at_1)
+    learner = Learner.from_design(made.treatment, SMALL.base_pass_at_1)
     fast = lumped.simulate(SMALL, learner, rounds=T, **grid)  # type: ignore[arg-type]
+    if reward == "yoked":
+        fast = lumped.simulate(SMALL, learner, rounds=T, dealt_RT=fast.high_RT, **grid)  # type: ignore[arg-type]
     for name in ("p_RE", "entropy_RE", "kl_RE"):
         np.testing.assert_allclose(getattr(general, name), getattr(fast, name), rtol=1e-9, atol=1e-11)
     np.testing.assert_array_equal(general.slots_R, fast.slots_R)

@@ -82,7 +82,7 @@ def test_copies_are_a_group_cut_up() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-@pytest.mark.parametrize("reward", ["zero-one", "minus-one-zero", "minus-one-one"])
+@pytest.mark.parametrize("reward", ["zero-one", "minus-one-zero", "minus-one-one", "yoked"])
 @pytest.mark.parametrize(
     ("signal", "B", "G"),
     [("raw", 1, 1), ("raw", 3, 5), ("centered", 2, 4), ("grpo", 9, 6), ("rloo", 3, 2), ("gpg", 1, 4),

@@ -12,6 +12,7 @@ from analysis.reporting.content.seeds import final
 from analysis.reporting.figures import curves, dots, fits, kaplan, paths, seeds
 from analysis.reporting.figures.figure import Figure
 from analysis.reporting.figures.forests import forests, of_points
+from banditrft.design import PLACEBOS
 
 HITTING = 0.95
 """Threshold drawn where no claim sets one."""
@@ -94,7 +95,7 @@ def _curves(records: Records, document: dict[str, Any]) -> list[tuple[str, Figur
 
 
 def _css(cell: Cell) -> str:
-    if cell.design.reward == "random":
+    if cell.design.reward in PLACEBOS:
         return "placebo"
     return "few" if cell.design.rollouts == 1 else "many"
 
