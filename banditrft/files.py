@@ -1,8 +1,12 @@
-"""Files that appear whole or not at all: temporary name, fsync, rename; and JSON read strictly."""
+"""Files that appear whole or not at all (temporary name, fsync, rename), and JSON read strictly.
+
+A *sealed* JSON file ends with the sha256 of the rest of its text, so that no changed character of it is read.
+"""
 
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +14,28 @@ from banditrft.errors import RecordError
 from banditrft.parts import part_of
 
 
+def sha256(content: bytes) -> str:
+    """sha256 of some bytes, hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically: temporary name, fsync, rename."""
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object, not empty, atomically, with its sha256 as a last field, for `read_sealed`."""
+    body = json.dumps(value, indent=1, allow_nan=False)
+    write_bytes(path, body[:-2].encode() + _seal(body.encode()))
+
+
+def _seal(body: bytes) -> bytes:
+    """What stands in place of an object's closing brace and seals it."""
+    return f',\n "sha256": "{sha256(body)}"\n}}\n'.encode()
+
+
+SEAL_BYTES = len(_seal(b""))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -28,11 +51,43 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         RecordError: Missing, unreadable or no object; names the file.
     """
+    return _object(path, _content(path))
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read a JSON object that `write_sealed` wrote.
+
+    Raises:
+        RecordError: As `read_json`, or the text is not the one that was written; names the file.
+    """
+    content = _content(path)
+    value = _object(path, content)
+    if "sha256" not in value:
+        raise RecordError(
+            f"{path}: states no sha256 of its content: an earlier version wrote it, or it was edited; "
+            "delete it with what it describes, and run the study again"
+        )
+    if content[-SEAL_BYTES:] != _seal(content[:-SEAL_BYTES] + b"\n}"):
+        raise RecordError(
+            f"{path}: is damaged or was edited: its content is not that of its sha256 {value['sha256']!r}"
+        )
+    del value["sha256"]
+    return value
+
+
+def _content(path: Path) -> bytes:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except FileNotFoundError:
         raise RecordError(f"{path}: is missing") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read as JSON ({type(error).__name__}: {error})") from None
+
+
+def _object(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: cannot be read as JSON ({type(error).__name__}: {error})") from None
     if not isinstance(value, dict):
         raise RecordError(f"{path}: must hold a JSON object, got {type(value).__name__}")

@@ -1,19 +1,20 @@
-"""Tables of the records: their columns, and Parquet files read and written strictly by them.
+"""Tables of the records: their columns, what values they may have, and writing them as Parquet.
 
-Schema 2. Schema 1 lacked, of `rounds`, the columns from grad_norm to work_share, seconds_push and
-seconds_save, of `texts` the source, and the counts by item.
+Schema 3. Schema 2 had no hashes of files (`banditrft.records`). Schema 1 lacked, of `rounds`, the columns
+from grad_norm to work_share, seconds_push and seconds_save, of `texts` the source, and the counts by item.
 """
 
+import io
+import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import polars as pl
 
 from banditrft.errors import RecordError
-from banditrft.files import commit
-from banditrft.parts import part_of
+from banditrft.files import sha256, write_bytes
 
-SCHEMA = 2
+SCHEMA = 3
 Schema = Mapping[str, type[pl.DataType]]
 ROUNDS: Schema = {
     "seed": pl.Int64,
@@ -110,68 +111,124 @@ MEASURED = {"rounds": ("reward_mean", "signal_mean", "signal_var", "zero_signal_
 TABLES: Mapping[str, Schema] = {"rounds": ROUNDS, "groups": GROUPS, "evals": EVALS}
 
 
-def read_table(path: Path, schema: Schema, filled: Collection[str] = ()) -> pl.DataFrame:
-    """Read one Parquet file and check it against its schema; see :func:`check_table`.
-
-    Raises:
-        RecordError: Unreadable, other columns, nulls or NaN where none may be, counts that contradict.
-    """
-    try:
-        table = pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise RecordError(f"{path}: cannot be read as Parquet ({type(error).__name__}: {error})") from None
-    check_table(table, schema, str(path), filled)
-    return table
+BOUNDS: Mapping[str, tuple[float, float]] = {
+    "round": (0, math.inf),
+    "n": (1, math.inf),
+    "signal_var": (0, math.inf),
+    "zero_signal_fraction": (0, 1),
+    "update_norm": (0, math.inf),
+    "entropy": (0, math.inf),
+    "tokens": (0, math.inf),
+    "grad_norm": (0, math.inf),
+    "clip_fraction": (0, 1),
+    "mismatch": (0, math.inf),
+    "work_share": (0, 1),
+    "p_exact": (0, 1),
+    **dict.fromkeys(SECONDS, (0, math.inf)),
+}
+"""Lowest and highest value by column, but for rounding."""
+ROUNDING = 1e-6
+WORDS: Mapping[str, tuple[str, ...]] = {"split": ("train", "test"), "source": ("training", "final")}
+"""Values that a text column may have."""
 
 
 def check_table(table: pl.DataFrame, schema: Schema, where: str, filled: Collection[str] = ()) -> None:
-    """Check a table against its schema; `where` names it in errors, `filled` are columns without nulls here.
+    """Check a table, or some columns of one, against the schema.
+
+    Args:
+        table: The table.
+        schema: Its columns and their types.
+        where: What it is called in errors.
+        filled: Columns without nulls here, beside those that never have any.
 
     Raises:
-        RecordError: As :func:`read_table`.
+        RecordError: Other columns, nulls, NaN or values where none may be, counts that contradict each other;
+            names column and row.
     """
     if dict(table.schema) != {name: dtype() for name, dtype in schema.items()}:
         raise RecordError(
             f"{where}: columns must be {', '.join(schema)} of their types, got {dict(table.schema)}"
         )
-    held = [name for name in schema if name not in NULLABLE or name in filled]
-    floats = [name for name, dtype in schema.items() if dtype == pl.Float64]
-    counts = ("correct_strict", "correct_lenient") if "n" in schema else ()
-    found = table.select(  # all at once: a query costs more than what it computes
-        *(pl.col(name).null_count().alias(f"nulls {name}") for name in held),
-        *((~pl.col(name).is_finite()).any().alias(f"infinite {name}") for name in floats),
-        *(_outside(name).any().alias(f"outside {name}") for name in counts),
-    ).row(0, named=True)
-    for name in schema:
-        if nulls := found.get(f"nulls {name}"):
-            row = table[name].is_null().arg_max()
-            raise RecordError(
-                f"{where}: column '{name}' must have no nulls, got {nulls}, the first in row {row}"
-            )
-        if found.get(f"infinite {name}"):
-            raise RecordError(f"{where}: column '{name}' must be finite, got {_first_bad(table, name)}")
-    for name in counts:
-        if found[f"outside {name}"]:
-            bad = table.with_row_index("row").filter(_outside(name)).row(0, named=True)
-            raise RecordError(f"{where}: '{name}' must lie in 0..n, got {bad}")
+    rules = _rules(schema, filled)
+    broken = table.select(rule.any().alias(said) for said, rule in rules.items())  # a query costs more than
+    for said, found in broken.row(0, named=True).items():  # what it computes, so there is one
+        if found:
+            names = dict.fromkeys(("row", "seed", "round", *rules[said].meta.root_names()))
+            bad = table.with_row_index("row").filter(rules[said])
+            row = bad.select(name for name in names if name in bad.columns).row(0, named=True)
+            raise RecordError(f"{where}: {said}, got {row}")
 
 
-def _outside(count: str) -> pl.Expr:
-    return (pl.col(count) < 0) | (pl.col(count) > pl.col("n"))
+def _rules(schema: Schema, filled: Collection[str]) -> dict[str, pl.Expr]:
+    """What every row must satisfy, in words, and which rows do not."""
+    rules = {}
+    for name, dtype in schema.items():
+        column = pl.col(name)
+        if name not in NULLABLE or name in filled:
+            rules[f"column '{name}' must have no nulls"] = column.is_null()
+        if dtype == pl.Float64:
+            rules[f"column '{name}' must be finite"] = ~column.is_finite()
+        if name in BOUNDS:
+            low, high = BOUNDS[name]
+            slack = ROUNDING if dtype == pl.Float64 else 0
+            span = f"lie in {low}..{high}" if high < math.inf else f"be at least {low}"
+            rules[f"column '{name}' must {span}"] = ~column.is_between(low - slack, high + slack)
+        if name in WORDS:
+            rules[f"column '{name}' must be {' or '.join(WORDS[name])}"] = ~column.is_in(WORDS[name])
+    if "n" in schema:
+        n, strict, lenient = (pl.col(name) for name in ("n", "correct_strict", "correct_lenient"))
+        rules["'correct_strict' must lie in 0..n"] = ~strict.is_between(0, n)
+        rules["'correct_lenient' must lie in correct_strict..n"] = ~lenient.is_between(strict, n)
+    if {"split", "reward_sum", "n"} <= schema.keys():  # the task's own reward, in [0, 1]
+        rules["'reward_sum' must lie in 0..n"] = ~pl.col("reward_sum").is_between(
+            -ROUNDING, pl.col("n") + ROUNDING
+        )
+    if "lenient" in schema:
+        rules["what is strictly right must be so leniently"] = pl.col("strict") & ~pl.col("lenient")
+    return rules
 
 
-def _first_bad(table: pl.DataFrame, name: str) -> str:
-    bad = table.with_row_index("row").filter(~pl.col(name).is_finite())
-    return f"{bad[name][0]} in row {bad['row'][0]}"
-
-
-def write_table(table: pl.DataFrame, schema: Schema, path: Path, filled: Collection[str] = ()) -> None:
-    """Check a table and write it as Parquet: temporary name, fsync, rename.
+def check_order(table: pl.DataFrame, schema: Schema, where: str) -> None:
+    """Check that no row of a file stands there twice, and that rounds of training rise from 1 in each seed.
 
     Raises:
-        RecordError: As :func:`read_table`.
+        RecordError: Names the row.
+    """
+    if "source" in schema or not ({"reward_mean", "split"} & schema.keys()):
+        return  # several groups or texts of a round may be of one item
+    key = [name for name in ("seed", "round", "split", "item") if name in schema]
+    twice = table.select(key).is_duplicated()
+    if twice.any():
+        raise RecordError(
+            f"{where}: one row for each {', '.join(key)}, got {_row(table.select(key), twice)} twice"
+        )
+    if "split" not in schema:
+        seed, at = pl.col("seed"), pl.col("round")
+        new = (seed != seed.shift(1)).fill_null(value=True)
+        wrong = table.select(pl.when(new).then(at < 1).otherwise(at <= at.shift(1)).alias("wrong"))["wrong"]
+        if wrong.any():
+            raise RecordError(
+                f"{where}: rounds must rise from 1 in each seed, got {_row(table.select(key), wrong)}"
+            )
+
+
+def _row(table: pl.DataFrame, which: pl.Series) -> dict[str, object]:
+    """The first of some rows, with its number."""
+    return table.with_row_index("row").filter(which).row(0, named=True)
+
+
+def write_table(table: pl.DataFrame, schema: Schema, path: Path, filled: Collection[str] = ()) -> str:
+    """Check a table and write it as Parquet: temporary name, fsync, rename.
+
+    Returns:
+        sha256 of the file, hex.
+
+    Raises:
+        RecordError: As :func:`check_table` and :func:`check_order`.
     """
     check_table(table, schema, path.name, filled)
-    temporary = part_of(path)
-    table.write_parquet(temporary, compression="zstd", statistics=True)
-    commit(temporary, path)
+    check_order(table, schema, path.name)
+    buffer = io.BytesIO()
+    table.write_parquet(buffer, compression="zstd", statistics=True)
+    write_bytes(path, buffer.getvalue())
+    return sha256(buffer.getvalue())

@@ -76,7 +76,7 @@ def write_chunks(root: Path, runs: int) -> None:
 def write_folders(root: Path, runs: int, written: int) -> None:
     """Language-model records: four conditions, a folder per seed; the first `written` are copied on."""
     from banditrft.catalog import write_study
-    from banditrft.files import read_json, write_json
+    from banditrft.files import read_sealed, write_sealed
     from banditrft.provenance import provenance
     from banditrft.records import EVALS, GROUPS, ROUNDS, RunTables, write_run
     from banditrft.runs import Query, WorldQueries, expand
@@ -111,7 +111,7 @@ def write_folders(root: Path, runs: int, written: int) -> None:
         every = every.with_columns(absent).select(list(ROUNDS)).cast(dict(ROUNDS))
         write_run(root, run, RunTables(every, pl.DataFrame(schema=dict(GROUPS)), evals, finals), made_by)
     write_study(root, study, planned, "benchmark")
-    described = read_json(root / "study.json")
+    described = read_sealed(root / "study.json")
     for cell in described["cells"]:
         first = list(cell["runs"])
         for copy in range(1, runs // written):
@@ -119,9 +119,12 @@ def write_folders(root: Path, runs: int, written: int) -> None:
                 name = f"{run_id}-{copy}"
                 (root / name).mkdir()
                 for file in (root / run_id).iterdir():
-                    shutil.copyfile(file, root / name / file.name)
+                    if file.suffix == ".json":
+                        write_sealed(root / name / file.name, read_sealed(file) | {"run_id": name})
+                    else:
+                        shutil.copyfile(file, root / name / file.name)
                 cell["runs"].append(name)
-    write_json(root / "study.json", described)
+    write_sealed(root / "study.json", described)
 
 
 def scanned(root: Path) -> dict[str, Any]:
@@ -145,13 +148,13 @@ def scanned(root: Path) -> dict[str, Any]:
 def loaded(root: Path) -> dict[str, float]:
     """Processor seconds of `analysis.load`, and of reading the same folders one by one."""
     from analysis.loading.records import load
-    from banditrft.files import read_json
+    from banditrft.files import read_sealed
     from banditrft.records import read_run
 
     start = time.process_time()
     runs = sum(cell.n for cell in load(root).cells)
     between = time.process_time()
-    for cell in read_json(root / "study.json")["cells"]:
+    for cell in read_sealed(root / "study.json")["cells"]:
         for run_id in cell["runs"]:
             read_run(root / run_id, cell["evaluation_id"])
     return {"runs": runs, "load_s": between - start, "one_by_one_s": time.process_time() - between}

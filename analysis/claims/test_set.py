@@ -17,7 +17,7 @@ from analysis.inference.equivalence import over_items_too, paired_difference
 from analysis.inference.slopes import mean_of
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Part, Secondary, Verdict, bounded
-from banditrft.schemas import ITEMS, read_table
+from banditrft.records import ITEMS, read_table
 
 LEVEL = 0.95
 FEWEST_QUERIES = 3

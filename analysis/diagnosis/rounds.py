@@ -8,7 +8,8 @@ import polars as pl
 from analysis.diagnosis.look import Look, number
 from analysis.diagnosis.single import mean_of
 from analysis.loading.records import Cell, Records
-from banditrft.catalog import STUDY, scan
+from analysis.loading.scan import scan
+from banditrft.catalog import STUDY
 
 HALF = 0.5
 """Share of groups without a signal from which on most of a run is wasted."""

@@ -14,11 +14,11 @@ from analysis.importing.logs import at_rounds, until
 from analysis.importing.options import Options, evaluation
 from analysis.loading.agreement import without
 from analysis.loading.records import load
-from banditrft.catalog import STUDY, write_study
+from banditrft.catalog import STUDY, read_study, write_study
 from banditrft.claims import CLAIMS, own_claims
 from banditrft.design import Design
 from banditrft.errors import InputError, RecordError
-from banditrft.files import read_json, sha256_of
+from banditrft.files import sha256_of
 from banditrft.parts import part_of
 from banditrft.provenance import now, provenance
 from banditrft.records import RunTables, write_run
@@ -288,16 +288,12 @@ def _place_study(part: Path, root: Path, *, replace_old: bool) -> None:
 
 def _is_import(root: Path) -> bool:
     """Whether a folder holds an import's records and nothing that was run here."""
-    if not (root / STUDY).exists():
-        return False
-    worlds = read_json(root / STUDY).get("worlds")
-    return isinstance(worlds, list) and all(
-        isinstance(world, dict) and world.get("world") == "imported" for world in worlds
-    )
+    there = (root / STUDY).exists()
+    return there and all(world.get("world") == "imported" for world in read_study(root)["worlds"])
 
 
 def _described(root: Path) -> dict[str, Any]:
-    return {k: v for k, v in read_json(root / STUDY).items() if k not in ("command", "claims_hash")}
+    return {k: v for k, v in read_study(root).items() if k not in ("command", "claims_hash")}
 
 
 def _complete(root: Path) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from banditrft.design import CURVE_FIELDS, Design, Evaluation, Frozen, parse
-from banditrft.errors import RecordError
+from banditrft.errors import InputError, RecordError
 from banditrft.records import RunRecord
 from banditrft.worlds import WorldSettings
 
@@ -34,10 +34,10 @@ def check(
     """
     info, where = run.info, run.folder / "run.json"
     try:
-        own = _parsed(json.dumps(info["design"]), json.dumps(info["evaluation"]))
-        settings = dict(info["world"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RecordError(f"{where}: is not a run's description ({error})") from None
+        own = _parsed(json.dumps(info.get("design")), json.dumps(info.get("evaluation")))
+    except InputError as error:
+        raise RecordError(f"{where}: is not a run's description: {error}") from None
+    settings = info["world"]
     for said, found, fields in (
         (design, own[0], tuple(Design.model_fields)),
         (evaluation, own[1], CURVE_FIELDS),
@@ -52,7 +52,10 @@ def check(
 @functools.lru_cache(maxsize=256)
 def _parsed(design: str, evaluation: str) -> tuple[Design, Evaluation]:
     """Settings from JSON; runs of a condition share them."""
-    return parse(Design, json.loads(design)), parse(Evaluation, json.loads(evaluation))
+    return (
+        parse(Design, json.loads(design), "design"),
+        parse(Evaluation, json.loads(evaluation), "evaluation"),
+    )
 
 
 def _same(said: object, found: object, field: str, study: Path, condition: str, run: Path) -> None:

@@ -7,8 +7,18 @@ from typing import Any
 import polars as pl
 
 from banditrft.errors import RecordError
-from banditrft.files import read_json
-from banditrft.records import EVALS, SCHEMA, TABLES, RunRecord, Schema, check_table, measured, read_run
+from banditrft.records import (
+    EVALS,
+    TABLES,
+    RunRecord,
+    Schema,
+    check_table,
+    measured,
+    read_description,
+    read_file,
+    read_info,
+    read_run,
+)
 
 FILES, ROWS = 512, 2_000_000
 """Most files and rows of a table that are read together."""
@@ -25,7 +35,7 @@ def read_runs(folders: Sequence[Path], evaluation_id: str) -> list[RunRecord]:
         RecordError: A file is missing, unreadable, of another schema or inconsistent; names the file.
     """
     found: list[RunRecord] = []
-    infos = [read_json(folder / "run.json") for folder in folders]
+    infos = [read_info(folder) for folder in folders]
     start, rows = 0, 0
     for end, info in enumerate(infos, 1):
         rows += _rows(info)
@@ -36,9 +46,7 @@ def read_runs(folders: Sequence[Path], evaluation_id: str) -> list[RunRecord]:
 
 
 def _rows(info: dict[str, Any]) -> int:
-    rows = info.get("rows")
-    known = rows.values() if isinstance(rows, dict) else ()
-    return max((n for n in known if isinstance(n, int)), default=0)
+    return max((n for n in info["rows"].values() if isinstance(n, int)), default=0)
 
 
 def _some(folders: Sequence[Path], infos: Sequence[dict[str, Any]], evaluation_id: str) -> list[RunRecord]:
@@ -54,9 +62,11 @@ def _some(folders: Sequence[Path], infos: Sequence[dict[str, Any]], evaluation_i
 def _together(
     folders: Sequence[Path], infos: Sequence[dict[str, Any]], evaluation_id: str
 ) -> list[RunRecord]:
-    for folder, info in zip(folders, infos, strict=True):
-        if (info["schema"], info["status"], info["run_id"]) != (SCHEMA, "complete", folder.name):
-            raise RecordError(f"{folder / 'run.json'}: is not that of a complete run of this schema")
+    last = f"final-{evaluation_id}.parquet"
+    for folder, info in zip(folders, infos, strict=True):  # no file is parsed that is not what was written
+        for name in TABLES:
+            read_file(folder, f"{name}.parquet", info)
+        read_file(folder, last, read_description(folder, last))
     filled = {name: measured(name, infos[0]["world"]) for name in TABLES}
     if any(measured(name, info["world"]) != filled[name] for info in infos for name in TABLES):
         raise RecordError("imported runs and others")
@@ -67,10 +77,10 @@ def _together(
         read[name] = _table(paths, schema, filled[name], seeds)
         if [t.height for t in read[name]] != [info["rows"].get(name) for info in infos]:
             raise RecordError(f"{name}: rows are not those of run.json")
-    final = _table([folder / f"final-{evaluation_id}.parquet" for folder in folders], EVALS, (), seeds)
+    final = _table([folder / last for folder in folders], EVALS, (), seeds)
     return [
-        RunRecord(folder, info, final=last, **{name: read[name][i] for name in TABLES})
-        for i, (folder, info, last) in enumerate(zip(folders, infos, final, strict=True))
+        RunRecord(folder, info, final=own, **{name: read[name][i] for name in TABLES})
+        for i, (folder, info, own) in enumerate(zip(folders, infos, final, strict=True))
     ]
 
 

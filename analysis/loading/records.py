@@ -14,11 +14,10 @@ import numpy.typing as npt
 from analysis.loading import agreement, blocks
 from analysis.loading.batches import read_runs
 from banditrft.brief import Brief
-from banditrft.catalog import STUDY
+from banditrft.catalog import STUDY, read_study
 from banditrft.claims import in_force
 from banditrft.design import Design, Evaluation, parse
 from banditrft.errors import InputError, RecordError
-from banditrft.files import read_json
 from banditrft.records import SECONDS, RunRecord
 from banditrft.worlds import ImportedWorld, LLMWorld, WorldSettings, parse_world
 
@@ -151,27 +150,23 @@ def load(path: Path | str) -> Records:
         RecordError: A file is missing, unreadable, of another schema or inconsistent; names it.
     """
     root = Path(path)
-    study = read_json(root / STUDY)
+    study = read_study(root)
     try:
-        worlds = {w["name"]: parse_world(w) for w in study["worlds"]}
+        worlds = {w.name: w for w in (parse_world(w, f"worlds[{i}]") for i, w in enumerate(study["worlds"]))}
         in_force(study)  # its claims are those of the ledger and its own, all known
-        described = [
-            {
-                key: cell[key]
-                for key in ("world", "condition", "design", "evaluation", "evaluation_id", "runs")
-            }
-            for cell in study["cells"]
-        ]
-        if not {cell["world"] for cell in described} <= worlds.keys():
-            raise ValueError("a cell's world is not among the worlds")
-    except (KeyError, TypeError, ValueError, InputError) as error:
-        raise RecordError(f"{root / STUDY}: is not a study's description ({error})") from None
+        for i, cell in enumerate(study["cells"]):
+            if cell["world"] not in worlds:
+                raise InputError(
+                    f"cells[{i}].world: must be one of {', '.join(worlds)}, got {cell['world']!r}"
+                )
+            parse(Design, cell["design"], f"cells[{i}].design")
+            parse(Evaluation, cell["evaluation"], f"cells[{i}].evaluation")
+    except InputError as error:
+        raise RecordError(f"{root / STUDY}: is not a study's description: {error}") from None
     read: dict[tuple[str, str], RunRecord] = {}
     cells = []
-    for value in described:
+    for value in study["cells"]:
         keys = [(run_id, value["evaluation_id"]) for run_id in value["runs"]]
-        if len(set(keys)) < len(keys):
-            raise RecordError(f"{root / STUDY}: condition {value['condition']!r} counts a run twice")
         new = [key for key in keys if key not in read]
         try:
             found = read_runs([root / run_id for run_id, _ in new], value["evaluation_id"])

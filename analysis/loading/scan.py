@@ -2,9 +2,9 @@
 
 `analysis.load` reads every table of a study and checks that it is complete: every run, every evaluation, on
 one grid. `scan` answers questions about the records of many studies without holding them: a Polars query runs
-over files a few hundred at a time, reads the columns it asks for, and checks those as the records' own reader
-does. A file that is missing, truncated, of another schema or with impossible counts ends the query with an
-error that names it; `run.json` is not read, so a table with rows missing at its end is only found by `load`.
+over files a few hundred at a time, once each is known to be what was written, reads the columns it asks for,
+and checks those as the records' own reader does. A file that is missing, changed, of another schema or with
+impossible counts ends the query with an error that names it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,15 +15,22 @@ from typing import Any
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from banditrft.catalog import STUDY
+from banditrft.catalog import read_study
 from banditrft.errors import InputError, RecordError
-from banditrft.files import read_json
-from banditrft.records import EVALS, SCHEMA, TABLES, Schema, check_table, read_table
+from banditrft.records import (
+    EVALS,
+    TABLES,
+    Schema,
+    check_table,
+    read_description,
+    read_file,
+    read_table,
+)
 
 FILES = 512
 """Files read at a time."""
 KEYS = ("study", "world", "condition", "run_id")
-COUNTS = frozenset({"n", "correct_strict", "correct_lenient"})
+COUNTS = frozenset({"n", "reward_sum", "correct_strict", "correct_lenient"})
 """Columns that are checked against each other."""
 
 
@@ -109,20 +116,12 @@ def summary(roots: Path | str | Sequence[Path | str]) -> pl.DataFrame:
 
 
 def _cells(root: Path, table: str) -> list[_Cell]:
-    path = root / STUDY
-    study = read_json(path)
-    if study.get("schema") != SCHEMA:
-        raise RecordError(f"{path}: schema must be {SCHEMA}, got {study.get('schema')!r}")
-    try:
-        return [_cell(root, study, cell, table) for cell in study["cells"]]
-    except (KeyError, TypeError) as error:
-        raise RecordError(f"{path}: is not a study's description ({error!r})") from None
+    study = read_study(root)
+    return [_cell(root, study, cell, table) for cell in study["cells"]]
 
 
 def _cell(root: Path, study: dict[str, Any], cell: dict[str, Any], table: str) -> _Cell:
     name = f"final-{cell['evaluation_id']}" if table == "final" else table
-    if len(set(cell["runs"])) < len(cell["runs"]):
-        raise RecordError(f"{root / STUDY}: condition {cell['condition']!r} counts a run twice")
     paths = tuple(root / run_id / f"{name}.parquet" for run_id in cell["runs"])
     return _Cell(study["name"], cell["world"], cell["condition"], paths)
 
@@ -132,6 +131,8 @@ def _read(cell: _Cell, paths: tuple[Path, ...], columns: Schema, names: list[str
     asked = set(columns) if names is None else set(names)
     wanted = asked | COUNTS if asked & COUNTS else asked
     schema = {name: dtype for name, dtype in columns.items() if name in wanted}
+    for path in paths:
+        read_file(path.parent, path.name, read_description(path.parent, path.name))
     try:
         found = pl.scan_parquet(
             list(paths),

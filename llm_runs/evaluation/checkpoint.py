@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from banditrft.errors import InputError
-from banditrft.records import Final, checkpoint_path
+from banditrft.records import Final, checkpoint_path, read_checkpoint
 from banditrft.runs import Run
 from banditrft.worlds import LLMWorld
 
@@ -33,25 +33,26 @@ def evaluate_checkpoint(run: Run, folder: Path | str) -> Final | None:
     world = shared_world([run])
     with joined(world) as rank:
         if rank == 0:
-            return _evaluate(world, run, checkpoint_path(Path(folder)))
+            return _evaluate(world, run, Path(folder))
         follow(world, run.design)
         return None
 
 
-def _evaluate(world: LLMWorld, run: Run, path: Path) -> Final:
+def _evaluate(world: LLMWorld, run: Run, folder: Path) -> Final:
     from llm_runs.backends import open_backend
     from llm_runs.evaluation.measure import Measure, train_items
     from llm_runs.rounds.recorder import Recorder
 
+    weights = read_checkpoint(folder)
     with open_backend(world, run.design) as backend:
         record = Recorder([run], backend.task.work_share)
         measure = Measure([run], backend, train_items([run], backend), record)
         backend.push()
         measure.base()
         try:
-            backend.learner.load_checkpoint(0, path.read_bytes())
-        except (InputError, OSError) as error:
-            raise InputError(f"{path}: {error}") from None
+            backend.learner.load_checkpoint(0, weights)
+        except InputError as error:
+            raise InputError(f"{checkpoint_path(folder)}: {error}") from None
         backend.push()
         measure.final()
     tables = record.frames(0)

@@ -3,12 +3,15 @@
 Not a numerical library: exponentials live in `sims.compiled.exponential`, random words in
 `sims.compiled.philox`. Kernels work on arrays they are given and allocate none, so Numba need not count
 references to arrays inside their loops. Compiled code is cached beside the package (or in Numba's user
-cache), so a compile is paid once per machine; since kernels are compiled into one another, the cache is valid
-for one state of all of the package's files.
+cache), so a compile is paid once per machine; since kernels are compiled into one another, the cache of one
+is valid for one state of its file and of all files of the package that this imports.
 """
 
 import hashlib
+import inspect
+import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -25,23 +28,44 @@ if hasattr(DefaultOptions, "_nrt"):
 compile_loop = cast(Any, numba.njit)
 cgutils_ = cast(Any, cgutils)
 types_ = cast(Any, types)
+ROOT = Path(__file__).parents[2]
+IMPORT = re.compile(r"^ *from (sims[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
 
 
-def _sources() -> str:
+@cache
+def sources(file: Path) -> frozenset[Path]:
+    """A file of this package and all files of the package that it imports, however far."""
+    found: set[Path] = set()
+    waiting = [file]
+    while waiting:
+        if (path := waiting.pop()) not in found:
+            found.add(path)
+            waiting += _imported(path)
+    return frozenset(found)
+
+
+@cache
+def _imported(file: Path) -> list[Path]:
+    """Modules of this package that a file names in `from ... import ...`."""
+    names: list[str] = []
+    for module, imported in IMPORT.findall(file.read_text(encoding="utf-8")):
+        names += [module, *(f"{module}.{name}" for name in re.findall(r"\w+", imported))]
+    return [path for name in names if (path := ROOT / (name.replace(".", "/") + ".py")).exists()]
+
+
+@cache
+def _stamp(file: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+    for path in sorted(sources(file)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-STAMP = _sources()
 
 
 def _compile(function: F, fastmath: set[str]) -> F:
     dispatcher = compile_loop(fastmath=fastmath, **OPTIONS)(function)
     cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if cache_file is not None:  # Numba's own stamp knows the file of this function alone
-        cache_file._source_stamp = STAMP
+        cache_file._source_stamp = _stamp(Path(inspect.getfile(function)))
     return cast(F, dispatcher)
 
 

@@ -9,6 +9,7 @@ import sys
 import analysis_fixtures as fixtures
 import analysis_page
 import pytest
+from records_fixtures import edit_json
 
 import analysis
 from analysis.reporting.content.origin import wall_seconds
@@ -179,8 +180,7 @@ def test_the_same_records_give_the_same_bytes(truth_holds, rendered, tmp_path):
 
 def test_runs_under_other_protocols_are_called_post_hoc(tmp_path):
     root = fixtures.write(tmp_path / "s", fixtures.study(sim_seeds=4, llm_seeds=0))
-    info = next(root.glob("*/run.json"))
-    info.write_text(info.read_text().replace('"claims_hash": "', '"claims_hash": "0'))
+    edit_json(next(root.glob("*/run.json")), lambda info: info | {"claims_hash": "0" * 64})
     page = analysis.report(root, tmp_path / "out", fits="none").read_text()
     assert "post hoc" in page
 

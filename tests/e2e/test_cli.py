@@ -93,7 +93,9 @@ def test_bad_studies_exit_2_with_one_line_and_write_nothing(folder):
             assert done.stderr.startswith("error: bad.toml: ")
             assert field in done.stderr
             assert len(done.stderr.splitlines()) == 1
-    (folder / "bad.toml").write_text(LUMPED + LLM.replace("tiny-qwen2", "huge-qwen9"))
+    (folder / "bad.toml").write_text(
+        (LUMPED + LLM).replace("tiny-qwen2", "huge-qwen9").replace("small", "bad")
+    )
     for command in ("sim", "llm", "lint"):
         done = banditrft(command, "bad.toml", cwd=folder, code=2)
         assert done.stderr.startswith("error: llm[0].model: must be a shipped model (tiny-")

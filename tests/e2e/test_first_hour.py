@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -11,7 +12,9 @@ from cli_fixtures import banditrft
 from study_fixtures import LUMPED
 
 import analysis
+from banditrft.catalog import write_study
 from banditrft.cli.common import preset_names
+from banditrft.files import read_sealed, write_sealed
 from banditrft.parts import part_of
 from banditrft.study import load_study
 
@@ -87,8 +90,7 @@ def test_a_presets_folder_is_not_for_its_copies(tmp_path):
     study = load_study(_preset(tmp_path, "sim-b1"))
     folder = tmp_path / "runs" / study.name
     folder.mkdir(parents=True)
-    before = {"source": "preset sim-b1", "text": "older"}
-    (folder / "study.json").write_text(json.dumps(before))
+    write_study(folder, replace(study, source="preset sim-b1", text="older"), [], "")
     said = banditrft("sim", "sim-b1.toml", "--list", cwd=tmp_path, code=2).stderr
     assert (
         "another study of this name, from preset sim-b1; give the one in sim-b1.toml a name of its own"
@@ -127,10 +129,10 @@ def test_a_report_shows_what_would_hide(tmp_path):
     (tmp_path / "small.toml").write_text(LUMPED)
     banditrft("sim", "small.toml", "--workers", 1, cwd=tmp_path)
     path = tmp_path / "runs" / "small" / "study.json"
-    study = json.loads(path.read_text())
+    study = read_sealed(path)
     for cell in study["cells"]:
         cell["condition"] += HIDDEN
-    path.write_text(json.dumps(study))
+    write_sealed(path, study)
     page = path.with_name("report.html")
     with patch.object(os, "getpid", lambda: 2**22 - 1):  # a writer that was killed
         stale = part_of(page)

@@ -8,7 +8,8 @@ import pytest
 from study_fixtures import LLM, LUMPED
 
 import llm_runs
-from banditrft.catalog import read_queries, scan
+from analysis.loading.scan import scan
+from banditrft.catalog import read_queries
 from banditrft.errors import InputError
 from banditrft.launch import JobsError
 from banditrft.launch.local import Local
@@ -116,8 +117,8 @@ def test_conditions_that_share_runs_execute_them_once(tmp_path):
     for name, text in SHARED.items():
         llm_runs.run(sharing(name, [text]), tmp_path, workers=1)
         for table in ("evals", "final"):
-            found = scan(both, table).filter(pl.col("condition") == name).collect()
-            assert found.equals(scan(tmp_path / name, table).collect())
+            found = scan(both, table).filter(pl.col("condition") == name).drop("study").collect()
+            assert found.equals(scan(tmp_path / name, table).drop("study").collect())
     assert llm_runs.run(sharing("both", SHARED.values()), tmp_path, workers=1).found == 4
 
 

@@ -9,7 +9,8 @@ from vllm_fixtures import needs_vllm
 
 import analysis
 import llm_runs
-from banditrft.catalog import read_queries, scan
+from analysis.loading.scan import scan
+from banditrft.catalog import read_queries
 from banditrft.cli.common import preset_text
 from banditrft.study import parse_study
 

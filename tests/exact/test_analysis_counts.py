@@ -1,16 +1,14 @@
 """Success counts: from records and from files, one table."""
 
-import json
-
 import analysis_fixtures as fixtures
 import numpy as np
 import polars as pl
 import pytest
+from records_fixtures import edit_table
 
 import analysis
 from analysis.loading.counts import COUNTS, counts_of, read_counts
 from banditrft.errors import InputError
-from banditrft.records import write_table
 from banditrft.schemas import GROUPS
 
 
@@ -39,16 +37,9 @@ def test_conditions_of_several_worlds_carry_the_world_s_name(records):
 def test_test_counts_of_two_training_queries_stay_apart(tmp_path):
     text = fixtures.TEXT.replace("eval_every = 5", "eval_every = 5\ntest_every = 1")
     root = fixtures.write(tmp_path / "s", fixtures.study(sim_seeds=0, llm_seeds=2, queries=2, text=text))
+    whole = {"split": pl.lit("test"), "item": pl.lit(None).cast(pl.Int64)}
     for evals in root.glob("*/evals.parquet"):
-        table = pl.read_parquet(evals).with_columns(
-            pl.lit("test").alias("split"), pl.lit(None).cast(pl.Int64).alias("item")
-        )
-        both = pl.concat([pl.read_parquet(evals), table])
-        both.write_parquet(evals)
-        info = evals.with_name("run.json")
-        found = json.loads(info.read_text())
-        found["rows"]["evals"] = both.height
-        info.write_text(json.dumps(found))
+        edit_table(evals, lambda table: pl.concat([table, table.with_columns(**whole)]))
     items = counts_of(analysis.load(root), split="test")["item"].unique().sort().to_list()
     assert items == ["all, trained on 10", "all, trained on 7"]
 
@@ -65,11 +56,8 @@ def test_rollouts_of_round_r_belong_to_a_policy_of_r_minus_1_updates(tmp_path):
         "correct_lenient": None,
     }
     groups = pl.DataFrame([group, group, group | {"round": 2, "correct_strict": 3}], schema=GROUPS)
-    for folder in {p.parent for p in root.glob("*/run.json")}:
-        write_table(groups, GROUPS, folder / "groups.parquet")
-        found = json.loads((folder / "run.json").read_text())
-        found["rows"]["groups"] = 3
-        (folder / "run.json").write_text(json.dumps(found))
+    for path in root.glob("*/groups.parquet"):
+        edit_table(path, lambda _: groups)
     table = counts_of(analysis.load(root), source="groups", world="lumped").filter(
         pl.col("condition") == "G=1"
     )

@@ -1,11 +1,21 @@
-"""The simulator's own random numbers and exponentials against independent references."""
+"""The simulator's own random numbers and exponentials against independent references; what its caches depend on."""
+
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
 import pytest
+from numba.core.dispatcher import Dispatcher
 
+import sims
 from banditrft.streams import Purpose, generator, uniforms
 from sims.compiled import exponential, philox
+from sims.compiled.jit import sources
+from sims.lumped.kernel import run_replicates
 
 CASES = [(0, 0, 0, 1, 1, 1), (7, 3, 0, 1, 9, 4), (2**63 - 1, 2**40, 11, 9, 2**31 - 9, 3)]
 
@@ -87,3 +97,29 @@ def test_exponentials_are_exact_to_one_unit(name: str) -> None:
         error = np.abs(got - np.expm1(wide)) / np.exp(wide)
         assert np.all(np.abs(offset + got - np.exp(x)) <= 2.0**-52 * np.exp(x))
     assert float(error.max()) < 2.0**-52
+
+
+def compiled_functions() -> list[Any]:
+    """Every kernel of the package, by module and name."""
+    found: dict[int, Any] = {}
+    for module in pkgutil.walk_packages(sims.__path__, "sims."):
+        of = vars(importlib.import_module(module.name)).values()
+        found |= {id(f): f for f in of if isinstance(f, Dispatcher) and f.py_func.__module__ == module.name}
+    return list(found.values())
+
+
+def test_a_kernels_cache_knows_every_file_that_it_is_compiled_from() -> None:
+    kernels = compiled_functions()
+    assert len(kernels) > 80
+    for kernel in kernels:
+        known = sources(Path(inspect.getfile(kernel.py_func)))
+        for name in kernel.py_func.__code__.co_names:
+            called = kernel.py_func.__globals__.get(name)
+            if isinstance(called, Dispatcher):
+                assert Path(inspect.getfile(called.py_func)) in known, (kernel, name)
+
+
+def test_a_file_that_no_kernel_is_compiled_from_leaves_their_caches_valid() -> None:
+    known = {path.stem for path in sources(Path(run_replicates.py_func.__code__.co_filename))}
+    assert known >= {"kernel", "slots", "pulls", "updates", "philox", "exponential", "jit"}
+    assert not known & {"study", "tables", "simulation", "steps", "tabled", "evaluation", "style"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import analysis_fixtures as fixtures
 import polars as pl
 import pytest
+from records_fixtures import edit_table
 
 from analysis.loading import batches
 from analysis.loading.batches import read_runs
@@ -45,29 +46,29 @@ def test_whole_runs_need_no_second_reading(runs, monkeypatch):
     assert len(read_runs(*runs)) == 6
 
 
-def rewrite(path, change):
-    change(pl.read_parquet(path)).write_parquet(path)
-
-
 def truncate(path):
     path.write_bytes(path.read_bytes()[:200])
 
 
 FAULTS = {
-    "truncated": ("evals", truncate, "cannot be read as Parquet"),
-    "rows": ("rounds", lambda p: rewrite(p, lambda t: t.head(20)), r"run\.json says 150 rows, got 20"),
+    "truncated": ("evals", truncate, "is damaged"),
+    "rows": (
+        "rounds",
+        lambda p: edit_table(p, lambda t: t.head(20), rows=False),
+        r"run\.json says 150 rows, got 20",
+    ),
     "seeds": (
         "evals",
-        lambda p: rewrite(p, lambda t: t.with_columns(pl.lit(9, pl.Int64).alias("seed"))),
+        lambda p: edit_table(p, lambda t: t.with_columns(pl.lit(9, pl.Int64).alias("seed"))),
         "seeds must be",
     ),
-    "missing": ("evals", Path.unlink, "cannot be read as Parquet"),
+    "missing": ("evals", Path.unlink, "cannot be read"),
     "counts": (
         "evals",
-        lambda p: rewrite(p, lambda t: t.with_columns((pl.col("n") + 1).alias("correct_strict"))),
+        lambda p: edit_table(p, lambda t: t.with_columns((pl.col("n") + 1).alias("correct_strict"))),
         "'correct_strict' must lie in 0..n",
     ),
-    "column": ("rounds", lambda p: rewrite(p, lambda t: t.drop("kl")), "columns must be"),
+    "column": ("rounds", lambda p: edit_table(p, lambda t: t.drop("kl")), "columns must be"),
 }
 
 
@@ -86,7 +87,7 @@ def test_rows_that_moved_to_a_neighbours_file_are_found(runs):
     """The sum of the rows is right, and every count possible; the files are not."""
     folders, evaluation = runs
     one, two = (pl.read_parquet(f / "rounds.parquet") for f in folders[:2])
-    one.head(149).write_parquet(folders[0] / "rounds.parquet")
-    pl.concat([one.tail(1), two]).write_parquet(folders[1] / "rounds.parquet")
+    edit_table(folders[0] / "rounds.parquet", lambda _: one.head(149), rows=False)
+    edit_table(folders[1] / "rounds.parquet", lambda _: pl.concat([one.tail(1), two]), rows=False)
     with pytest.raises(RecordError, match=r"run\.json says 150 rows, got 149"):
         read_runs(folders, evaluation)

@@ -3,6 +3,7 @@
 import bandit_fixtures
 import polars as pl
 import pytest
+from records_fixtures import edit_table
 
 import analysis
 from analysis.fits.bandit import fit_records
@@ -10,7 +11,6 @@ from analysis.fits.bandit_data import check_world
 from analysis.fits.predict_there import transfer_test
 from analysis.loading.records import load
 from banditrft.errors import InputError, RecordError
-from banditrft.files import read_json, write_json
 from banditrft.worlds import ImportedWorld
 
 ONLY = """
@@ -28,9 +28,8 @@ def records(tmp_path, fields="", worlds=(bandit_fixtures.LUMPED,), more=""):
 
 def test_groups_of_another_size_are_refused_by_file(tmp_path):
     found = records(tmp_path)
-    folder = next(path.parent for path in found.path.glob("*/groups.parquet"))
-    table = pl.read_parquet(folder / "groups.parquet")
-    table.with_columns(pl.lit(2, pl.Int32).alias("n")).write_parquet(folder / "groups.parquet")
+    path = next(found.path.glob("*/groups.parquet"))
+    edit_table(path, lambda table: table.with_columns(pl.lit(2, pl.Int32).alias("n")))
     with pytest.raises(
         RecordError, match=r"groups\.parquet: each seed needs 10 rounds of 1 groups of 1 rollouts"
     ):
@@ -39,11 +38,8 @@ def test_groups_of_another_size_are_refused_by_file(tmp_path):
 
 def test_rounds_without_groups_are_refused_by_file(tmp_path):
     found = records(tmp_path)
-    folder = next(path.parent for path in found.path.glob("*/groups.parquet"))
-    table = pl.read_parquet(folder / "groups.parquet").filter(pl.col("round") < 10)
-    table.write_parquet(folder / "groups.parquet")
-    info = read_json(folder / "run.json")
-    write_json(folder / "run.json", info | {"rows": info["rows"] | {"groups": table.height}})
+    path = next(found.path.glob("*/groups.parquet"))
+    edit_table(path, lambda table: table.filter(pl.col("round") < 10))
     with pytest.raises(
         RecordError, match=r"groups\.parquet: each seed needs 10 rounds .* got 27 rows for 3 seeds"
     ):

@@ -1,9 +1,8 @@
 """Tables of a study's own claims that cannot be read: one error, naming the field."""
 
-import json
-
 import pytest
 from analysis_fixtures import study, write
+from records_fixtures import edit_json
 
 from analysis import load
 from banditrft.errors import InputError, RecordError
@@ -100,7 +99,6 @@ def test_expected_verdicts_may_name_own_claims():
 
 def test_records_whose_own_claims_are_none_are_refused(tmp_path):
     root = write(tmp_path, study(sim_seeds=2, llm_seeds=0))
-    described = json.loads((root / "study.json").read_text())
-    (root / "study.json").write_text(json.dumps(described | {"own_claims": [{"id": "U", "type": "better"}]}))
+    edit_json(root / "study.json", lambda said: said | {"own_claims": [{"id": "U", "type": "better"}]})
     with pytest.raises(RecordError, match=r"study.json: .*own_claims.type: must be one of"):
         load(root)
