@@ -197,6 +197,9 @@ def _resolve(raw: Table, text: str) -> Study:
     problems.settle()
     whole = tuple(cell for cell in cells if cell)
     _check_number(whole)
+    for cell in whole:
+        problems.attempt(_check_paired, cell, whole)
+    problems.settle()
     designs: dict[str, dict[str, Design]] = {}
     for cell in whole:
         designs.setdefault(cell.world.name, {})[cell.condition] = cell.design
