@@ -26,6 +26,8 @@ from banditrft.runs import Run, digest
 from banditrft.study import NAME, Cell, Study
 from banditrft.worlds import ImportedWorld
 
+LONGEST = 200
+"""Characters of a condition's name, which a table's cell or a run in wandb may give."""
 Tool = Literal["trl", "verl", "table"]
 
 
@@ -91,6 +93,12 @@ def imported(tool: Tool, found: Sequence[Found], options: Options) -> Imported:
         if place in seen:
             raise InputError(f"paths: {f.source} is given twice")
         seen.add(place)
+    for f in found:
+        if not f.condition.isprintable() or len(f.condition) > LONGEST:
+            raise InputError(
+                f"condition: a name must have at most {LONGEST} characters, all printable, got "
+                f"{f.condition!a:.80} from {f.source}"
+            )
     if stray := [name for name in options.settings if name and name not in {f.condition for f in found}]:
         raise InputError(f"set: {stray[0]!r} is not a condition of these runs")
     left_out: list[str] = []
@@ -280,7 +288,8 @@ def _place_study(part: Path, root: Path, *, replace_old: bool) -> None:
             else "choose another --study or --out"
         )
         raise InputError(f"study: {root} holds another study; {offer}")
-    old = part_of(root.with_name(f"{root.name}.old"))
+    old = root.with_name(f".{root.name}.replaced")
+    shutil.rmtree(old, ignore_errors=True)
     root.rename(old)
     part.rename(root)
     shutil.rmtree(old)

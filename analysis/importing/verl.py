@@ -6,6 +6,7 @@ input, output, score and step.
 """
 
 import re
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -88,7 +89,7 @@ def read_log(path: Path) -> Log:
         RecordError: Unreadable, or without metrics; names file and line.
     """
     if path.is_dir() or ".tfevents." in path.name:
-        return log_of(path, _events(path))
+        return _events(path)
     lines = read_text(path).split("\n")
     first = next((line for line in lines if line.strip()), "")
     if first.lstrip().startswith("{"):
@@ -190,15 +191,17 @@ def _objects(path: Path, lines: Sequence[str]) -> Iterator[tuple[int, dict[str, 
         yield index, value
 
 
-def _events(path: Path) -> Iterator[Row]:
+def _events(path: Path) -> Log:
     try:
         from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
             EventAccumulator,
         )
     except ImportError:
         raise InputError("tensorboard: is needed to read event files: pip install tensorboard") from None
-    if path.is_dir() and not list(path.glob(EVENTS)):
+    files = sorted(path.glob(EVENTS)) if path.is_dir() else [path]
+    if not files:
         raise InputError(f"paths: {path} holds neither rollout dumps (<step>.jsonl) nor {EVENTS}")
+    notes = [f"{file.name} ends in the middle of an event." for file in files if not _ends(file)]
     events = EventAccumulator(str(path), size_guidance={"scalars": 0})
     events.Reload()
     steps: dict[int, dict[str, float]] = {}
@@ -210,7 +213,30 @@ def _events(path: Path) -> Iterator[Row]:
                     f"{path}: step {event.step}: {name!r} stands there twice; give one run's file"
                 )
             values[name] = float(event.value)
-    return iter([Row(step, steps[step], f"{path}: step {step}") for step in sorted(steps)])
+    rows = [Row(step_of(step, str(path)), steps[step], f"{path}: step {step}") for step in sorted(steps)]
+    return replace(log_of(path, rows), notes=tuple(notes))
+
+
+def _ends(path: Path) -> bool:
+    """Whether an event file ends with its last event; what is damaged there TensorBoard passes over.
+
+    Raises:
+        RecordError: An event before the last is damaged; it and those behind it would be missing.
+    """
+    from tensorboard.backend.event_processing.event_file_loader import (  # type: ignore[import-untyped]
+        RawEventFileLoader,
+    )
+
+    content = path.read_bytes()
+    at, framed = 0, 0
+    while at + 12 <= len(content):  # length, its checksum, the event, its checksum
+        end = at + 16 + struct.unpack_from("<Q", content, at)[0]
+        if end > len(content):
+            break
+        at, framed = end, framed + 1
+    if (loaded := sum(1 for _ in RawEventFileLoader(str(path)).Load())) < framed:
+        raise RecordError(f"{path}: event {loaded + 1} is damaged")
+    return at == len(content)
 
 
 def _test(log: Log, options: Options) -> Mapping[str, str]:

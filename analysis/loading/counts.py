@@ -174,7 +174,8 @@ def _of_table(path: Path, kind: str) -> pl.DataFrame:
         else:
             raise InputError(f"{path}: must end in .csv, .jsonl, .parquet or .json")
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise RecordError(f"{path}: cannot be read ({type(error).__name__}: {error})") from None
+        said = next(iter(str(error).splitlines()), "")[:200]
+        raise RecordError(f"{path}: cannot be read ({type(error).__name__}: {said})") from None
     if missing := [name for name in REQUIRED if name not in raw.columns]:
         raise RecordError(f"{path}: lacks the columns {', '.join(missing)}, got {', '.join(raw.columns)}")
     if extra := [name for name in raw.columns if name not in COUNTS]:

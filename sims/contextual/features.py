@@ -1,6 +1,7 @@
 """A file of contexts in place of drawn ones: read and checked (theory §6)."""
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,13 @@ from numpy.typing import NDArray
 from banditrft.errors import InputError
 
 Floats = NDArray[np.float64]
+BROKEN = (
+    *(OSError, ValueError, AttributeError, EOFError, MemoryError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What reading a damaged or foreign npz file raises; RuntimeError where it is encrypted or packed otherwise."""
+LARGEST = 1e100
+"""Largest size of a number: squares and sums of it stay finite."""
 REQUIRED, OPTIONAL = ("train", "test", "w0"), ("train_offset", "test_offset")
 
 
@@ -40,7 +48,7 @@ def read_features(path: str) -> Features:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except BROKEN as error:
         raise InputError(f"features: '{path}' is not a readable npz file ({error})") from None
     missing = [name for name in REQUIRED if name not in arrays]
     unknown = sorted(set(arrays) - {*REQUIRED, *OPTIONAL})
@@ -50,8 +58,9 @@ def read_features(path: str) -> Features:
             f"got {', '.join(sorted(arrays))}"
         )
     for name, array in arrays.items():
-        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-            raise InputError(f"features: '{name}' in '{path}' must hold finite numbers, got {array.dtype}")
+        if array.dtype.kind not in "fiu" or not (np.abs(array.astype(np.longdouble)) <= LARGEST).all():
+            limits = f"finite numbers of at most {LARGEST:g} in size"
+            raise InputError(f"features: '{name}' in '{path}' must hold {limits}, got {array.dtype}")
     w0_D = _of_shape(arrays["w0"], path, "w0", (None,))
     D = len(w0_D)
     train_ND = _of_shape(arrays["train"], path, "train", (None, D))

@@ -6,6 +6,7 @@ import pytest
 import analysis
 from analysis.importing import Options, read_table, read_trl, read_verl, write
 from banditrft.claims import conditions
+from banditrft.errors import RecordError
 
 
 def records_of(found, tmp_path):
@@ -106,6 +107,15 @@ def test_tensorboard_events_are_read(tmp_path):
     out.close()
     run = read_verl([folder], Options(samples=16)).runs[0]
     assert run.tables.evals["correct_strict"].to_list() == [2, 4, 8]
+    (path,) = folder.iterdir()
+    content = path.read_bytes()
+    path.write_bytes(content[:-3])
+    cut = read_verl([folder], Options(samples=16))
+    assert cut.runs[0].tables.evals["correct_strict"].to_list() == [2, 4]
+    assert any("ends in the middle of an event" in sentence for sentence in cut.world.missing)
+    path.write_bytes(content.replace(b"critic/score/mean", b"critic/score/moan", 1))
+    with pytest.raises(RecordError, match="event 2 is damaged"):
+        read_verl([folder], Options(samples=16))
 
 
 def test_a_table_of_metrics_is_one_run(tmp_path):

@@ -1,5 +1,6 @@
 """Which contexts the contextual world draws, and in which order it trains on them (theory §6, §8)."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -243,7 +244,9 @@ BAD_FILES: dict[str, tuple[dict[str, object], str]] = {
     "offset": ({"test_offset": np.ones(5)}, r"'test_offset' .* shape \(6\), got \(5,\)"),
     "empty": ({"train": np.ones((0, 3))}, "'train' .* must have shape"),
     "nan": ({"train": np.full((4, 3), np.nan)}, "'train' .* must hold finite numbers"),
-    "text": ({"w0": np.array(["a", "b", "c"])}, "'w0' .* must hold finite numbers, got <U1"),
+    "text": ({"w0": np.array(["a", "b", "c"])}, "'w0' .* must hold finite numbers .*, got <U1"),
+    "long": ({"train": np.full((4, 3), 1e300, np.longdouble) * 1e200}, "'train' .* must hold finite numbers"),
+    "large": ({"test": np.full((6, 3), -1e200)}, "'test' .* must hold finite numbers of at most 1e[+]100"),
 }
 
 
@@ -256,7 +259,14 @@ def test_a_bad_file_of_features_is_named(case: str, tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "f.npz"
-    for content in (None, b"", b"no npz at all"):
+    packed = io.BytesIO()
+    np.savez_compressed(packed, train=np.ones((4, 3)), test=np.ones((6, 3)), w0=np.ones(3))
+    whole = packed.getvalue()
+    at = whole.index(b"train.npy") + len(b"train.npy") + 30
+    damaged = whole[:at] + b"\xff" * 8 + whole[at + 8 :]
+    directory = whole.index(b"PK\x01\x02")
+    encrypted = whole[: directory + 8] + b"\x01" + whole[directory + 9 :]
+    for content in (None, b"", b"no npz at all", damaged, encrypted, whole[:-30]):
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(InputError, match=r"features: .* is not a readable npz file"):

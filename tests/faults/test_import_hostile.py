@@ -206,3 +206,12 @@ def test_what_would_be_ignored_is_refused(tmp_path, read, options, message):
 def test_a_number_of_responses_has_limits(name, value):
     with pytest.raises(InputError, match=rf"{name}: must lie in 1\.\."):
         Options(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31mb", "a\u202eb", "x" * 201])
+def test_a_name_that_a_file_gives_can_be_printed(tmp_path, name):
+    path = tmp_path / "m.csv"
+    path.write_text(f'step,"{name} - reward"\n1,0.5\n')
+    with pytest.raises(InputError, match=r"condition: a name must have at most 200 characters") as error:
+        read_table([path], Options(columns=STEPS))
+    assert str(error.value).isprintable()
