@@ -247,7 +247,7 @@ def write(
     part, made = part_of(root), not out.exists()
     try:
         for run, source in zip(runs, found.runs, strict=True):
-            write_run(part, run, _seeded(source), {**facts, "imported": _facts(found.world, source)})
+            _write(part, run, source, {**facts, "imported": _facts(found.world, source)})
         write_study(part, described, runs, command)
         _check(part, runs, found)
         _place_study(part, root, replace_old=replace_old)
@@ -256,6 +256,13 @@ def write(
         if made and out.exists() and not any(out.iterdir()):
             out.rmdir()
     return root
+
+
+def _write(part: Path, run: Run, source: ImportedRun, facts: Mapping[str, Any]) -> None:
+    try:
+        write_run(part, run, _seeded(source), facts)
+    except RecordError as error:
+        raise RecordError(f"{_place(source)}: {error}") from None
 
 
 def _check(part: Path, runs: Sequence[Run], found: Imported) -> None:

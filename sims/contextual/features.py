@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,10 @@ from banditrft.errors import InputError
 
 Floats = NDArray[np.float64]
 BROKEN = (
-    *(OSError, ValueError, AttributeError, EOFError, MemoryError, RuntimeError),
+    *(OSError, ValueError, TypeError, EOFError, MemoryError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error),
 )
-"""What reading a damaged or foreign npz file raises; RuntimeError where it is encrypted or packed otherwise."""
+"""What reading a damaged, encrypted or foreign npz file raises, and a single array in its place."""
 LARGEST = 1e100
 """Largest size of a number: squares and sums of it stay finite."""
 REQUIRED, OPTIONAL = ("train", "test", "w0"), ("train_offset", "test_offset")
@@ -46,7 +47,7 @@ def read_features(path: str) -> Features:
         InputError: The file cannot be read, an array is missing, unknown, not finite or of another shape.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except BROKEN as error:
         raise InputError(f"features: '{path}' is not a readable npz file ({error})") from None

@@ -266,7 +266,9 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     damaged = whole[:at] + b"\xff" * 8 + whole[at + 8 :]
     directory = whole.index(b"PK\x01\x02")
     encrypted = whole[: directory + 8] + b"\x01" + whole[directory + 9 :]
-    for content in (None, b"", b"no npz at all", damaged, encrypted, whole[:-30]):
+    single = io.BytesIO()
+    np.save(single, np.ones(3))
+    for content in (None, b"", b"no npz at all", single.getvalue(), damaged, encrypted, whole[:-30]):
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(InputError, match=r"features: .* is not a readable npz file"):
