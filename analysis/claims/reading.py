@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from analysis.formats import FORMATS
 from analysis.inference.equivalence import Difference
+from analysis.inference.skewness import ALLOWED, beyond
 from analysis.verdict import Interval, Kind, Part, Secondary, bounded, decide, finite
 
 CONVENTION = 0.05
@@ -200,6 +201,16 @@ def _not_none(test: Difference, band: Band) -> str:
     return f" A {word} is shown (95% interval {form(low)} to {form(high)} points){within}."
 
 
+def skewed(test: Difference) -> str:
+    """That values are more skewed than bounds allow for, where they show it."""
+    if not beyond(test.skew, test.n):
+        return ""
+    return (
+        f" The values' skewness is {test.skew:.2g}, beyond the {ALLOWED:g} that the bounds allow for: "
+        "their error rate may be above its nominal one."
+    )
+
+
 def detectable(test: Difference, band: Band) -> Callable[[float], str]:
     """What 80% power would take, in points, at the level that the verdict gets.
 
@@ -211,11 +222,13 @@ def detectable(test: Difference, band: Band) -> Callable[[float], str]:
             reach = 100 * test.detectable_distance(level)
             return (
                 f"At this spread a true value {reach:.2g} points beyond the margin is shown with 80% power."
+                f"{skewed(test)}"
             )
         reach = 100 * test.detectable_margin(level)
         return (
             f"At this spread equivalence within {reach:.2g} points is shown with 80% power, and a difference "
             f"of {100 * test.detectable_distance(level):.2g} points is told from none.{_not_none(test, band)}"
+            f"{skewed(test)}"
         )
 
     return said

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.claims.pairs import Pairs
+from analysis.claims.reading import skewed
 from analysis.formats import FORMATS
 from analysis.inference.equivalence import Difference, margin, paired_difference
 from analysis.verdict import Part, Secondary, bounded, decide
@@ -63,7 +64,7 @@ class Transfer:
             detail=(
                 f"At this spread {self.pairs.n} pairs show equivalence within {100 * detectable:.2g} "
                 "points with 80% "
-                f"power; the margin is {100 * self.margin:.2g}."
+                f"power; the margin is {100 * self.margin:.2g}.{skewed(self.difference)}"
             ),
             sentence=(
                 "Two one-sided paired t tests (both one-sided bounds inside the margin), because "

@@ -2,7 +2,8 @@
 
 The unit of replication is a run, (query, seed); evaluation items are not replicates. With several queries
 the pairs are within queries and the spread of a difference over queries stays in its variance, which for a
-statement about "these queries" errs on the careful side.
+statement about "these queries" errs on the careful side. Levels and p-values allow for skewness
+(`analysis.inference.skewness`).
 """
 
 from collections.abc import Sequence
@@ -12,17 +13,27 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
+from analysis.inference.skewness import lowered, raised, skewness
 from banditrft.errors import InputError
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference A - B with a t distribution of `df` degrees of freedom."""
+    """A mean difference A - B with a t distribution of `df` degrees of freedom.
+
+    Attributes:
+        estimate: Of the difference.
+        se: Its standard error.
+        df: Degrees of freedom.
+        n: Units of replication.
+        skew: Sample skewness of the units' values; 0 where the units have no value of their own.
+    """
 
     estimate: float
     se: float
     df: float
     n: int
+    skew: float = 0.0
 
     @property
     def _exact_p(self) -> float:
@@ -33,20 +44,20 @@ class Difference:
         """One-sided p-value of "difference <= x"."""
         if self.se == 0:
             return self._exact_p if self.estimate > x else 1.0
-        return float(stdtr(self.df, (x - self.estimate) / self.se))
+        return float(raised(stdtr(self.df, (x - self.estimate) / self.se), self.df))
 
     def p_below(self, x: float) -> float:
         """One-sided p-value of "difference >= x"."""
         if self.se == 0:
             return self._exact_p if self.estimate < x else 1.0
-        return float(stdtr(self.df, (self.estimate - x) / self.se))
+        return float(raised(stdtr(self.df, (self.estimate - x) / self.se), self.df))
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """Both one-sided 1 - alpha bounds: the 1 - 2 alpha interval that two one-sided tests read."""
         if self.se == 0:
             half = 0.0 if self._exact_p <= alpha else float("inf")
         else:
-            half = float(stdtrit(self.df, 1 - alpha)) * self.se
+            half = self._reach(alpha) * self.se
         return self.estimate - half, self.estimate + half
 
     def p_inside(self, margin: float) -> float:
@@ -55,12 +66,15 @@ class Difference:
 
     def detectable_distance(self, alpha: float, power: float = 0.8) -> float:
         """Distance from a bound's border at which a one-sided test has this power (t approximation)."""
-        return float(stdtrit(self.df, 1 - alpha) + stdtrit(self.df, power)) * self.se
+        return (self._reach(alpha) + float(stdtrit(self.df, power))) * self.se
 
     def detectable_margin(self, alpha: float, power: float = 0.8) -> float:
         """Margin within which a true difference of 0 would be shown with this power (t approximation)."""
-        tails = float(stdtrit(self.df, 1 - alpha)) + float(stdtrit(self.df, (1 + power) / 2))
-        return tails * self.se
+        return (self._reach(alpha) + float(stdtrit(self.df, (1 + power) / 2))) * self.se
+
+    def _reach(self, alpha: float) -> float:
+        """Distance of a one-sided 1 - alpha bound from the estimate, in standard errors."""
+        return float(-stdtrit(self.df, lowered(alpha, self.df)))
 
 
 def paired_difference(a_N: npt.ArrayLike, b_N: npt.ArrayLike) -> Difference:
@@ -73,7 +87,8 @@ def paired_difference(a_N: npt.ArrayLike, b_N: npt.ArrayLike) -> Difference:
     if a.shape != b.shape or a.ndim != 1 or a.size < 2:
         raise InputError(f"pairs: need N >= 2 values in both groups, got shapes {a.shape} and {b.shape}")
     d = a - b
-    return Difference(float(d.mean()), float(d.std(ddof=1) / np.sqrt(d.size)), d.size - 1.0, d.size)
+    se = float(d.std(ddof=1) / np.sqrt(d.size))
+    return Difference(float(d.mean()), se, d.size - 1.0, d.size, skewness(d))
 
 
 def welch_difference(a_N: npt.ArrayLike, b_N: npt.ArrayLike) -> Difference:
@@ -134,7 +149,7 @@ def over_items_too(runs: Difference, items_M: npt.ArrayLike) -> Difference:
     if total == 0:
         return runs
     df = total**2 / (over_runs**2 / runs.df + over_items**2 / (items.size - 1))
-    return Difference(runs.estimate, float(np.sqrt(total)), df, runs.n)
+    return Difference(runs.estimate, float(np.sqrt(total)), df, runs.n, runs.skew)
 
 
 def margin(points: float, share: float, gain: float) -> float:

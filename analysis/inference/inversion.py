@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr
 
+from analysis.inference.skewness import raised
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -56,12 +58,12 @@ def invert(value_X: Floats, above_X: Floats, below_X: Floats, estimate: float, n
 
 
 def t_tails(samples_XN: Floats) -> tuple[Floats, Floats]:
-    """One-sided p-values of "mean <= 0" and of "mean >= 0" for each row of N values."""
+    """One-sided p-values of "mean <= 0" and of "mean >= 0" of each row of N values, allowing for skewness."""
     n = samples_XN.shape[1]
     mean, se = samples_XN.mean(axis=1), samples_XN.std(axis=1, ddof=1) / np.sqrt(n)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(se > 0, mean / se, 0.0)
     exact = np.where(mean == 0, 1.0, 2.0**-n)  # identical values carry a sign test's evidence
-    above = np.where(se > 0, stdtr(n - 1, -t), np.where(mean > 0, exact, 1.0))
-    below = np.where(se > 0, stdtr(n - 1, t), np.where(mean < 0, exact, 1.0))
+    above = np.where(se > 0, raised(stdtr(n - 1, -t), n - 1), np.where(mean > 0, exact, 1.0))
+    below = np.where(se > 0, raised(stdtr(n - 1, t), n - 1), np.where(mean < 0, exact, 1.0))
     return np.asarray(above), np.asarray(below)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from scipy.special import ndtr, ndtri, stdtrit
 
 from analysis.claims.test_set import differences
+from analysis.inference.skewness import lowered
 from analysis.loading.records import Records
 from analysis.planning.planned import Planned, is_span, one_end, sides, units
 from analysis.planning.power import (
@@ -91,7 +92,7 @@ def other(_: Records, part: Part, each: float) -> Planned:
         at = border = 0.0
     if len(ends) < 2 or not all(math.isfinite(e) for e in ends) or ends[0] == ends[1]:
         return Planned(None, None, "The pilot's interval is unbounded.")
-    se = (ends[1] - ends[0]) / 2 / float(stdtrit(part.n - 1, part.level))
+    se = (ends[1] - ends[0]) / 2 / float(-stdtrit(part.n - 1, lowered(1 - part.level, part.n - 1)))
     known = max(round(part.n / each), 2)
     distance = (at - border) * (1 if more else -1)
     alpha = support if distance > 0 else refute

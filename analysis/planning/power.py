@@ -6,7 +6,8 @@ all outcomes). For the permutation log-rank, the paired Brown-Forsythe test and 
 none for few seeds; there `analysis.planning.power_draws` simulates the very test at its margin.
 `tests/calibration` holds every figure to within five points of an independent simulation.
 
-All functions take the error rate of one side, as a verdict reads it.
+All functions take the error rate of one side, as a verdict reads it; t bounds then allow for skewness
+(`analysis.inference.skewness`).
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from scipy.special import betainc, ndtr, stdtrit
 from scipy.stats import binom, chi2, hypergeom, nct
 
 from analysis.inference.binomials import least_successes
+from analysis.inference.skewness import lowered
 from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -40,7 +42,7 @@ def t_power(effect: float, sd: float, n: int, alpha: float) -> float:
     _check(sd, n)
     if sd == 0:
         return float(effect > 0 and 2.0**-n <= alpha)
-    return float(nct.sf(stdtrit(n - 1, 1 - alpha), n - 1, effect * np.sqrt(n) / sd))
+    return float(nct.sf(-stdtrit(n - 1, lowered(alpha, n - 1)), n - 1, effect * np.sqrt(n) / sd))
 
 
 def equivalence_power(
@@ -62,7 +64,7 @@ def equivalence_power(
     if se == 0:
         return float(abs(effect) < margin and 2.0**-n <= alpha)
     ratio, weight = _sd_ratio(df)
-    half = stdtrit(df, 1 - alpha) * ratio
+    half = -stdtrit(df, lowered(alpha, df)) * ratio
     high, low = (margin - effect) / se - half, (-margin - effect) / se + half
     return float(weight @ np.where(high > low, ndtr(high) - ndtr(low), 0.0))
 

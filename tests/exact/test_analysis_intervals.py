@@ -7,6 +7,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
+from analysis.claims.reading import Band, detectable
 from analysis.inference.binomials import (
     Fraction,
     detectable_fraction,
@@ -16,7 +17,9 @@ from analysis.inference.binomials import (
     tail,
 )
 from analysis.inference.equivalence import Difference, margin, paired_difference, welch_difference
+from analysis.inference.inversion import t_tails
 from analysis.inference.multiplicity import bonferroni, holm
+from analysis.inference.skewness import ALLOWED, beyond, lowered, raised, skewness
 from banditrft.errors import InputError
 
 
@@ -65,10 +68,64 @@ def test_paired_and_welch_equivalence_equal_statsmodels():
     a, b = rng.normal(0.3, 0.02, 12), rng.normal(0.301, 0.03, 12)
     p, (_, p_low, _), (_, p_high, _) = ttost_paired(a, b, -0.02, 0.02)
     found = paired_difference(a, b)
-    assert (found.p_above(-0.02), found.p_below(0.02)) == pytest.approx((p_low, p_high), abs=1e-10)
-    assert found.p_inside(0.02) == pytest.approx(p, abs=1e-10)
+    both = lowered([found.p_above(-0.02), found.p_below(0.02)], 11)
+    assert both == pytest.approx([p_low, p_high], abs=1e-10)
+    assert lowered(found.p_inside(0.02), 11) == pytest.approx(p, abs=1e-10)
     p, _, _ = ttost_ind(a, b[:9], -0.02, 0.02, usevar="unequal")
-    assert welch_difference(a, b[:9]).p_inside(0.02) == pytest.approx(p, abs=1e-10)
+    found = welch_difference(a, b[:9])
+    assert lowered(found.p_inside(0.02), found.df) == pytest.approx(p, abs=1e-10)
+
+
+SKEW = 0.49
+SIGMA = 0.16087  # of the logarithm of a log-normal of this skewness
+LAWS = {  # values of mean 0: normal, and three families of skewness .49
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "gamma": lambda rng, shape: rng.gamma(4 / SKEW**2, 1.0, shape) - 4 / SKEW**2,
+    "log-normal": lambda rng, shape: np.exp(SIGMA * rng.standard_normal(shape)) - np.exp(SIGMA**2 / 2),
+    "beta": lambda rng, shape: rng.beta(2.75, 6.36, shape) - 2.75 / 9.11,
+}
+
+
+@pytest.mark.parametrize("law", ["gamma", "log-normal", "beta"])
+def test_the_skewed_laws_are_as_skewed_as_they_say(law):
+    assert skewness(LAWS[law](np.random.default_rng(0), 400_000)) == pytest.approx(SKEW, abs=0.02)
+
+
+@pytest.mark.parametrize("n", [5, 8, 16, 32])
+@pytest.mark.parametrize("law", LAWS)
+def test_one_sided_errors_hold_for_skewed_values(law, n):
+    """Student's own are .060 to .070 at a nominal .05 on the side that the values lean away from."""
+    sets = 40_000
+    rates = np.mean(np.array(t_tails(LAWS[law](np.random.default_rng(n), (sets, n)))) <= 0.05, axis=1)
+    assert max(rates) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / sets)
+    if law == "normal":  # and not much is lost where nothing is skewed
+        assert min(rates) >= 0.027
+
+
+@pytest.mark.parametrize("df", [1, 2, 4.5, 7, 31, 199])
+def test_a_lowered_level_and_a_raised_p_value_are_each_others_inverse(df):
+    alpha = np.array([0.4, 0.05, 0.01, 1e-4, 1e-9])
+    assert raised(lowered(alpha, df), df) == pytest.approx(alpha, rel=1e-12)
+    p = raised(np.linspace(0, 1, 1001), df)
+    assert (np.diff(p) > 0).all()
+    assert (p[0], p[-1]) == (0.0, 1.0)
+    assert (lowered(alpha, df) < alpha).all()
+
+
+def test_a_lowered_level_by_hand():
+    z = 1.6448536  # of .05; at 16 units 0.6 (2 z^2 + 1) / 24 / (1 + (z^2 / 16)^2 / 2) = .15804
+    assert lowered(0.05, 15) == pytest.approx(stats.norm.sf(z + 0.15804), abs=1e-5)
+    assert lowered(0.05, 1e9) == pytest.approx(0.05, abs=1e-5)
+
+
+def test_values_more_skewed_than_the_bounds_allow_for_are_told():
+    values = np.random.default_rng(0).gamma(0.5, 1.0, 40)
+    assert skewness(values) == pytest.approx(stats.skew(values, bias=False))
+    assert beyond(skewness(values), 40)
+    assert not beyond(ALLOWED + 0.1, 40)
+    said = detectable(paired_difference(values, 0 * values), Band(low=0.0))(0.05)
+    assert f"skewness is {skewness(values):.2g}, beyond the 0.5 that the bounds allow for" in said
+    assert "skewness" not in detectable(paired_difference([1.0, 2, 3], [1.0, 1, 1]), Band(low=0.0))(0.05)
 
 
 def test_equivalence_p_and_interval_agree():

@@ -66,7 +66,7 @@ def test_a_quadratic_whose_shape_alone_would_decide_does_not():
     ("best", "word"), [(4, "supported"), (5, "supported"), (6, "supported"), (3, "refuted"), (7, "refuted")]
 )
 def test_where_it_does_not_the_best_value_tried_is(best, word):
-    part = where(splits(tent(best)))
+    part = where(splits(tent(best), noise=0.003))
     assert "rejects its fit at 1%." in part.sentence
     assert part.counts["lack_of_fit_p"] <= 0.01
     assert (part.estimate, part.interval) == (2.0**best, (2.0**best, 2.0**best))

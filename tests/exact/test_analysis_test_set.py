@@ -6,6 +6,7 @@ from claims_fixtures import cell, design, llm, records
 from scipy.special import stdtrit
 
 from analysis.inference.equivalence import Difference, over_items_too
+from analysis.inference.skewness import lowered
 from analysis.judging import verdicts
 
 
@@ -38,5 +39,5 @@ def test_several_training_queries_are_also_read_as_the_units():
     (item,) = [s for s in part.secondary if "training queries" in s.label]
     assert item.n == 4
     means = 0.1 + 0.05 * np.array([-1.0, 0.0, 0.5, 0.5])
-    half = stdtrit(3, 0.975) * means.std(ddof=1) / 2
+    half = -stdtrit(3, lowered(0.025, 3)) * means.std(ddof=1) / 2
     assert item.interval == pytest.approx((means.mean() - half, means.mean() + half), abs=0.003)

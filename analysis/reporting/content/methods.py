@@ -6,6 +6,7 @@ from typing import Any
 
 from analysis.formats import percent
 from analysis.inference import survival
+from analysis.inference.skewness import ALLOWED
 from analysis.verdict import ALL
 from banditrft.provenance import versions
 
@@ -29,6 +30,12 @@ BOUNDS = {
     True: "Intervals of speed-ups are two-sided at the stated level.",
 }
 """What the ends of an interval are, by whether it is two-sided."""
+STUDENTS = {"difference", "slope", "location", "share"}
+"""Kinds of estimates whose bounds are Student's."""
+SKEWED = (
+    "Student's bounds are read at a level lowered so far that they hold for values of skewness up to "
+    f"{ALLOWED:g} either way."
+)
 SUMMED = {
     "area": "Area under the curve",
     "crossing": "Crossing of the mean curve",
@@ -117,6 +124,8 @@ def _multiplicity(document: dict[str, Any]) -> Paragraph | None:
             "(intersection-union) and refuted when one of them is at that rate divided by their number."
         )
     said += _sides([p for _, p in _parts(document)])
+    if any(p["kind"] in STUDENTS for _, p in _parts(document)):
+        said.append(SKEWED)
     if any(p["secondary"] for _, p in _parts(document)):
         said.append("Sensitivities carry two-sided 95% intervals that are not adjusted for their number.")
     if any(v["placebo"] for v in judged):
