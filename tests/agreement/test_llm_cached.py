@@ -13,6 +13,8 @@ from llm_runs.base_models.hub import merged_state
 from llm_runs.engines.base import Address, Limits, Prompts, draws
 from llm_runs.engines.cached import CachedEngine
 
+pytestmark = pytest.mark.slow(10)
+
 LIMITS = Limits(prompt_max=9, max_new=10, temperature=0.8, ends=(1, 5, 12, 13), pad=0)
 ADDRESS = Address(3, [11], Purpose.SAMPLE, 2)
 IDS = [

@@ -12,6 +12,8 @@ from llm_runs.learners.stacked import StackedLearner
 from llm_runs.network.architecture import unpack
 from llm_runs.network.stacked import replica, stack
 
+pytestmark = pytest.mark.slow(20)
+
 S, G, T = 2, 4, 12
 LIMITS = Limits(TASK.prompt_max, T, 0.8, (1,), 0)
 DESIGNS = {

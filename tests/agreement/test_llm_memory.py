@@ -3,6 +3,8 @@
 import memory_fixtures
 import pytest
 
+pytestmark = pytest.mark.slow(50)
+
 FACTOR = 1.5
 
 
@@ -24,6 +26,10 @@ def test_tiny_models(settings):
     check("tiny-qwen2", **settings)
 
 
-@pytest.mark.parametrize("world", ['dtype = "bfloat16"', "micro_batch = 8\ngradient_checkpointing = true"])
-def test_a_model_that_does_not_stack(folder, world):
-    check(folder, rollouts=64, kl_coef=0.1, world=world)  # a KL, so that every response has a gradient
+IN_PARTS = "micro_batch = 8\ngradient_checkpointing = true"
+
+
+@pytest.mark.parametrize(("world", "rollouts"), [('dtype = "bfloat16"', 64), (IN_PARTS, 16)])
+def test_a_model_that_does_not_stack(folder, world, rollouts):
+    """With a KL, so that every response has a gradient; a third micro-batch would take no more memory than two."""
+    check(folder, rollouts=rollouts, kl_coef=0.1, world=world)

@@ -20,6 +20,8 @@ from module_fixtures import (
     tiny,
 )
 
+pytestmark = pytest.mark.slow(10)
+
 DESIGNS = {
     "raw": {},
     "grpo": {"signal": "grpo", "aggregation": "sequence-mean"},

@@ -10,6 +10,8 @@ from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.worlds import ContextualWorld
 
+pytestmark = pytest.mark.slow(20)
+
 ARMS, R, TAU, ROUNDS = 1500, 1500, 0.6, 6
 Floats = NDArray[np.float64]
 WORLD = ContextualWorld(

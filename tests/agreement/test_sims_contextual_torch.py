@@ -9,6 +9,8 @@ from sims_fixtures import torch_optimiser
 from banditrft.design import BATCH_SIGNALS, Design
 from banditrft.worlds import ContextualWorld
 
+pytestmark = pytest.mark.slow(25)
+
 SIGNALS = ["raw", "centered", "grpo", "rloo", "batch-centered", "gpg", "reinforce-plus-plus"]
 OPTIMIZERS: dict[str, dict[str, object]] = {
     "sgd": {"optimizer": "sgd", "learning_rate": 0.1},

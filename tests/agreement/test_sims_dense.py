@@ -14,6 +14,8 @@ from banditrft.signals import table
 from sims.learner import Learner
 from sims.lumped.simulator import Bandit, simulate
 
+pytestmark = pytest.mark.slow(15)
+
 R, ROUNDS, LOOK = 2000, 16, (1, 5, 16)
 MASS, REWARD = (0.4, 0.35, 0.25), (1.0, 0.0, 0.6)
 STEP = {"sgd": 2.0, "adam": 0.3}

@@ -12,6 +12,8 @@ from scipy import stats
 from sims.exploration.algorithms import Explorer, explore
 from sims.lumped.simulator import Bandit
 
+pytestmark = pytest.mark.slow(10)
+
 ARMS, MASS, REWARD = (2, 3, 4), (0.5, 0.2, 0.3), (0.8, 0.35, 0.1)
 R, ROUNDS, LOOK = 1500, 50, (10, 50)
 FAMILY_LEVEL = 1e-3

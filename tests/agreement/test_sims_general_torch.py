@@ -17,6 +17,8 @@ from banditrft.streams import Purpose, uniforms
 from sims.lumped.general import simulate
 from sims.lumped.simulator import Bandit
 
+pytestmark = pytest.mark.slow(20)
+
 MASS, REWARD = np.array([0.2, 0.3, 0.25, 0.15, 0.1]), np.array([1.0, 0.0, 0.5, 0.0, 0.8])
 GRADE = np.array([1.0, 0.1, 0.6, np.nan, np.nan])
 SIZES = [2, 3, 8, 1, 40]

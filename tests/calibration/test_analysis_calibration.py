@@ -12,6 +12,8 @@ from analysis.inference.hitting import HittingTimes
 from analysis.inference.multiplicity import holm
 from analysis.inference.ratio import ratio_test
 
+pytestmark = pytest.mark.slow(15)
+
 
 def on_grid(t, horizon, step):
     """Times seen on an evaluation grid and censored at the horizon."""
