@@ -14,6 +14,10 @@ class RecordError(InputError):
     """A record on disk that cannot be trusted: the message names the file and what is wrong with it."""
 
 
+class StorageError(RecordError):
+    """Records cannot be written (full disk, folder moved), which every other run would meet as well."""
+
+
 class Problems:
     """Collects the errors of independent steps, so that a user sees all of them at once."""
 

@@ -41,8 +41,12 @@ SEAL_BYTES = len(_seal(b""))
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically: temporary name, fsync, rename."""
     temporary = part_of(path)
-    temporary.write_bytes(content)
-    commit(temporary, path)
+    try:
+        temporary.write_bytes(content)
+        commit(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path) -> dict[str, Any]:

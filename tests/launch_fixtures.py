@@ -3,10 +3,13 @@
 import json
 import multiprocessing
 import os
+import resource
+import shutil
 import signal
 import time
 from pathlib import Path
 
+from banditrft.records import write_run
 from sims.study import execute_all
 
 
@@ -50,6 +53,38 @@ def placebo_exits(runs, report):
     if runs[0].condition == "placebo":
         os._exit(3)
     return execute_all(runs, report)
+
+
+def fill_the_disk(told, runs, report):
+    """Simulates where no file may have more than 100 bytes, and says so."""
+    told.append(runs[0].condition)
+    made = execute_all(runs, report)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+    return made
+
+
+def move_the_folder(root, runs, report):
+    """Simulates; the study's folder gets another name before the second condition is recorded."""
+    made = execute_all(runs, report)
+    if runs[0].condition == "G=4" and Path(root).exists():
+        Path(root).rename(f"{root}-moved")
+    return made
+
+
+def lose_the_first(root, runs, report):
+    """Simulates; before the last condition is recorded the records of the first disappear."""
+    made = execute_all(runs, report)
+    if runs[0].condition == "placebo":
+        for path in sorted(Path(root).glob("*/run.json"))[:1]:
+            shutil.rmtree(path.parent)
+    return made
+
+
+def overtaken(root, runs, report):
+    """Fails since another process has recorded the runs and removed what this one was going on from."""
+    for run, made in zip(runs, execute_all(runs, report), strict=True):
+        write_run(Path(root), run, made, {})
+    raise FileNotFoundError("state.json")
 
 
 def first_trainer_dies(folder, runs, report):

@@ -22,7 +22,7 @@ from banditrft.launch.executors import POLL_S, RETRIES, Advance, Results, enviro
 from banditrft.launch.jobs import Job, Work
 from banditrft.launch.reservations import Node, reservation
 from banditrft.launch.workers import attempt
-from banditrft.parts import HOST, sweep_parts
+from banditrft.parts import HERE, parts, sweep_parts
 
 INSTALL = "pip install 'banditrft[ray]'"
 STORE_BYTES = 2**27
@@ -107,7 +107,7 @@ def _sweep_when_dead(root: Path) -> None:
     """Remove what tasks on this host left half-written, once their processes are gone."""
     deadline = time.monotonic() + GRACE_S
     sweep_parts(root)
-    while any(root.glob(f"**/.*.{HOST}.*.part")) and time.monotonic() < deadline:
+    while any(f".{HERE}." in part.name for part in parts(root)) and time.monotonic() < deadline:
         time.sleep(POLL_S)
         sweep_parts(root)
 

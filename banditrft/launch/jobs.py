@@ -5,14 +5,16 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from banditrft.catalog import STUDY, status
 from banditrft.claims import Claim
-from banditrft.errors import InputError, RecordError
+from banditrft.errors import InputError, RecordError, StorageError
 from banditrft.launch.resources import Need
 from banditrft.provenance import now, provenance
-from banditrft.records import RunTables, write_final, write_run
+from banditrft.records import RunTables, read_info, write_final, write_run
 from banditrft.runs import Run
 
 Report = Callable[[float], None]
@@ -23,6 +25,12 @@ Reevaluate = Callable[[Run, Path], Any]
 """A run and its folder -> the table of another final evaluation."""
 RANK = "RANK"
 """Variable that tells a process which of a job's ranks it is; the first records."""
+
+
+class Fatal(str):
+    """The error of a job that every other one would meet as well, so that the launch ends."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -97,38 +105,70 @@ class Work:
 
         Raises:
             InputError: Some of its tables were refused; those of the other runs are recorded.
+            StorageError: Records cannot be written.
         """
         started = now()
         if job.redo and self.reevaluate:
             (run,) = job.runs
             folder = self.root / run.run_id
+            read_info(folder)
             table = self.reevaluate(run, folder)
             if _records():
-                write_final(folder, run, table)
+                self._store(partial(write_final, folder, run, table))
             return
         tables = self.execute(job.runs, report)
         if not _records():
             return
         origin = provenance(self.claims, started)
         refused = []
-        for run, table in zip(job.runs, tables, strict=True):
+        for run, made in zip(job.runs, tables, strict=True):
             try:
-                write_run(self.root, run, table, origin)
+                self._store(partial(write_run, self.root, run, made, origin))
+            except StorageError:
+                raise
             except RecordError as error:  # the others of the stack are whole
                 refused.append(f"{run.label()}: {error}")
         if refused:
             raise InputError("; ".join(refused))
 
+    def _store(self, write: Callable[[], Any]) -> None:
+        """Write records where they belong.
+
+        Raises:
+            StorageError: They cannot be written, or the study's folder was moved or deleted.
+        """
+        if not (self.root / STUDY).exists():
+            raise StorageError(f"{self.root}: holds no {STUDY} any more: was it moved or deleted meanwhile?")
+        try:
+            write()
+        except OSError as error:
+            raise StorageError(
+                f"{self.root}: records cannot be written ({error.strerror or error}); what stands there is "
+                "whole: make room and start the study again to go on"
+            ) from None
+
     def attempt(self, job: Job, report: Report) -> str | None:
-        """Execute and record a job; the error as one line, None when all went well."""
+        """Execute and record a job.
+
+        Returns:
+            The error as one line. None when all went well, or when another process has recorded the runs
+            meanwhile and taken away what this one was going on from: a run's name says what it holds.
+        """
         try:
             self(job, report)
+        except StorageError as error:
+            return Fatal(error)
         except InputError as error:
-            return str(error)
+            return None if self._recorded(job) else str(error)
         except Exception as error:  # noqa: BLE001 - one failing job must not stop the others; it is reported
+            if self._recorded(job):
+                return None
             print(traceback.format_exc(), file=sys.stderr)  # noqa: T201
             return f"{type(error).__name__}: {error}"
         return None
+
+    def _recorded(self, job: Job) -> bool:
+        return len(status(self.root, job.runs).found) == len({run.run_id for run in job.runs})
 
 
 def _records() -> bool:

@@ -5,13 +5,15 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from itertools import compress
+from operator import not_
 from pathlib import Path
 
 from banditrft.brief import Brief
 from banditrft.catalog import Status, can_reevaluate, status, write_study
-from banditrft.errors import InputError
+from banditrft.errors import InputError, StorageError
 from banditrft.launch.executors import Executor
-from banditrft.launch.jobs import RANK, Execute, Job, Reevaluate, Work, in_shard, split_shared, stack
+from banditrft.launch.jobs import RANK, Execute, Fatal, Job, Reevaluate, Work, in_shard, split_shared, stack
 from banditrft.launch.local import Local
 from banditrft.launch.resources import Need
 from banditrft.parts import sweep_parts
@@ -94,6 +96,7 @@ def launch(
     Raises:
         InputError: A stale run has no checkpoint to re-evaluate, a folder in a run's place holds none, this
             process was started as one of several ranks, or the executor cannot start.
+        StorageError: Records cannot be written; no more jobs are started then.
         JobsError: Jobs failed; raised when all others are done.
     """
     if RANK in os.environ:
@@ -117,12 +120,15 @@ def launch(
     work = Work(root, study.in_force, execute, reevaluate)
     executor = executor or Local(workers)
     total = len(jobs) + len(yoked) + len(later)
+    done: list[Run] = []
     with Board(f"{study.name}: {total} jobs", total) as board:
-        _carry_out(executor, work, jobs, board, outcome)
+        done += _carry_out(executor, work, jobs, board, outcome)
         for dependent, wanted in ((yoked, "whose rewards it is given"), (later, "that it evaluates again")):
-            _carry_out(executor, work, [job for job in dependent if _ready(root, job)], board, outcome)
-            for job in (job for job in dependent if not _ready(root, job)):
+            ready = [_ready(root, job) for job in dependent]
+            done += _carry_out(executor, work, list(compress(dependent, ready)), board, outcome)
+            for job in compress(dependent, map(not_, ready)):
                 _count(job, f"the run {wanted} was not executed", board, outcome)
+    _check_found(root, state.found, done, outcome)
     with suppress(OSError):  # not there, or something in it waits to go on
         (root / "training").rmdir()
     if outcome.failed:
@@ -130,10 +136,27 @@ def launch(
     return outcome
 
 
-def _carry_out(executor: Executor, work: Work, jobs: Sequence[Job], board: Board, outcome: Outcome) -> None:
+def _carry_out(
+    executor: Executor, work: Work, jobs: Sequence[Job], board: Board, outcome: Outcome
+) -> list[Run]:
+    """Have jobs executed and count them; the runs of those that went well."""
+    done: list[Run] = []
     with closing(executor.run(work, jobs, board.advance)) as results:
         for job, error in results:
             _count(job, error, board, outcome)
+            if isinstance(error, Fatal):
+                raise StorageError(f"{error} ({outcome.done} runs done, {outcome.found} found)")
+            done += () if error else job.runs
+    return done
+
+
+def _check_found(root: Path, found: Sequence[Run], done: Sequence[Run], outcome: Outcome) -> None:
+    """Take back what was counted but is not there, since somebody moved or deleted it meanwhile."""
+    lost_found, lost_done = (len(runs) - len(status(root, runs).found) for runs in (found, done))
+    outcome.found -= lost_found
+    outcome.done -= lost_done
+    if lost := lost_found + lost_done:
+        outcome.failed.append((f"{lost} runs", f"are not in {root} any more: were they moved or deleted?"))
 
 
 def _count(job: Job, error: str | None, board: Board, outcome: Outcome) -> None:

@@ -20,11 +20,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import ModuleType
 
 from banditrft.launch.executors import POLL_S, environment, single_threaded
-from banditrft.launch.jobs import RANK, Job, Report, Work
+from banditrft.launch.jobs import RANK, Fatal, Job, Report, Work
 from banditrft.launch.machine import pin
 
 GRACE_S = 10.0
@@ -64,7 +65,7 @@ class Worker:
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        with environment({**single_threaded(), **(variables or {})}), _without_script(work):
+        with environment({**single_threaded(), **(variables or {})}), _without_script(work), _uninterrupted():
             self._process = context.Process(target=_serve, args=(theirs, work, cores))
             self._process.start()
         theirs.close()
@@ -112,6 +113,20 @@ class Worker:
 
 
 @contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Have new processes inherit that Ctrl-C is held back, so that none is interrupted while it imports.
+
+    One that comes meanwhile reaches this process afterwards.
+    """
+    resource_tracker.ensure_running()  # started on demand, it would end the blocking
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def _without_script(work: Work) -> Iterator[None]:
     """Keep new processes from running the caller's script again: it need not guard its main part.
 
@@ -129,6 +144,7 @@ def _without_script(work: Work) -> Iterator[None]:
 
 def _serve(parent: Connection, work: Work, cores: tuple[int, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # what this process starts may want it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     pin(cores)
     while True:
@@ -202,7 +218,9 @@ def _first_error(ranks: list[Worker], report: Report) -> str | None:
     if not failed:
         return None
     rank = min(failed, key=lambda rank: (not failed[rank].killed, rank))
-    return f"rank {rank}: {failed[rank].error}"
+    error = failed[rank].error
+    named = f"rank {rank}: {error}"
+    return Fatal(named) if isinstance(error, Fatal) else named
 
 
 def _free_port() -> int:

@@ -2,18 +2,21 @@ r"""The process that asks math-verify: `python -m llm_runs.graders.worker LIMIT_
 
 One request a line on standard input, a JSON pair [answer, candidate] of LaTeX texts; one byte each on
 standard output: `R` once it is ready, then `1` or `0` (are they equal?). Whoever started it kills it when it
-takes too long; should that one be gone, its own alarm ends it. Only math-verify's LaTeX grammar is used: its
-other parser passes text to sympy's, which is built on `eval`.
+takes too long; should that one be gone, its closed input ends it, or else its own alarm. Only math-verify's
+LaTeX grammar is used: its other parser passes text to sympy's, which is built on `eval`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import logging
 import os
+import select
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 MEMORY = 2 * 1024**3
@@ -86,6 +89,22 @@ def _apart(one: Any, other: Any) -> bool:
     return bool(abs(a - b) > CLOSE * max(abs(a), abs(b)))
 
 
+@contextlib.contextmanager
+def _mortal(limit_s: float) -> Iterator[None]:
+    """End this process, by signals that nothing in C delays, when its input is closed or time is up."""
+    flags = fcntl.fcntl(0, fcntl.F_GETFL)
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(0, fcntl.F_SETFL, flags | os.O_ASYNC)  # SIGIO: between a request and its reply comes no other
+    signal.setitimer(signal.ITIMER_REAL, limit_s + GRACE_S)
+    if select.select([0], [], [], 0)[0]:  # closed before the signal was asked for
+        os._exit(0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        fcntl.fcntl(0, fcntl.F_SETFL, flags)
+
+
 def main(limit_s: float) -> None:
     """Answer requests until standard input ends."""
     replies = os.dup(1)
@@ -95,9 +114,8 @@ def main(limit_s: float) -> None:
     equal("1", "1")  # imports and builds the grammar's tables
     os.write(replies, b"R")
     for line in sys.stdin.buffer:
-        signal.setitimer(signal.ITIMER_REAL, limit_s + GRACE_S)  # default action: the process ends
-        verdict = equal(*json.loads(line))
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        with _mortal(limit_s):
+            verdict = equal(*json.loads(line))
         os.write(replies, b"1" if verdict else b"0")
 
 

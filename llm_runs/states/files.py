@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from banditrft.errors import InputError, RecordError
+from banditrft.errors import InputError, RecordError, StorageError
 from banditrft.files import commit, read_json, sha256_of, sync, write_bytes, write_json
-from banditrft.parts import part_of, sweep_parts
+from banditrft.parts import entries, part_of, sweep_parts
 from banditrft.records import check_table, training_path
 from banditrft.runs import Run
 from llm_runs.rounds.recorder import SCHEMAS
@@ -62,7 +62,7 @@ def state_folder(root: Path, run: Run, round_: int) -> Path:
 
 def states(root: Path, run: Run) -> list[Path]:
     """Folders of a run's states, by rising round."""
-    return sorted(training_path(root, run).glob("round-*"))
+    return [path for path in entries(training_path(root, run)) if path.name.startswith("round-")]
 
 
 def save(root: Path, run: Run, weights_sha256: str, state: TrainingState) -> None:
@@ -75,7 +75,7 @@ def save(root: Path, run: Run, weights_sha256: str, state: TrainingState) -> Non
         state: What it needs to go on.
 
     Raises:
-        InputError: It cannot be written (the disk is full); earlier states are untouched and nothing
+        StorageError: It cannot be written (the disk is full); earlier states are untouched and nothing
             half-written stays.
     """
     from safetensors import SafetensorError
@@ -85,7 +85,7 @@ def save(root: Path, run: Run, weights_sha256: str, state: TrainingState) -> Non
     part = part_of(folder)
     try:
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        _make(part)
         save_file({name: tensor.contiguous() for name, tensor in state.tensors.items()}, part / ".tensors")
         commit(part / ".tensors", part / TENSORS)
         write_bytes(part / ROWS, _packed(state.tables))
@@ -106,7 +106,7 @@ def save(root: Path, run: Run, weights_sha256: str, state: TrainingState) -> Non
     except (OSError, SafetensorError, pl.exceptions.PolarsError) as error:
         if (root / run.run_id / "run.json").exists():  # another process recorded the run: no state is needed
             return
-        raise InputError(
+        raise StorageError(
             f"{folder}: the state of this run cannot be kept ({error}); make room and start the study again: "
             f"it goes on from {_newest(root, run)}"
         ) from None
@@ -144,6 +144,18 @@ def load(root: Path, run: Run, round_: int, weights_sha256: str) -> TrainingStat
     except (InputError, RecordError, OSError, KeyError, TypeError) as error:
         reason = f"{folder / ABOUT}: lacks {error}" if isinstance(error, KeyError | TypeError) else error
         raise InputError(f"{reason}; delete {folder} to go on from an earlier state") from None
+
+
+def _make(part: Path) -> None:
+    """Make a folder and those above it, which another process removes when it finds them empty."""
+    for last in (False, False, True):
+        try:
+            part.mkdir(parents=True)
+        except FileNotFoundError:
+            if last:
+                raise
+        else:
+            return
 
 
 def _place(part: Path, folder: Path) -> None:

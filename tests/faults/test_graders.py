@@ -1,8 +1,10 @@
 """Graders against hostile responses and dying workers. Wall limits here are guards against hanging, not speeds."""
 
 import itertools
+import json
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -132,6 +134,21 @@ def test_a_forked_process_has_workers_of_its_own(mathematics):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert grade_a_new_sum(mathematics) == LENIENT
     assert [worker.process.pid for worker in mathematics._equivalence._workers] == pids
+
+
+def test_a_worker_ends_with_whoever_asked_it():
+    """A killed grader closes no worker, but its end of the pipe: that must do, however long the limit."""
+    paths = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(
+        [*equivalence.COMMAND, "3600"], env=os.environ | paths, bufsize=0, **pipes
+    ) as worker:
+        assert worker.stdout.read(1) == b"R"
+        worker.stdin.write(json.dumps([NEVER, "3"]).encode() + b"\n")
+        time.sleep(0.2)  # it has begun
+        assert worker.poll() is None
+        worker.stdin.close()
+        assert worker.wait(timeout=20) in (0, -signal.SIGIO)
 
 
 def test_a_verdict_is_remembered_until_close():

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,11 +13,12 @@ import launch_fixtures
 import pytest
 from study_fixtures import LUMPED
 
+from banditrft.errors import StorageError
 from banditrft.launch import JobsError, launch
 from banditrft.launch.jobs import Job, Work
 from banditrft.launch.machine import cores
 from banditrft.launch.resources import Need
-from banditrft.launch.workers import attempt
+from banditrft.launch.workers import Ended, Worker, attempt
 from banditrft.runs import expand
 from banditrft.study import parse_study
 from sims.study import execute_all
@@ -83,6 +85,56 @@ def test_a_failing_job_is_reported_and_stops_no_other(tmp_path, execute, error):
     assert outcome.done == len(list(tmp_path.glob("*/run.json"))) == 2
 
 
+def test_a_full_disk_is_one_error_and_no_more_jobs(tmp_path):
+    told, before = [], resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(
+            StorageError, match=r"records cannot be written \(File too large\).*\(0 runs done"
+        ):
+            launched(functools.partial(launch_fixtures.fill_the_disk, told), tmp_path, workers=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert told == ["G=1"]
+    assert [path.name for path in tmp_path.iterdir()] == ["study.json"]
+    assert launched(execute_all, tmp_path, workers=1).done == 3
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_folder_that_is_moved_meanwhile_is_an_error(tmp_path, workers):
+    root = tmp_path / "runs"
+    execute = functools.partial(launch_fixtures.move_the_folder, str(root))
+    with pytest.raises(StorageError, match=r"runs: holds no study\.json any more: was it moved"):
+        launched(execute, root, workers=workers)
+    assert not root.exists()
+    again = launched(execute_all, tmp_path / "runs-moved", workers=1)
+    assert again.found + again.done == 3
+
+
+def test_records_that_vanish_meanwhile_are_not_counted(tmp_path):
+    with pytest.raises(JobsError) as raised:
+        launched(functools.partial(launch_fixtures.lose_the_first, str(tmp_path)), tmp_path, workers=1)
+    outcome = raised.value.outcome
+    assert (outcome.done, len(outcome.failed)) == (2, 1)
+    assert "1 runs: are not in" in str(raised.value)
+
+
+def test_a_job_whose_runs_another_process_has_recorded_is_done(tmp_path):
+    outcome = launched(functools.partial(launch_fixtures.overtaken, str(tmp_path)), tmp_path, workers=1)
+    assert (outcome.done, outcome.failed) == (3, [])
+
+
+def test_an_interruption_does_not_reach_a_worker_that_imports(tmp_path, runs, capfd):
+    (tmp_path / "study.json").touch()
+    worker, said = Worker(Work(tmp_path, (), execute_all, None)), []
+    try:
+        os.kill(worker._process.pid, signal.SIGINT)
+        worker.submit(Job(tuple(runs[:1])))
+        assert wait_until(lambda: said.extend(worker.hear()) or Ended() in said)
+    finally:
+        worker.stop()
+    assert capfd.readouterr().err == ""
+
+
 def alive(pid):
     try:
         os.kill(pid, 0)
@@ -132,6 +184,8 @@ def test_workers_end_with_the_process_that_started_them(tmp_path, sign):
 
 
 def test_ranks_of_a_job_meet_and_the_first_records(tmp_path, runs):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "study.json").touch()
     work = Work(tmp_path / "runs", (), functools.partial(launch_fixtures.meet, str(tmp_path)), None)
     reported = []
     assert attempt(work, Job(tuple(runs[:1]), need=Need(ranks=2)), reported.append) is None

@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 
 import polars as pl
 import pytest
@@ -15,7 +17,7 @@ import analysis
 from analysis.loading.scan import scan
 from banditrft.catalog import status, write_study
 from banditrft.errors import RecordError
-from banditrft.parts import HOST, sweep_parts
+from banditrft.parts import ABANDONED_S, HERE, sweep_parts
 from banditrft.records import EVALS, GROUPS, ROUNDS, RunTables, read_run, write_run
 from banditrft.runs import expand
 from banditrft.study import parse_study
@@ -299,17 +301,39 @@ def test_a_setting_of_a_study_that_cannot_be_is_named(tmp_path, written, change,
         analysis.load(tmp_path)
 
 
-def test_only_parts_of_dead_processes_of_this_host_are_swept(tmp_path):
+def test_only_abandoned_parts_are_swept(tmp_path):
+    """Of a process of another machine, boot or container nobody knows whether it lives: its part's age must tell."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    names = [
-        f".a.{HOST}.{dead.pid}.part",
-        f".b.{HOST}.{os.getpid()}.part",
-        f".c.elsewhere.{dead.pid}.part",
-    ]
-    for name in names:
+    kept = [f".b.{HERE}.{os.getpid()}.part", f".c.deadbeef.{dead.pid}.part", ".mine.part"]
+    swept = [f".a.{HERE}.{dead.pid}.part", f".d.deadbeef.{os.getpid()}.part"]
+    for name in kept + swept:
         (tmp_path / name).mkdir()
+        (tmp_path / name / "half").touch()
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / f".final.parquet.{HOST}.{dead.pid}.part").write_text("half")
+    (tmp_path / "run" / f".final.parquet.{HERE}.{dead.pid}.part").write_text("half")
+    for path in (tmp_path / swept[1] / "half", tmp_path / swept[1], tmp_path / kept[0]):
+        os.utime(path, times=(0, time.time() - 2 * ABANDONED_S))
     sweep_parts(tmp_path)
-    assert sorted(p.name for p in tmp_path.rglob("*.part")) == names[1:]
+    assert sorted(p.name for p in tmp_path.rglob("*.part")) == sorted(kept)
+
+
+def test_folders_may_vanish_while_parts_are_swept(tmp_path):
+    """Two processes at work in one folder: either removes what the other is looking at."""
+    stop = threading.Event()
+
+    def other():
+        while not stop.is_set():
+            for number in range(8):
+                (tmp_path / str(number)).mkdir(exist_ok=True)
+            for number in range(8):
+                (tmp_path / str(number)).rmdir()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    try:
+        for _ in range(300):
+            sweep_parts(tmp_path)
+    finally:
+        stop.set()
+        thread.join()
