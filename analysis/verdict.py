@@ -10,11 +10,31 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from banditrft.brief import Brief
+from banditrft.claims import PROTOCOL
 
 Word = Literal["supported", "refuted", "undecided"]
 Kind = Literal["fraction", "ratio", "difference", "spread", "slope", "risk", "location", "share"]
 """What an estimate is: a fraction of runs; a ratio of times; a difference in Pass@1; a ratio of SDs; a change
 of Pass@1 along a scale; a difference of fractions of runs; a position; a share of variance."""
+Estimand = Literal[
+    "final",
+    "reach",
+    "time",
+    "failures",
+    "area",
+    "drawdown",
+    "level",
+    "slope",
+    "dose",
+    "place",
+    "variance share",
+]
+"""What a component is about: final Pass@1; whether a run reaches 1; when it reaches a threshold, or that it
+fails to; the area under a curve; how far a run falls after its maximum; where runs stand at equal progress;
+a slope over rounds or a ladder; a slope over base log-odds; where a ladder is best; a share of variance."""
+Comparator = Literal["base", "level", "placebo", "condition", "worlds", "noise"]
+"""What it is compared with: the base policy, a fixed level, the placebo, another condition, other worlds, or
+evaluation noise (for a drawdown: a run that never falls)."""
 Interval = tuple[float | None, float | None]
 ALL = "all worlds"
 """The world of a verdict that is about all of a kind together."""
@@ -72,6 +92,11 @@ class Part(Brief):
         secondary: Sensitivities.
         points: The raw data, one entry per run or pair.
         two_sided: Whether `interval` is two-sided at `level`; otherwise its ends are two one-sided bounds.
+        estimand: What it is about.
+        split: Evaluations that it reads, "train" or "test"; None where they are no evaluations of a split.
+        comparator: What it is compared with.
+        needs: Id of the component of the same world without which this one refutes nothing.
+        gate: Whether it is such a condition: it can leave a claim undecided and never refutes one.
     """
 
     id: str
@@ -96,6 +121,28 @@ class Part(Brief):
     secondary: tuple[Secondary, ...] = ()
     points: dict[str, list[Any]] = field(default_factory=dict)
     two_sided: bool = False
+    estimand: Estimand = "final"
+    split: Literal["train", "test"] | None = None
+    comparator: Comparator = "condition"
+    needs: str | None = None
+    gate: bool = False
+
+
+@dataclass(frozen=True)
+class Readings:
+    """One claim in four readings.
+
+    Attributes:
+        papers: At the papers' horizon and margin: the verdict.
+        ours: At this project's, where they differ; elsewhere the same word.
+        base: The components against the base policy or a fixed level, alone; None for a claim without them.
+        placebo: The components against the placebo, alone; None for a claim without them.
+    """
+
+    papers: Word
+    ours: Word
+    base: Word | None = None
+    placebo: Word | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +193,11 @@ class Verdict(Brief):
         notes: Limits that belong to this verdict.
         secondary: Whether it stands in the secondary family, of a study's own choice.
         post_hoc: Whether runs that it reads were made before it was registered.
+        readings: The verdict and its neighbours; None where the claim was not tested.
+        stricter: Components as this project reads them, where the papers' horizon or margin is another.
+        outcome: Of a claim of failure that is supported: "failed" or, if runs learn later, "slow".
+        derived: Whether it only sums up the verdicts of single worlds: a reading, no evidence of its own.
+        protocol: Version of the protocol that decided it.
     """
 
     claim: str
@@ -163,6 +215,11 @@ class Verdict(Brief):
     notes: tuple[str, ...] = ()
     secondary: bool = False
     post_hoc: bool = False
+    readings: Readings | None = None
+    stricter: tuple[Part, ...] = ()
+    outcome: Literal["failed", "slow"] | None = None
+    derived: bool = False
+    protocol: int = PROTOCOL
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; label, estimate, interval and n are the deciding component's.
@@ -192,7 +249,8 @@ def deciding(parts: Sequence[Part], word: Word) -> Part | None:
     Supported: the one with the largest p-value, in a world where all hold. Refuted: the refuting one with the
     smallest p-value. Undecided: the first undecided one.
     """
-    own = [p for p in parts if p.verdict == word]
+    held = {(p.world, p.id) for p in parts if p.verdict == "supported"}
+    own = [p for p in parts if p.verdict == word and (word != "refuted" or _counts(p, held))]
     if not own:
         return None
     if word == "supported":
@@ -206,6 +264,24 @@ def _head(part: Part, world: str) -> dict[str, Any]:
     if world == ALL and f"'{part.world}'" not in part.label:
         return told | {"label": f"{part.label}, '{part.world}'"}
     return told
+
+
+def together(parts: Sequence[Part], *, whole: bool = True) -> Word:
+    """The word of a conjunction: refuted if a component is and what it needs holds; supported if all are.
+
+    Args:
+        parts: Components.
+        whole: Whether none is missing.
+    """
+    held = {(p.world, p.id) for p in parts if p.verdict == "supported"}
+    if any(p.verdict == "refuted" and _counts(p, held) for p in parts):
+        return "refuted"
+    return "supported" if whole and all(p.verdict == "supported" for p in parts) else "undecided"
+
+
+def _counts(part: Part, held: set[tuple[str, str]]) -> bool:
+    """Whether what a component needs holds."""
+    return part.needs is None or (part.world, part.needs) in held
 
 
 def decide(p_support: float, p_refute: float, alpha: float, refuting_alpha: float) -> Word:

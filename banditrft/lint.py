@@ -4,7 +4,7 @@ Errors are not found here: a study that cannot run never gets this far.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from banditrft.claims import (
     A1,
@@ -40,7 +40,21 @@ def lint(study: Study) -> list[str]:
         found.append(
             "conditions: no placebo (reward = 'random' or 'yoked'), so no gain can be told from drift"
         )
+    elif study.in_force:
+        found += [text for w in study.worlds() for text in _without_placebo(w.name, study.designs(w.name))]
     return list(dict.fromkeys(found))
+
+
+def _without_placebo(world: str, designs: Mapping[str, Design]) -> Iterator[str]:
+    """Optimisers under which nothing can be told from drift: a placebo has its condition's."""
+    names = placebo_conditions(designs)
+    there = {designs[n].optimizer for n in names}
+    for optimizer in dict.fromkeys(d.optimizer for n, d in designs.items() if n not in names):
+        if optimizer not in there:
+            yield (
+                f"{world}: no placebo (reward = 'random') with optimizer = '{optimizer}', so nothing that is "
+                "claimed of it can be told from drift"
+            )
 
 
 def _cell(cell: Cell) -> Iterator[str]:

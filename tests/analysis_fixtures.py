@@ -59,6 +59,16 @@ optimizer = "sgd"
 name = "placebo"
 reward = "random"
 """
+BOTH = (
+    TEXT
+    + """
+[[conditions]]
+name = "placebo, SGD"
+reward = "random"
+optimizer = "sgd"
+"""
+)
+"""The same with a placebo under either optimiser, which A5 needs."""
 SIM = """
 [[sim]]
 world = "lumped"

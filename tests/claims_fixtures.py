@@ -81,7 +81,14 @@ def cell(
         test_samples=np.full((n, 2), 4000),
         test_rounds=np.array([0.0, 20.0, 40.0]),
         test_curve=np.stack([bases, (bases + tested) / 2, tested], axis=1),
+        test_curve_samples=np.full((n, 3), 4000),
     )
+
+
+def placebo(world, *, reward="random", of=None, **fields):
+    """A placebo that learns nothing: train .5 and test .3, the base, unless stated otherwise."""
+    known = {"test": 0.3, "final": 0.5} if isinstance(world, ContextualWorld | LLMWorld) else {"final": 0.5}
+    return cell(world, f"placebo {reward}", design(**{**(of or {}), "reward": reward}), **{**known, **fields})
 
 
 def records(claims, *cells):

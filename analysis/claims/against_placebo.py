@@ -1,12 +1,13 @@
-"""How far the conditions of a verdict end from the placebo: a comparison, for effects need not add up.
+"""How far the conditions of a verdict end from the placebo, where no component of it says so.
 
-Secondary and unadjusted: the preregistered verdict is about the base policy or another condition, and stays.
+Secondary and unadjusted; a comparison, for effects need not add up.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from analysis.claims.placebos import caution, matched
 from analysis.claims.random_curves import FEWEST, area
 from analysis.claims.worlds import final_train, table
 from analysis.formats import FORMATS
@@ -14,11 +15,8 @@ from analysis.inference.equivalence import paired_difference
 from analysis.inference.spread import spread_ratio
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Part, Placebo, bounded, finite
-from banditrft.claims import placebo_conditions, rest
 from banditrft.errors import InputError
 
-OWN = {"reward", "yoked_to", "rate", "false_positive", "false_negative"}
-"""Fields in which a placebo differs from any condition."""
 TAIL = 0.025
 
 
@@ -27,38 +25,31 @@ def excess(records: Records, parts: Sequence[Part]) -> tuple[Placebo, ...]:
 
     Ladders of more than two conditions give their first and last. Parts about several worlds give none.
     """
-    found: dict[tuple[str, str, str], Placebo] = {}
+    read = {(p.world, p.conditions[-1], _reading(p)) for p in parts if p.comparator == "placebo"}
+    found: dict[tuple[str, str, str], list[Placebo]] = {}
     for part in parts:
-        cells = records.of(part.world)
+        cells, reading = records.of(part.world), _reading(part)
         ends = part.conditions if len(part.conditions) <= 2 else (part.conditions[0], part.conditions[-1])
         for name in ends:
-            reading = _reading(part)
             key = (part.world, name, reading)
-            if name in cells and key not in found:
-                item = _over(cells, cells[name], reading)
-                if item is not None:
-                    found[key] = item
-    return tuple(found.values())
+            if name in cells and key not in found and key not in read:
+                found[key] = _over(records, cells[name], reading)
+    return tuple(item for own in found.values() for item in own)
 
 
 def _reading(part: Part) -> str:
     """What a part is about: the spread of runs, or the final Pass@1 of a split."""
-    if part.kind == "spread":
-        return "spread"
-    on_test = part.kind in ("difference", "slope", "location") and " train Pass@1" not in part.label
-    return "test" if on_test else "train"
+    return "spread" if part.kind == "spread" else (part.split or "test")
 
 
-def _over(cells: dict[str, Cell], cell: Cell, reading: str) -> Placebo | None:
-    designs = {name: c.design for name, c in cells.items()}
-    names = placebo_conditions(designs)
-    if not names or cell.condition in names:
-        return None
-    placebo = cells[min(names, key=lambda n: len(_differing(cells[n], cell)))]
-    try:
-        return _spread(placebo, cell) if reading == "spread" else _gain(placebo, cell, reading)
-    except InputError:  # too few runs in common, or no test set
-        return None
+def _over(records: Records, cell: Cell, reading: str) -> list[Placebo]:
+    found = []
+    for placebo in matched(records, cell, "test" if reading == "test" else "train"):
+        try:
+            found.append(_spread(placebo, cell) if reading == "spread" else _gain(placebo, cell, reading))
+        except InputError:  # too few runs in common, or no test set
+            continue
+    return found
 
 
 def _gain(placebo: Cell, cell: Cell, split: str) -> Placebo:
@@ -79,7 +70,7 @@ def _gain(placebo: Cell, cell: Cell, split: str) -> Placebo:
         sentence=(
             f"Its {split} Pass@1 ends {form(found.estimate)} points from the placebo's (95% interval "
             f"{form(finite(low))} to {form(finite(high))}, {found.n} {cell.unit}, unadjusted): {said} it."
-            f"{_caution(placebo, cell)}"
+            f"{caution(placebo, cell)}"
         ),
         world=cell.world.name,
         compared=cell.condition,
@@ -106,19 +97,9 @@ def _spread(placebo: Cell, cell: Cell) -> Placebo:
         sentence=(
             f"Its runs spread {form(finite(found.estimate))} times as far as the placebo's "
             f"(95% interval {form(finite(shown[0]))} to {form(finite(shown[1]))}, {found.n} {cell.unit}, "
-            f"unadjusted).{_caution(placebo, cell)}"
+            f"unadjusted).{caution(placebo, cell)}"
         ),
         kind="spread",
         world=cell.world.name,
         compared=cell.condition,
     )
-
-
-def _differing(placebo: Cell, cell: Cell) -> list[str]:
-    first, second = rest(placebo.design, OWN), rest(cell.design, OWN)
-    return [name for name, value in first.items() if second[name] != value]
-
-
-def _caution(placebo: Cell, cell: Cell) -> str:
-    differing = _differing(placebo, cell)
-    return f" The placebo differs also in {', '.join(differing)}." if differing else ""

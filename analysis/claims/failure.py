@@ -1,4 +1,9 @@
-"""Type "fails": under a change runs fail by a horizon and by a multiple of it, more than without it (A7)."""
+"""Type "fails": under a change runs fail by a horizon, more than without it (A7).
+
+The papers' horizon decides. A multiple of it is read beside: runs that learn by then were slow, not failed.
+That the change is to blame can be said only where runs without it learn, that is, get there before their
+placebo.
+"""
 
 from analysis.claims import placebos
 from analysis.claims.cases import Case, Component, absent, findings
@@ -36,21 +41,29 @@ def _case(records: Records, kind: Kind, world: str, claim: Fails) -> Case:
     if seen < claim.consecutive:
         why = f"fewer than {claim.consecutive} evaluations by the horizon, round {last / claim.late:g}."
         return Case(kind, world, (), (why,))
+    plain, changed = read[0]
+    early = last / claim.late
+    learns = placebos.gate(
+        records, "learns", [plain], placebos.sooner(claim.pass_at_1, claim.consecutive, early)
+    )
     parts: list[Component] = []
-    for name, horizon in (("early", last / claim.late), ("late", last)):
-        changed = read[0][1]
-        parts += [failing(name, changed, claim, horizon), more_failing(name, read, claim, horizon)]
-    found = [cells[n] for n in placebo_conditions(records.designs(world))]
-    placebo = tuple(_placebo(c, claim, h) for c in found for h in (last / claim.late, last))
+    later: list[Component] = []
+    for name, horizon, found in (("early", early, parts), ("late", last, later)):
+        found += [failing(name, changed, claim, horizon), more_failing(name, read, claim, horizon)]
+    random = [cells[n] for n in placebo_conditions(records.designs(world))]
+    placebo = tuple(_placebo(c, claim, h) for c in random for h in (early, last))
     return Case(
         kind,
         world,
-        tuple(parts),
+        (*parts, *([learns] if learns else [])),
         placebo=(*placebo, *placebos.gains(records, world)),
         notes=(
             *few_queries(read[0]),
-            f"The horizon is round {last / claim.late:g}, the later one round {last:g}, where the runs end.",
+            f"The papers' horizon is round {early:g}; ours is round {last:g}, where the runs end.",
         ),
+        no_placebo=() if learns else (placebos.needed(plain),),
+        stricter=tuple(later),
+        late=True,
     )
 
 
@@ -80,6 +93,7 @@ def failing(name: str, cell: Cell, claim: Fails, horizon: float) -> Measured:
             "seed": cell.seed.tolist(),
             "failed": (~times.hit).tolist(),
         },
+        estimand="failures",
     )
 
 
@@ -105,6 +119,9 @@ def more_failing(name: str, pairs: list[Two], claim: Fails, horizon: float) -> M
         detail=lambda _: f"{failed.successes} of {failed.n} against {without.successes} of {without.n} fail.",
         counts={"failed": failed.successes, "failed_without": without.successes},
         secondary=tuple(_beside(a, b, claim, horizon) for a, b in pairs[1:]),
+        estimand="failures",
+        split="train",
+        needs="learns",
     )
 
 

@@ -9,13 +9,26 @@ from analysis.claims.reading import Band, Measured
 from analysis.claims.worlds import unit
 from analysis.inference.binomials import Fraction, detectable_fraction, least_successes, reaches
 from analysis.loading.records import Cell
-from banditrft.claims import HardQuery, NoTransfer
+from analysis.verdict import Estimand, Secondary
+from banditrft.claims import HardQuery, NoTransfer, ReachesOne
 
 Rows = npt.NDArray[np.bool_]
 
 
-def reaching(cell: Cell, claim: HardQuery | NoTransfer, rows: Rows | None = None) -> Measured:
-    """Fraction of runs that reach train Pass@1 = 1 in the sense of the final evaluation's lower bound."""
+def reaching(
+    cell: Cell,
+    claim: ReachesOne | HardQuery | NoTransfer,
+    rows: Rows | None = None,
+    beside: tuple[Secondary, ...] = (),
+) -> Measured:
+    """Fraction of runs that reach train Pass@1 = 1 in the sense of the final evaluation's lower bound.
+
+    Args:
+        cell: The condition.
+        claim: Sets threshold, level and the fraction asked for.
+        rows: Runs that count; all by default.
+        beside: Neighbouring readings.
+    """
     kept = np.ones(cell.n, dtype=np.bool_) if rows is None else rows
     right, samples = cell.final_correct[kept], cell.final_samples[kept]
     reached = reaches(right, samples, claim.pass_at_1, 1 - claim.confidence)
@@ -31,6 +44,8 @@ def reaching(cell: Cell, claim: HardQuery | NoTransfer, rows: Rows | None = None
             f"{claim.confidence:.0%} lower bound above {claim.pass_at_1:g}. The fraction of such runs gets "
             "exact one-sided bounds (Clopper-Pearson)."
         ),
+        estimand="reach",
+        beside=beside,
         points={
             "query": cell.query[kept].tolist(),
             "seed": cell.seed[kept].tolist(),
@@ -49,6 +64,8 @@ def share(
     least: float,
     sentence: str,
     points: dict[str, list[int]],
+    estimand: Estimand,
+    beside: tuple[Secondary, ...] = (),
 ) -> Measured:
     """A fraction of runs against the least that the claim asks for."""
 
@@ -72,5 +89,9 @@ def share(
         sentence=sentence,
         detail=detail,
         counts={"successes": fraction.successes, "runs": fraction.n},
+        secondary=beside,
         points=points,
+        estimand=estimand,
+        split="train",
+        comparator="level",
     )

@@ -1,5 +1,7 @@
 """Components read as differences of Pass@1: a gain over base, and a difference between two conditions."""
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
@@ -7,13 +9,21 @@ from analysis.claims.reading import Band, Measured, beside, detectable
 from analysis.claims.worlds import Floats, points, unit
 from analysis.inference.equivalence import Difference, paired_difference
 from analysis.loading.records import Cell
-from analysis.verdict import Secondary
+from analysis.verdict import Comparator, Secondary
 
 Rows = npt.NDArray[np.bool_]
+Split = Literal["train", "test"]
 
 
 def over_base(
-    part_id: str, label: str, cell: Cell, end: Floats, base: Floats, band: Band, rows: Rows | None = None
+    part_id: str,
+    label: str,
+    cell: Cell,
+    end: Floats,
+    base: Floats,
+    band: Band,
+    split: Split,
+    rows: Rows | None = None,
 ) -> Measured:
     """Change of the runs of one condition over the base policy, a paired t test.
 
@@ -24,6 +34,7 @@ def over_base(
         end: Pass@1 at the end, run by run.
         base: Pass@1 of the base policy, measured for the same run.
         band: Where the change must lie.
+        split: What is measured.
         rows: Runs that count; all by default.
     """
     kept = np.ones(cell.n, dtype=np.bool_) if rows is None else rows
@@ -46,6 +57,8 @@ def over_base(
         detail=detectable(change, band),
         counts={"base": float(base[kept].mean()), "end": float(end[kept].mean())},
         points=points(keys, (end - base)[kept]),
+        split=split,
+        comparator="base",
     )
 
 
@@ -71,6 +84,11 @@ def between(
     values_N2: Floats,
     band: Band,
     extra: tuple[Secondary, ...] = (),
+    *,
+    split: Split = "test",
+    comparator: Comparator = "condition",
+    needs: str | None = None,
+    said: str = "",
 ) -> Measured:
     """Difference of two conditions' Pass@1, second minus first, run by run, read against a band.
 
@@ -82,6 +100,10 @@ def between(
         values_N2: Their values.
         band: Where the difference must lie.
         extra: Neighbouring readings.
+        split: What is measured.
+        comparator: What the first condition is.
+        needs: Component without which this one refutes nothing.
+        said: Ends the sentence.
     """
     difference: Difference = paired_difference(values_N2[:, 1], values_N2[:, 0])
     equivalence = np.isfinite([band.low, band.high]).all()
@@ -96,7 +118,7 @@ def between(
         band=band,
         n=difference.n,
         unit=f"pairs ({cells[0].replicate})",
-        sentence=f"{how}: both conditions met the same random streams, and items are not replicates.",
+        sentence=f"{how}: both conditions met the same random streams, and items are not replicates.{said}",
         detail=detectable(difference, band),
         counts={"first": float(values_N2[:, 0].mean()), "second": float(values_N2[:, 1].mean())},
         secondary=extra,
@@ -107,4 +129,7 @@ def between(
             "second": values_N2[:, 1].tolist(),
             "value": (values_N2[:, 1] - values_N2[:, 0]).tolist(),
         },
+        split=split,
+        comparator=comparator,
+        needs=needs,
     )

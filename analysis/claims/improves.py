@@ -1,4 +1,4 @@
-"""Type "improves": training raises Pass@1 above the base policy's, world by world (A2, B1)."""
+"""Type "improves": training raises Pass@1 above base and above the placebo, world by world (A2, B1)."""
 
 from analysis.claims import placebos
 from analysis.claims.cases import Case, Component, absent, findings
@@ -25,18 +25,23 @@ def _case(records: Records, kind: Kind, world: str, claim: Improves) -> Case:
     if cell is None or not cell.has_test or cell.n < 2:
         return Case(kind, world, (), ("no such condition with a test set and two runs.",))
     band = Band(low=claim.margin)
+    others = placebos.matched(records, cell, "test")
     parts: list[Component] = []
     missing: tuple[str, ...] = ()
     if "train" in claim.splits and not cell.has_base_train:
         missing = ("train Pass@1 of the base policy is not recorded.",)
     elif "train" in claim.splits:
         label = f"Gain in train Pass@1, {cell.condition}"
-        parts.append(over_base("gain-train", label, cell, final_train(cell), cell.train[:, 0], band))
+        parts.append(over_base("gain-train", label, cell, final_train(cell), cell.train[:, 0], band, "train"))
+        trained = placebos.matched(records, cell, "train")
+        parts += placebos.over_each("gain-train", cell, trained, "train", band)
     label = f"Gain in test Pass@1, {cell.condition}"
-    parts.append(over_base("gain-test", label, cell, cell.test, cell.test_base, band))
+    parts.append(over_base("gain-test", label, cell, cell.test, cell.test_base, band, "test"))
+    parts += placebos.over_each("gain-test", cell, others, "test", band)
     graded = lenient(cell) if claim.lenient else None
     if graded:
-        parts.append(over_base("gain-lenient", f"{label}, lenient grade", cell, *graded, band))
+        parts.append(over_base("gain-lenient", f"{label}, lenient grade", cell, *graded, band, "test"))
+        parts += placebos.over_each("gain-lenient", cell, others, "test", band, lenient=True)
     return Case(
         kind,
         world,
@@ -44,4 +49,5 @@ def _case(records: Records, kind: Kind, world: str, claim: Improves) -> Case:
         missing,
         placebo=placebos.gains(records, world),
         notes=few_queries([cell]),
+        no_placebo=() if others else (placebos.needed(cell),),
     )

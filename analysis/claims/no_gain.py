@@ -1,4 +1,7 @@
-"""Type "no-better": a change adds little to the final test Pass@1, or keeps it (B2, B5)."""
+"""Type "no-better": a change adds little to the final test Pass@1, or keeps it (B2, B5).
+
+Where neither condition is shown to end above its placebo there is no word: what learns nothing shows nothing.
+"""
 
 from collections.abc import Callable
 
@@ -6,7 +9,7 @@ from analysis.claims import placebos
 from analysis.claims.cases import Case, absent, findings
 from analysis.claims.finding import Finding
 from analysis.claims.gains import between, own_gain
-from analysis.claims.reading import Band, beside
+from analysis.claims.reading import Band, Measured, beside
 from analysis.claims.worlds import Kind, few_queries, kinds, table, tested
 from analysis.inference.equivalence import margin, paired_difference
 from analysis.loading.records import Cell, Records
@@ -41,22 +44,28 @@ def _case(records: Records, kind: Kind, world: str, claim: NoGain) -> Case:
     extra = [_beside(cells[a], cells[b]) for a, b in others]
     extra += [own_gain(first), own_gain(second)]
     keys, values = table((first, second), (first.test, second.test))
-    width = claim.margin_points
-    part = between(
-        "no-worse" if claim.two_sided else "no-better",
-        f"Final test Pass@1, '{second.condition}' minus '{first.condition}'",
-        (first, second),
-        keys,
-        values,
-        Band(-width, width, gain_only=not claim.two_sided),
-        tuple(extra),
-    )
+    gains = placebos.gains_gate(records, [first, second], "test")
+
+    def part(width: float) -> Measured:
+        return between(
+            "no-worse" if claim.two_sided else "no-better",
+            f"Final test Pass@1, '{second.condition}' minus '{first.condition}'",
+            (first, second),
+            keys,
+            values,
+            Band(-width, width, gain_only=not claim.two_sided),
+            tuple(extra),
+            needs="gains",
+        )
+
     return Case(
         kind,
         world,
-        (part,),
+        (part(claim.margin_points), *([gains] if gains else [])),
         placebo=placebos.gains(records, world),
-        notes=(*few_queries([first]), *_margin(first, width)),
+        notes=(*few_queries([first]), *_margin(first, claim.margin_points)),
+        no_placebo=() if gains else (placebos.needed(first),),
+        stricter=() if claim.stricter is None else (part(claim.stricter),),
     )
 
 

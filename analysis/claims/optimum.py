@@ -1,4 +1,7 @@
-"""Type "optimum": at a fixed number of rollouts a round, an interior batch size is best (B4)."""
+"""Type "optimum": at a fixed number of rollouts a round, an interior batch size is best (B4).
+
+The place counts where the condition that is claimed to be best is shown to end above its placebo.
+"""
 
 import math
 from dataclasses import replace
@@ -8,7 +11,7 @@ import numpy as np
 from analysis.claims import placebos, places
 from analysis.claims.cases import Case, Component, absent, findings
 from analysis.claims.finding import Finding
-from analysis.claims.gains import between
+from analysis.claims.gains import Split, between
 from analysis.claims.reading import CONVENTION, Band, Measured
 from analysis.claims.worlds import Floats, Ints, Kind, few_queries, kinds, points, table, tested
 from analysis.inference.best import BestRungs, Both, Place, place
@@ -44,11 +47,18 @@ def _case(records: Records, kind: Kind, world: str, claim: Optimum) -> Case:
         return Case(kind, world, (), (why,))
     keys, values = table(cells, [c.test for c in cells])
     parts: list[Component] = [
-        location(cells, keys, values, "batch_size", float(claim.batch_size), claim.factor),
+        location(cells, keys, values, "batch_size", float(claim.batch_size), claim.factor, "test"),
         *ends(cells, keys, values, middle, "test"),
     ]
-    placebo = placebos.gains(records, world)
-    return Case(kind, world, tuple(parts), placebo=placebo, notes=few_queries(cells))
+    gains = placebos.gains_gate(records, [cells[middle]], "test")
+    return Case(
+        kind,
+        world,
+        (*parts, *([gains] if gains else [])),
+        placebo=placebos.gains(records, world),
+        notes=few_queries(cells),
+        no_placebo=() if gains else (placebos.needed(cells[middle]),),
+    )
 
 
 def splits(records: Records, world: str, claim: Optimum) -> list[Cell]:
@@ -88,7 +98,9 @@ class Placed(Measured):
         return replace(found, estimate=None) if found.interval == self.span else found
 
 
-def location(cells: list[Cell], keys: Ints, values: Floats, field: str, at: float, factor: float) -> Measured:
+def location(
+    cells: list[Cell], keys: Ints, values: Floats, field: str, at: float, factor: float, split: Split = "test"
+) -> Measured:
     """Where the final Pass@1 is best along a design field, against a value of it and a factor around it.
 
     Read from a quadratic's maximum and the set of best conditions together, or from the set alone where the
@@ -101,6 +113,7 @@ def location(cells: list[Cell], keys: Ints, values: Floats, field: str, at: floa
         field: The design field.
         at: Claimed place, one of its values.
         factor: How far from it the optimum may lie.
+        split: What is measured.
 
     Raises:
         InputError: Too few runs or conditions, or final evaluations that are missing.
@@ -129,6 +142,9 @@ def location(cells: list[Cell], keys: Ints, values: Floats, field: str, at: floa
         secondary=_alone(found, span),
         points=points(keys, values[:, best] - values.mean(axis=1)),
         span=span,
+        estimand="place",
+        split=split,
+        needs="gains",
     )
 
 
@@ -151,14 +167,15 @@ def field_of(label: str) -> str:
     return label.removeprefix(BEST).replace(" ", "_")
 
 
-def ends(cells: list[Cell], keys: Ints, values: Floats, middle: int, split: str) -> list[Component]:
+def ends(cells: list[Cell], keys: Ints, values: Floats, middle: int, split: Split) -> list[Component]:
     """The claimed optimum against both ends of the ladder."""
     found: list[Component] = []
     for part_id, end in (("over-few", 0), ("over-many", -1)):
         label = f"Final {split} Pass@1, '{cells[middle].condition}' minus '{cells[end].condition}'"
         both = values[:, [end, middle]]
         part_id = part_id if split == "test" else f"{part_id}-train"
-        found.append(between(part_id, label, (cells[end], cells[middle]), keys, both, Band(low=0.0)))
+        compared = (cells[end], cells[middle])
+        found.append(between(part_id, label, compared, keys, both, Band(low=0.0), split=split, needs="gains"))
     return found
 
 

@@ -14,7 +14,7 @@ from analysis.claims.optimum import ends, location
 from analysis.claims.own_cells import enough, final, on_split, one, rungs, two
 from analysis.claims.pairs import match
 from analysis.claims.random_curves import FEWEST, area
-from analysis.claims.reading import Band, Measured
+from analysis.claims.reading import Band, Gate, Measured
 from analysis.claims.trend import slope, uneven
 from analysis.claims.worlds import Kind, few_queries, kinds, own_queries, points, table
 from analysis.inference.ratio import RatioTest, ratio_test
@@ -54,17 +54,42 @@ def _nowhere(records: Records, claim: OwnClaim) -> Finding:
     return findings(claim, [absent(kinds(records)[0], f"no records of {worlds}.")])[0]
 
 
-def _case(records: Records, kind: Kind, world: str, spec: Own, read: Callable[..., Any]) -> Case:
+@dataclass(frozen=True)
+class Read:
+    """What a type reads of a claim in one world.
+
+    Attributes:
+        parts: Components.
+        cells: The conditions behind them.
+        notes: Limits.
+        no_placebo: What could not be read for want of a placebo, one sentence each.
+    """
+
+    parts: Sequence[Component]
+    cells: Sequence[Cell]
+    notes: tuple[str, ...] = ()
+    no_placebo: tuple[str, ...] = ()
+
+
+def _case(records: Records, kind: Kind, world: str, spec: Own, read: Callable[..., Read]) -> Case:
     try:
-        parts, cells, *said = read(records, world, spec)
+        found = read(records, world, spec)
     except InputError as error:
         return Case(kind, world, (), (f"{error}.",))
-    notes = (*few_queries(cells), *own_queries(cells), *said)
-    return Case(kind, world, tuple(parts), placebo=placebos.gains(records, world), notes=notes)
+    return Case(
+        kind,
+        world,
+        tuple(found.parts),
+        placebo=placebos.gains(records, world),
+        notes=(*few_queries(found.cells), *own_queries(found.cells), *found.notes),
+        no_placebo=found.no_placebo,
+    )
 
 
-Read = tuple[Sequence[Component], list[Cell], *tuple[str, ...]]
-"""Components, the conditions that they read, and notes."""
+def _gated(parts: Sequence[Component], cells: Sequence[Cell], gate: Gate | None, *notes: str) -> Read:
+    """Components with what they need; without a placebo that is missing."""
+    lacks = () if gate else (placebos.needed(cells[-1]),)
+    return Read([*parts, *([gate] if gate else [])], cells, notes, lacks)
 
 
 def _faster(records: Records, world: str, spec: Faster) -> Read:
@@ -102,8 +127,12 @@ def _faster(records: Records, world: str, spec: Faster) -> Read:
             "step": max(t.step for t in times),
         },
         points=speed.points(pairs, times),
+        estimand="time",
+        split="train",
+        needs="learns",
     )
-    return [part], [slow, fast]
+    sooner = placebos.sooner(spec.threshold, spec.consecutive, until)
+    return _gated([part], [slow, fast], placebos.gate(records, "learns", [fast], sooner))
 
 
 def _no_better(records: Records, world: str, spec: NoBetter) -> Read:
@@ -112,12 +141,9 @@ def _no_better(records: Records, world: str, spec: NoBetter) -> Read:
     band = Band(-spec.margin, spec.margin, gain_only=not spec.two_sided)
     label = f"Final {spec.split} Pass@1, '{a.condition}' minus '{b.condition}'"
     extra = tuple(own_gain(c) for c in (b, a)) if spec.split == "test" else ()
-    return [
-        between(on_split("no-better", spec.split), label, (b, a), enough(keys, 2), values, band, extra)
-    ], [
-        a,
-        b,
-    ]
+    name = on_split("no-better", spec.split)
+    part = between(name, label, (b, a), enough(keys, 2), values, band, extra, split=spec.split, needs="gains")
+    return _gated([part], [b, a], placebos.gains_gate(records, [b, a], spec.split))
 
 
 def _more_variable(records: Records, world: str, spec: MoreVariable) -> Read:
@@ -149,8 +175,10 @@ def _more_variable(records: Records, world: str, spec: MoreVariable) -> Read:
         detail=detail,
         counts={"sd_first": float(values[:, 0].std(ddof=1)), "sd_second": float(values[:, 1].std(ddof=1))},
         points=points(keys, values[:, 1] - values[:, 0]),
+        estimand="area" if spec.split == "train" else "final",
+        split=spec.split,
     )
-    return [part], [a, b]
+    return Read([part], [a, b])
 
 
 def _below_base(records: Records, world: str, spec: BelowBase) -> Read:
@@ -161,7 +189,11 @@ def _below_base(records: Records, world: str, spec: BelowBase) -> Read:
     base = cell.test_base if spec.split == "test" else cell.train[:, 0]
     enough(end, 2)
     label = f"Change of {spec.split} Pass@1 from the base policy, '{cell.condition}'"
-    return [over_base(on_split("fall", spec.split), label, cell, end, base, Band(high=-spec.margin))], [cell]
+    name, below = on_split("fall", spec.split), Band(high=-spec.margin)
+    others = placebos.matched(records, cell, spec.split)
+    parts = [over_base(name, label, cell, end, base, below, spec.split)]
+    parts += placebos.over_each(name, cell, others, spec.split, below)
+    return Read(parts, [cell], no_placebo=() if others else (placebos.needed(cell),))
 
 
 def _fails(records: Records, world: str, spec: FailsToLearn) -> Read:
@@ -171,9 +203,11 @@ def _fails(records: Records, world: str, spec: FailsToLearn) -> Read:
     horizon = last if spec.horizon is None else min(last, float(spec.horizon))
     protocol = Fails(*("",) * 7, pass_at_1=spec.threshold, consecutive=spec.consecutive, fraction=spec.margin)
     parts: list[Component] = [failing("fails", cell, protocol, horizon)]
-    if others:
-        parts.append(more_failing("fails", [(others[0], cell)], protocol, horizon))
-    return parts, [cell, *others]
+    if not others:
+        return Read(parts, [cell])
+    parts.append(more_failing("fails", [(others[0], cell)], protocol, horizon))
+    sooner = placebos.sooner(spec.threshold, spec.consecutive, horizon)
+    return _gated(parts, [cell, *others], placebos.gate(records, "learns", others, sooner))
 
 
 def _best_at(records: Records, world: str, spec: BestAt) -> Read:
@@ -181,8 +215,9 @@ def _best_at(records: Records, world: str, spec: BestAt) -> Read:
     keys, values = table(cells, finals)
     enough(keys, 2)
     middle = next(i for i, c in enumerate(cells) if float(getattr(c.design, spec.field)) == spec.at)
-    where = location(cells, keys, values, spec.field, spec.at, spec.margin)
-    return [where, *ends(cells, keys, values, middle, spec.split)], cells
+    where = location(cells, keys, values, spec.field, spec.at, spec.margin, spec.split)
+    best = placebos.gains_gate(records, [cells[middle]], spec.split)
+    return _gated([where, *ends(cells, keys, values, middle, spec.split)], cells, best)
 
 
 def _adds_little(records: Records, world: str, spec: AddsLittle) -> Read:
@@ -190,7 +225,7 @@ def _adds_little(records: Records, world: str, spec: AddsLittle) -> Read:
     enough(table(cells, finals)[0], 2)
     part = slope(cells, finals, spec.field, spec.split, spec.margin, two_sided=spec.two_sided)
     notes = uneven(cells, finals, spec.field, spec.margin, two_sided=spec.two_sided)
-    return [part], cells, *notes
+    return _gated([part], cells, placebos.gains_gate(records, cells, spec.split), *notes)
 
 
 READERS: dict[type[Own], Callable[[Records, str, Any], Read]] = {

@@ -1,5 +1,8 @@
 """Type "random-curves": runs that differ in the seed alone differ by more than evaluation noise (A3).
 
+The claim is about curves, so what decides is the area under the training curve and that under the test curve,
+never the end point alone, at which runs may meet again. The ratio at single rounds stands beside.
+
 The spread is one within a query. Where every seed draws a world of its own it would be one between
 worlds, which says nothing of the learner, and the part is left out.
 
@@ -14,9 +17,11 @@ import numpy as np
 from analysis.claims import placebos
 from analysis.claims.cases import Case, absent, findings
 from analysis.claims.finding import Finding, Group
-from analysis.claims.reading import Band, Measured, over
+from analysis.claims.gains import Split
+from analysis.claims.reading import Band, Measured, beside, over
 from analysis.claims.worlds import (
     Floats,
+    Ints,
     draws_a_world,
     few_queries,
     first_cell,
@@ -29,7 +34,9 @@ from analysis.loading.records import Cell, Records
 from banditrft.claims import RandomCurves
 
 FEWEST = 3
-"""Runs that make a spread."""
+"""Runs that make a spread, and evaluations that make a curve."""
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Where along a run the ratio is also read at a single evaluation, the nearest one."""
 
 
 def find(records: Records, claim: RandomCurves) -> list[Finding]:
@@ -50,16 +57,17 @@ def _case(records: Records, group: Group, claim: RandomCurves) -> Case:
         missing.append("no such condition with three runs of one query.")
     else:
         label = f"Spread of the area under the training curve over evaluation noise, {cell.condition}"
-        parts.append(_spread("spread-train", label, cell, area(cell), area_noise(cell), claim))
+        curve = (cell.rounds, cell.train, cell.train_samples)
+        parts.append(_spread("spread-train", label, cell, *curve, "train", claim))
     other = _cell(records, group.test, claim)
     if other is not None and draws_a_world(other.world):
         missing.append(_own_world(other))
-    elif other is None or not other.has_test:
-        missing.append("no such condition with a test set.")
+    elif other is None or other.test_rounds.size < FEWEST:
+        missing.append(f"no such condition with {FEWEST} test evaluations during training.")
     else:
-        label = f"Spread of the gain in test Pass@1 over evaluation noise, {other.condition}"
-        values = other.test - other.test_base
-        parts.append(_spread("spread-test", label, other, values, gain_noise(other), claim))
+        label = f"Spread of the area under the test curve over evaluation noise, {other.condition}"
+        curve = (other.test_rounds, other.test_curve, other.test_curve_samples)
+        parts.append(_spread("spread-test", label, other, *curve, "test", claim))
     if not parts:
         return absent(group.kind, " ".join(missing))
     cells = [c for c in (cell, other) if c is not None and not draws_a_world(c.world)]
@@ -87,13 +95,32 @@ def _own_world(cell: Cell) -> str:
 
 def area(cell: Cell) -> Floats:
     """Mean train Pass@1 over the rounds of each run, by the trapezoid rule."""
-    return np.asarray(cell.train @ _weights(cell), dtype=np.float64)
+    return np.asarray(cell.train @ _weights(cell.rounds), dtype=np.float64)
+
+
+def curve_noise(cell: Cell) -> Floats:
+    """(N, E) variance of each train evaluation from its sampling alone."""
+    return _noise(cell.train, cell.train_samples)
 
 
 def area_noise(cell: Cell) -> Floats:
     """Variance of each run's area from evaluation alone."""
-    noise = cell.train * (1 - cell.train) / np.maximum(cell.train_samples - 1, 1)
-    return np.asarray(noise @ _weights(cell) ** 2, dtype=np.float64)
+    return curve_noise(cell) @ _weights(cell.rounds) ** 2
+
+
+def test_area(cell: Cell) -> Floats:
+    """Mean test Pass@1 over the rounds of each run, by the trapezoid rule."""
+    return np.asarray(cell.test_curve @ _weights(cell.test_rounds), dtype=np.float64)
+
+
+def test_area_noise(cell: Cell) -> Floats:
+    """Variance of each run's area under the test curve from evaluation alone."""
+    return _noise(cell.test_curve, cell.test_curve_samples) @ _weights(cell.test_rounds) ** 2
+
+
+def _noise(curve_NE: Floats, samples_NE: Ints) -> Floats:
+    """Variance of each evaluation of a curve, estimated without bias."""
+    return np.asarray(curve_NE * (1 - curve_NE) / np.maximum(samples_NE - 1, 1), dtype=np.float64)
 
 
 def gain_noise(cell: Cell) -> Floats:
@@ -102,16 +129,25 @@ def gain_noise(cell: Cell) -> Floats:
     return np.asarray((ends * (1 - ends) / np.maximum(cell.test_samples - 1, 1)).sum(axis=1))
 
 
-def _weights(cell: Cell) -> Floats:
-    gaps = np.diff(cell.rounds)
+def _weights(rounds_E: Floats) -> Floats:
+    gaps = np.diff(rounds_E)
     weights = np.concatenate([gaps, [0.0]]) + np.concatenate([[0.0], gaps])
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
 def _spread(
-    part_id: str, label: str, cell: Cell, values: Floats, noise: Floats, claim: RandomCurves
+    part_id: str,
+    label: str,
+    cell: Cell,
+    rounds: Floats,
+    curve: Floats,
+    samples: Ints,
+    split: Split,
+    claim: RandomCurves,
 ) -> Measured:
-    test = over(noise_over_sd(values, noise, cell.query))
+    weights, noise = _weights(rounds), _noise(curve, samples)
+    values = curve @ weights
+    test = over(noise_over_sd(values, noise @ weights**2, cell.query))
     own = max(float(test.estimate) ** 2 - 1, 0.0) if test.known else float("nan")
 
     def detail(_: float) -> str:
@@ -120,6 +156,8 @@ def _spread(
         width = 100 * test.inner.se * abs(test.estimate)
         return f"The standard error of the ratio is {width:.2g}% of it."
 
+    seen = dict.fromkeys(int(np.abs(rounds - share * rounds[-1]).argmin()) for share in SHARES)
+    single = [(rounds[k], over(noise_over_sd(curve[:, k], noise[:, k], cell.query))) for k in seen if k]
     return Measured(
         id=part_id,
         label=label,
@@ -131,11 +169,15 @@ def _spread(
         n=cell.n,
         unit=unit(cell),
         sentence=(
-            "SD over seeds within each query over the SD that binomial evaluation alone gives; the interval "
-            "is a jackknife over seeds on the inverse. Above sqrt 2 the seeds' own variance exceeds the "
-            "evaluation's."
+            f"Area under each run's {rounds.size} {split} evaluations: SD over seeds within each query "
+            "over the SD that binomial evaluation alone gives; the interval is a jackknife over seeds on "
+            "the inverse. Above sqrt 2 the seeds' own variance exceeds the evaluation's."
         ),
         detail=detail,
         counts={"own_variance_over_noise": own} if math.isfinite(own) else {},
+        secondary=tuple(beside(f"the same at round {at:g} alone", t, cell.n) for at, t in single),
         points={"query": cell.query.tolist(), "seed": cell.seed.tolist(), "value": values.tolist()},
+        estimand="area",
+        split=split,
+        comparator="noise",
     )

@@ -7,12 +7,12 @@ values support a claim and which refute it; `Measured` is a component before its
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from analysis.formats import FORMATS
 from analysis.inference.equivalence import Difference
 from analysis.inference.skewness import ALLOWED, beyond
-from analysis.verdict import Interval, Kind, Part, Secondary, bounded, decide, finite
+from analysis.verdict import Comparator, Estimand, Interval, Kind, Part, Secondary, bounded, decide, finite
 
 CONVENTION = 0.05
 """Error rate of each bound of a secondary reading is half of this."""
@@ -142,6 +142,11 @@ class Measured:
     secondary: tuple[Secondary, ...] = ()
     points: dict[str, list[Any]] = field(default_factory=dict)
     span: tuple[float, float] | None = None
+    estimand: Estimand = "final"
+    split: Literal["train", "test"] | None = None
+    comparator: Comparator = "condition"
+    needs: str | None = None
+    gate: ClassVar[bool] = False
 
     @property
     def p_support(self) -> float:
@@ -177,12 +182,67 @@ class Measured:
             counts=self.counts,
             secondary=self.secondary,
             points=self.points,
+            estimand=self.estimand,
+            split=self.split,
+            comparator=self.comparator,
+            needs=self.needs,
         )
 
     def _within(self, interval: tuple[float, float]) -> Interval:
         """An interval cut to what the parameter can be."""
         low, high = self.span or SPANS[self.kind]
         return bounded((min(max(interval[0], low), high), max(min(interval[1], high), low)))
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What must be shown before other components may speak: that one of some conditions does something.
+
+    The condition with the smallest p-value is shown, and pays for having been picked (Bonferroni). It never
+    refutes: where it is not shown, what needs it stays open.
+
+    Attributes:
+        id: Name inside the claim.
+        arms: A component for each condition.
+        whole: World that it is filed under, where the conditions are those of several.
+    """
+
+    id: str
+    arms: tuple[Measured, ...]
+    whole: str | None = None
+    needs: ClassVar[str | None] = None
+    gate: ClassVar[bool] = True
+
+    @property
+    def world(self) -> str:
+        """World that it is filed under."""
+        return self.whole or self.arms[0].world
+
+    @property
+    def p_support(self) -> float:
+        """p-value of "none of them does"."""
+        return min(1.0, len(self.arms) * min(a.p_support for a in self.arms))
+
+    @property
+    def p_refute(self) -> float:
+        """It refutes nothing."""
+        return 1.0
+
+    def part(self, level: float, _: float) -> Part:
+        """The best condition's component, read at its share of the error rate."""
+        share = level / len(self.arms)
+        found = min(self.arms, key=lambda a: (a.p_support, -a.test.estimate)).part(share, share)
+        many = f" The best of {len(self.arms)} conditions, at its share of the error rate."
+        return replace(
+            found,
+            id=self.id,
+            world=self.world,
+            verdict="supported" if found.verdict == "supported" else "undecided",
+            p_support=self.p_support,
+            p_refute=1.0,
+            sentence=found.sentence + (many if len(self.arms) > 1 else ""),
+            gate=True,
+        )
 
 
 def beside(label: str, test: Test, n: int, world: str | None = None) -> Secondary:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -31,6 +31,17 @@ class Speed:
     times: tuple[HittingTimes, HittingTimes]
     test: RatioTest
     extra: tuple[Secondary, ...]
+    gate: ClassVar[bool] = False
+
+    @property
+    def needs(self) -> str:
+        """The gate without which a ratio of times says nothing."""
+        return self.id.replace("speed", "learns")
+
+    @property
+    def world(self) -> str:
+        """World that it reads."""
+        return self.pairs.few.world.name
 
     @property
     def p_support(self) -> float:
@@ -50,7 +61,7 @@ class Speed:
             id=self.id,
             label=self.label,
             kind="ratio",
-            world=self.pairs.few.world.name,
+            world=self.world,
             conditions=(self.pairs.few.condition, self.pairs.many.condition),
             verdict=decide(self.p_support, self.p_refute, level, refuting_level),
             estimate=finite(self.test.estimate),
@@ -75,6 +86,9 @@ class Speed:
             secondary=self.extra,
             points=points(self.pairs, self.times),
             two_sided=True,
+            estimand="time",
+            split="train",
+            needs=self.needs,
         )
 
 

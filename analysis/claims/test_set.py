@@ -29,7 +29,7 @@ def with_test_error(records: Records, verdict: Verdict) -> Verdict:
     parts = []
     for part in verdict.parts:
         cells = [records.of(part.world)[n] for n in part.conditions if n in records.of(part.world)]
-        on_test = part.kind == "difference" and " train Pass@1" not in part.label
+        on_test = part.kind == "difference" and part.split == "test"
         if not on_test or not cells or not all(c.has_test for c in cells):
             parts.append(part)
             continue

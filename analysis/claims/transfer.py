@@ -6,6 +6,7 @@ rollouts themselves gain nothing there is no margin, and the part is undecided w
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,14 @@ class Transfer:
     gain: Difference
     margin: float
     extra: tuple[Secondary, ...]
+    id: ClassVar[str] = "test"
+    needs: ClassVar[str | None] = "gains"
+    gate: ClassVar[bool] = False
+
+    @property
+    def world(self) -> str:
+        """World that it reads."""
+        return self.pairs.few.world.name
 
     @property
     def p_support(self) -> float:
@@ -45,10 +54,10 @@ class Transfer:
         values = (few.test[self.pairs.rows_few], many.test[self.pairs.rows_many])
         detectable = self.difference.detectable_margin(level)
         return Part(
-            id="test",
+            id=self.id,
             label=self.label,
             kind="difference",
-            world=few.world.name,
+            world=self.world,
             conditions=(few.condition, many.condition),
             verdict=decide(self.p_support, self.p_refute, level, refuting_level),
             estimate=self.difference.estimate,
@@ -88,6 +97,8 @@ class Transfer:
                 "few": values[0].tolist(),
                 "many": values[1].tolist(),
             },
+            split="test",
+            needs=self.needs,
         )
 
 
@@ -119,3 +130,38 @@ def difference(pairs: Pairs) -> Difference:
 
 def _secondary(label: str, found: Difference) -> Secondary:
     return Secondary(label, found.estimate, bounded(found.interval(0.025)), 0.95, found.n)
+
+
+def notes(part: Transfer) -> tuple[str, ...]:
+    """What an equivalence must not hide: a shown gain or loss, and a margin that is none."""
+    found = []
+    low, high = part.difference.interval(0.025)
+    if high < 0:
+        found.append(
+            "Test Pass@1 is lower with many rollouts than with few (95% interval below 0): there is no gain, "
+            "but what the protocol asks for is equivalence."
+        )
+    if low > 0:
+        within = "lies within" if high < part.margin else "is not shown to lie within"
+        found.append(
+            "Test Pass@1 is higher with many rollouts than with few (95% interval above 0, "
+            f"{_points((low, high))} points): a gain is shown. It {within} the margin of "
+            f"{100 * part.margin:.2g} points, which is what the protocol means by no gain."
+        )
+    if part.gain.estimate <= 0:
+        found.append(
+            f"'{part.pairs.few.condition}' changed by {_points((part.gain.estimate,))} points on the test "
+            f"set (95% interval {_points(part.gain.interval(0.025))}), so {part.claim.margin_share:.0%} "
+            "of its gain leaves no margin: whatever the difference, this component could be neither "
+            "supported nor refuted here."
+        )
+    elif part.margin < part.claim.margin_points:
+        found.append(
+            f"The margin is {part.claim.margin_share:.0%} of an estimated gain and is taken as known: the "
+            f"gain's own 95% interval is {_points(part.gain.interval(0.025))} points."
+        )
+    return tuple(found)
+
+
+def _points(ends: tuple[float, ...]) -> str:
+    return " to ".join(f"{100 * end:+.2f}".replace("-", "−") for end in ends)

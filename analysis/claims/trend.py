@@ -1,4 +1,7 @@
-"""Type "trend": more of something adds little, per doubling (B3, B6)."""
+"""Type "trend": more of something adds little, per doubling (B3, B6).
+
+Where no condition of the ladder is shown to end above its placebo there is no word, as for "no-better".
+"""
 
 import math
 from functools import partial
@@ -8,6 +11,7 @@ import numpy as np
 from analysis.claims import placebos
 from analysis.claims.cases import Case, absent, findings
 from analysis.claims.finding import Finding
+from analysis.claims.gains import Split
 from analysis.claims.places import fit
 from analysis.claims.reading import CONVENTION, Band, Measured, beside, detectable
 from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, table, tested
@@ -43,12 +47,20 @@ def _case(records: Records, kind: Kind, world: str, claim: Trend) -> Case:
         return Case(kind, world, (), (why,))
     ends = [c.test for c in cells]
     part = slope(cells, ends, claim.field, "test", claim.margin)
-    notes = (*few_queries(cells), *uneven(cells, ends, claim.field, claim.margin))
-    return Case(kind, world, (part,), placebo=placebos.gains(records, world), notes=notes)
+    gains = placebos.gains_gate(records, cells, "test")
+    return Case(
+        kind,
+        world,
+        (part, *([gains] if gains else [])),
+        placebo=placebos.gains(records, world),
+        notes=(*few_queries(cells), *uneven(cells, ends, claim.field, claim.margin)),
+        no_placebo=() if gains else (placebos.needed(cells[0]),),
+        stricter=() if claim.stricter is None else (slope(cells, ends, claim.field, "test", claim.stricter),),
+    )
 
 
 def slope(
-    cells: list[Cell], ends: list[Floats], field: str, split: str, margin: float, *, two_sided: bool = False
+    cells: list[Cell], ends: list[Floats], field: str, split: Split, margin: float, *, two_sided: bool = False
 ) -> Measured:
     """Slope of the final Pass@1 per doubling of a design field, against a margin.
 
@@ -88,6 +100,9 @@ def slope(
             beside(label, d, d.n) for label, d in (("last minus first condition, points", whole), *halves)
         ),
         points=points(keys, per_unit),
+        estimand="slope",
+        split=split,
+        needs="gains",
     )
 
 

@@ -1,6 +1,10 @@
-"""Type "variance-share": worlds differ more in their test gains than designs do (B7)."""
+"""Type "variance-share": worlds differ more in their test gains than designs do (B7).
+
+Drift differs between worlds too, so the share counts where a condition is shown to end above its placebo.
+"""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -69,10 +73,22 @@ def _case(records: Records, kind: Kind, claim: VarianceShare) -> Case:
         | {f"gain of {n}": float(g) for n, g in zip(shared, gains.mean(axis=(0, 1)), strict=True)},
         secondary=tuple(_factors(gains, designs)),
         points={"query": [0] * len(seeds), "seed": seeds, "value": gains.mean(axis=(1, 2)).tolist()},
+        estimand="variance share",
+        split="test",
+        comparator="worlds",
+        needs="gains",
     )
+    learns = placebos.gains_gate(records, [cell for row in cells for cell in row], "test")
     name = "simulated" if kind == "sim" else "language models"
     placebo = placebos.gains(records, *worlds)
-    return Case(kind, name, (part,), placebo=placebo, notes=few_queries([c for row in cells for c in row]))
+    return Case(
+        kind,
+        name,
+        (part, *([replace(learns, whole=part.world)] if learns else [])),
+        placebo=placebo,
+        notes=few_queries([c for row in cells for c in row]),
+        no_placebo=() if learns else (placebos.needed(cells[0][0]),),
+    )
 
 
 def _names(records: Records, world: str, claim: VarianceShare) -> list[str]:

@@ -96,7 +96,7 @@ def _arrays(
         "test_lenient": keys.rates(test, last, "correct_lenient"),
         "test_base_lenient": keys.rates(test, 0, "correct_lenient"),
         "test_samples": np.stack([keys.samples(test, at) for at in (0, last)], axis=1),
-        "test_curve": _test_curve(runs, keys, evals, tested),
+        **_test_curve(runs, keys, evals, tested),
     }
 
 
@@ -126,11 +126,17 @@ def _start(
     return measured if exact.null_count() else np.asarray(exact.to_numpy(), dtype=np.float64)
 
 
-def _test_curve(runs: Sequence[RunRecord], keys: "_Keys", evals: pl.DataFrame, rounds: Floats) -> Floats:
+def _test_curve(
+    runs: Sequence[RunRecord], keys: "_Keys", evals: pl.DataFrame, rounds: Floats
+) -> dict[str, npt.NDArray[Any]]:
     table = _totals(evals.filter(pl.col("split") == "test"), ["run", "seed", "round"])
     keys.check_grid(runs, table, "tested at rounds", rounds)
+    shape = (keys.size, rounds.size)
     values = (table["correct_strict"] / table["n"]).to_numpy()
-    return np.asarray(values, dtype=np.float64).reshape(keys.size, rounds.size)
+    return {
+        "test_curve": np.asarray(values, dtype=np.float64).reshape(shape),
+        "test_curve_samples": table["n"].to_numpy().reshape(shape),
+    }
 
 
 def _joined(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -50,6 +50,7 @@ class Cell(Brief):
         test_samples: (N, 2) samples behind `test_base` and `test`, 0 without a test set.
         test_rounds: (F,) rounds of the test evaluations during training.
         test_curve: (N, F) test Pass@1 at them.
+        test_curve_samples: (N, F) samples behind each.
         unknown: Settings that an imported run's logs do not say; None in `design` and `evaluation`.
     """
 
@@ -73,6 +74,7 @@ class Cell(Brief):
     test_samples: Ints
     test_rounds: Floats
     test_curve: Floats
+    test_curve_samples: Ints
     unknown: tuple[str, ...] = ()
 
     @property

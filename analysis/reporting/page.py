@@ -30,6 +30,18 @@ BETWEEN = {
     "expectation": "expectation and measurement",
 }
 """Kinds of disagreement, in words."""
+READINGS = {
+    "papers": "at the papers' horizon and margin",
+    "ours": "at ours",
+    "base": "against base",
+    "placebo": "against the placebo",
+}
+"""Readings of a verdict, in words."""
+OUTCOMES = {
+    "failed": "Failed, not slow: four times the papers' horizon changes nothing.",
+    "slow": "Slow, not failed: by four times the papers' horizon runs learn.",
+}
+"""What becomes of runs that fail by the papers' horizon."""
 TITLES = {
     "summary": "Summary",
     "verdicts": "Verdicts",
@@ -63,6 +75,8 @@ def render(document: dict[str, Any], figures: list[Numbered]) -> str:
             document=document,
             num=Shown(document),
             kinds=KINDS,
+            readings=READINGS,
+            outcomes=OUTCOMES,
             between=BETWEEN,
             quantities=NAMES,
             style=Markup(style),

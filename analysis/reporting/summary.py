@@ -11,7 +11,7 @@ from analysis.reporting.beside import beside
 from analysis.reporting.content.confidence import confidence
 from analysis.reporting.markdown import code, escaped, table
 from analysis.reporting.numbers import estimated
-from analysis.reporting.page import BETWEEN
+from analysis.reporting.page import BETWEEN, OUTCOMES, READINGS
 
 NO_CLAIMS = "This study names no claims."
 Interval = list[float | None]
@@ -58,9 +58,18 @@ def _verdict(verdict: dict[str, Any]) -> list[str]:
         f"## {verdict['claim']}, {escaped(verdict['world'])}: {verdict['verdict']}",
         escaped(verdict["statement"]),
     ]
+    if verdict["readings"]:
+        told = [f"{READINGS[name]} {word}" for name, word in verdict["readings"].items() if word]
+        blocks.append(f"Readings: {', '.join(told)}.")
+    if verdict["derived"]:
+        blocks.append("It sums up the verdicts of single worlds: a reading, no evidence of its own.")
+    if verdict["outcome"]:
+        blocks.append(OUTCOMES[verdict["outcome"]])
     header = ("part", "verdict", "estimate", "interval", "level", "supported inside", "p", "n")
     if verdict["parts"]:
         blocks.append(table(header, map(_part, verdict["parts"])))
+    if verdict["stricter"]:
+        blocks.append(table(("as we read it", *header[1:]), map(_part, verdict["stricter"])))
     for part in verdict["parts"]:
         blocks.append(f"{escaped(part['label'])}. {escaped(part['sentence'])} {escaped(part['detail'])}")
     rows = [_other(part, item) for part in verdict["parts"] for item in part["secondary"]]

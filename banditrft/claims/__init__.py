@@ -30,6 +30,7 @@ from banditrft.claims.own import OwnClaim, own_claim, parse_own
 from banditrft.claims.own_tables import own_claims
 from banditrft.claims.paper_a import A1, A5
 from banditrft.claims.protocols import (
+    PROTOCOL,
     Claim,
     Fails,
     HardQuery,
@@ -51,6 +52,7 @@ __all__ = [
     "A5",
     "CLAIMS",
     "MINIMAL",
+    "PROTOCOL",
     "AtLeast",
     "Claim",
     "Fails",

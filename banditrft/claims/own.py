@@ -91,7 +91,7 @@ class MoreVariable(Own):
 
 
 class BelowBase(Own):
-    """A ends below the base policy; margin: by more than this, in probability."""
+    """A ends below the base policy and below every placebo; margin: by more than this, in probability."""
 
     type: Literal["below-base"]
     a: Pick
@@ -149,14 +149,16 @@ TYPES: dict[str, type[Own]] = {
 _PROTOCOLS: dict[str, tuple[str, str, str]] = {
     "faster": (
         "ratio of hitting times of train Pass@1, B's over A's",
-        "permutation log-rank on right-censored times, one-sided, inverted for the ratio",
-        "supported if the lower bound exceeds the margin, refuted if the upper bound is below it",
+        "permutation log-rank on right-censored times, one-sided, inverted for the ratio; sign test "
+        "against every placebo",
+        "supported if the lower bound exceeds the margin, refuted if the upper bound is below it; "
+        "neither, unless A reaches the threshold before every placebo",
     ),
     "no-better": (
         "final Pass@1 of A minus that of B",
         "paired TOST",
         "supported if the difference lies inside the margin, refuted if it is a gain beyond it (with "
-        "two_sided also a loss)",
+        "two_sided also a loss); neither, unless A or B ends above every placebo",
     ),
     "more-variable": (
         "ratio of the spreads over seeds within queries, A over B",
@@ -164,27 +166,29 @@ _PROTOCOLS: dict[str, tuple[str, str, str]] = {
         "supported if the lower bound exceeds the margin, refuted if the upper bound is below it",
     ),
     "below-base": (
-        "final minus base Pass@1",
+        "final Pass@1 minus that of the base policy, and minus that of every placebo",
         "one-sided paired t over runs",
-        "supported if the upper bound is below minus the margin, refuted if the lower bound is above it",
+        "supported if every upper bound is below minus the margin; refuted if one lower bound is above "
+        "it, at its corrected level",
     ),
     "fails": (
         "fraction of runs without a hit of the threshold by the horizon; with B the risk difference",
         "exact binomial; Boschloo",
-        "supported if the fraction's lower bound exceeds the margin and, with B, the difference is above 0; "
-        "refuted if one part is, at its corrected level",
+        "supported if the fraction's lower bound exceeds the margin and, with B, the difference is above "
+        "0; refuted if one part is, at its corrected level; the difference says nothing unless B reaches "
+        "the threshold before every placebo",
     ),
     "optimum": (
         "place of the maximum of a quadratic in log2 of the field; differences to both ends",
         "Fieller's interval over seeds; one-sided paired t of the two contrasts",
         "supported if the interval lies within the factor and both ends are worse; refuted if one part is, "
-        "at its corrected level",
+        "at its corrected level; neither, unless the claimed best ends above every placebo",
     ),
     "trend": (
         "slope of final Pass@1 in log2 of the field",
         "least-squares slope per seed, TOST over seeds",
         "supported if the slope lies inside the margin, refuted if it is a gain beyond it (with two_sided "
-        "also a loss)",
+        "also a loss); neither, unless one condition ends above every placebo",
     ),
 }
 

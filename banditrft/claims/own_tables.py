@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from banditrft.claims.conditions import Fields, conditions
+from banditrft.claims.conditions import Fields, conditions, placebo_conditions
 from banditrft.claims.own import AddsLittle, BestAt, Own, OwnClaim, Pick, Table, own_claim, parse_own
 from banditrft.design import Design
 from banditrft.errors import InputError, Problems
@@ -40,10 +40,11 @@ def own_claims(
 
 
 def pick(designs: Mapping[str, Design], wanted: Pick) -> list[str]:
-    """Names of one world's conditions that fit."""
+    """Names of one world's conditions that fit; fields that do not name the reward fit no placebo."""
     if isinstance(wanted, str):
         return [wanted] if wanted in designs else []
-    return conditions(designs, pattern(wanted))
+    left_out = () if "reward" in wanted else placebo_conditions(designs)
+    return [name for name in conditions(designs, pattern(wanted)) if name not in left_out]
 
 
 def pattern(table: Table) -> Fields:

@@ -1,9 +1,14 @@
 """The types of claims: what each type preregisters. The ledgers set the values, `analysis` has the tests."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from banditrft.claims.conditions import MINIMAL, Fields
+
+PROTOCOL = 2
+"""Version of the protocols. 1 read gains against the base policy alone, at this project's margins; 2 reads
+gains and falls against the placebo too, claims of no difference only where something is learned, and every
+claim at the papers' own horizon and margin (docs/claims.md)."""
 
 ADAM: Fields = (*MINIMAL, ("optimizer", "adam"))
 """The minimal bandit under Adam."""
@@ -21,6 +26,7 @@ class Claim:
         estimand: The quantity estimated.
         test: The test, named.
         decision: How the interval becomes a verdict.
+        version: Version of the protocol.
     """
 
     id: str
@@ -30,6 +36,7 @@ class Claim:
     estimand: str
     test: str
     decision: str
+    version: int = field(default=PROTOCOL, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ class RandomCurves(Claim):
 
 @dataclass(frozen=True)
 class LessStable(Claim):
-    """A claim that a change makes training more variable and brings nothing on the test set.
+    """A claim that a change makes training less stable and brings nothing on the test set.
 
     Attributes:
         where: Designs without the change.
@@ -119,8 +126,8 @@ class LessStable(Claim):
         matched: The change under SGD with its step size matched.
         base_above: Only queries of a larger base Pass@1.
         ratio: SD ratio beyond which training is less stable.
+        progress: Mean train Pass@1 at which runs are compared at equal progress.
         margin_points: Equivalence margin of test Pass@1.
-        margin_share: At most this share of the comparator's gain; None is the points alone.
         permutation_below: Units below which labels are permuted instead of a t test.
     """
 
@@ -129,8 +136,8 @@ class LessStable(Claim):
     matched: Fields = ()
     base_above: float = 0.1
     ratio: float = 1.0
+    progress: float = 0.5
     margin_points: float = 0.02
-    margin_share: float | None = None
     permutation_below: int = 10
 
 
@@ -155,7 +162,7 @@ class HardQuery(Claim):
 
 @dataclass(frozen=True)
 class Fails(Claim):
-    """A claim that a change makes training fail, early and late.
+    """A claim that a change makes training fail by the papers' horizon; a later one is read beside.
 
     Attributes:
         where: Designs without the change.
@@ -200,7 +207,8 @@ class NoGain(Claim):
     Attributes:
         where: Designs without the change.
         changed: The change.
-        margin_points: Equivalence margin of test Pass@1.
+        margin_points: Equivalence margin of test Pass@1, the papers' own.
+        stricter: This project's margin, where it is another; read beside.
         two_sided: Whether a loss beyond the margin refutes it as a gain does.
         keep_group: Whether the statistics' population must have the size of the group it stands for.
     """
@@ -208,6 +216,7 @@ class NoGain(Claim):
     where: Fields = ()
     changed: Fields = ()
     margin_points: float = 0.02
+    stricter: float | None = None
     two_sided: bool = False
     keep_group: bool = False
 
@@ -220,7 +229,8 @@ class Trend(Claim):
         where: Designs it is about.
         field: Field that grows.
         free: Fields that may differ along.
-        margin: Equivalence margin per doubling, in points of probability.
+        margin: Equivalence margin per doubling, in points of probability, the papers' own.
+        stricter: This project's margin, where it is another; read beside.
         fewest: Values that make a trend.
     """
 
@@ -228,6 +238,7 @@ class Trend(Claim):
     field: str = "rollouts"
     free: tuple[str, ...] = ()
     margin: float = 0.02 / 3
+    stricter: float | None = None
     fewest: int = 3
 
 

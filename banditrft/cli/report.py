@@ -17,7 +17,19 @@ NAME, VERDICTS = "report.html", "verdicts.json"
 def read_verdicts(path: Path) -> list[dict[str, Any]]:
     """The verdicts of a report, without their raw points."""
     rows = json.loads(path.read_text(encoding="utf-8"))["verdicts"]
-    shown = ("claim", "world", "verdict", "estimate", "interval", "p_adjusted", "n", "summary", "decided_by")
+    shown = (
+        "claim",
+        "world",
+        "verdict",
+        "readings",
+        "derived",
+        "estimate",
+        "interval",
+        "p_adjusted",
+        "n",
+        "summary",
+        "decided_by",
+    )
     return [{key: row[key] for key in shown} for row in rows]
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow(30)
 @pytest.fixture(scope="module")
 def truth_holds(tmp_path_factory):
     root = tmp_path_factory.mktemp("holds")
-    return fixtures.write(root / "study", fixtures.study(sim_seeds=64, llm_seeds=6))
+    return fixtures.write(root / "study", fixtures.study(sim_seeds=64, llm_seeds=6, text=fixtures.BOTH))
 
 
 def by_key(root):
@@ -35,16 +35,16 @@ def test_what_holds_is_supported(truth_holds):
         [("A1", "sim"), ("A1", "llm"), ("A5", "sim"), ("A5", "llm")], "supported"
     )
     parts = {p.id: p for p in found["A5", "llm"].parts}
-    assert set(parts) == {"speed-adam", "speed-sgd", "test"}
+    assert set(parts) == {"speed-adam", "learns-adam", "speed-sgd", "learns-sgd", "test", "gains"}
     low, high = parts["speed-adam"].interval
     assert math.sqrt(2) <= low < 2.0 < high <= 2 * math.sqrt(2)
     assert parts["speed-adam"].n == 24
     assert parts["test"].band == (-0.02, 0.02)
-    assert [p.world for p in found["A5", "sim"].parts] == ["lumped", "lumped", "contextual"]
+    assert [p.world for p in found["A5", "sim"].parts] == [*["lumped"] * 4, *["contextual"] * 2]
     for verdict in found.values():
         assert verdict.family == 4
         assert verdict.p_adjusted <= 0.05
-        assert [x.estimate for x in verdict.placebo if x.kind == "fraction"] == [0.0]
+        assert [x.estimate for x in verdict.placebo if x.kind == "fraction"] == [0.0, 0.0]
 
 
 CASES = [
@@ -60,14 +60,18 @@ CASES = [
 
 @pytest.mark.parametrize(("truth", "claim", "word", "part"), CASES)
 def test_what_does_not_hold_is_not_supported(tmp_path, truth, claim, word, part):
-    root = fixtures.write(tmp_path / "s", fixtures.study(sim_seeds=64, llm_seeds=0), truth)
+    root = fixtures.write(
+        tmp_path / "s", fixtures.study(sim_seeds=64, llm_seeds=0, text=fixtures.BOTH), truth
+    )
     verdict = by_key(root)[claim, "sim"]
     assert verdict.verdict == word
     decisive = next(p for p in verdict.parts if p.id == part)
     assert decisive.verdict == word
     if claim == "A5":
-        others = {p.verdict for p in verdict.parts if p.id != part}
-        assert others == {"supported"}
+        others = {p.id: p.verdict for p in verdict.parts if p.id != part}
+        gained = "undecided" if truth.test_gain < 0 else "supported"
+        assert others.pop("gains") == gained
+        assert set(others.values()) == {"supported"}
 
 
 def test_word_interval_and_p_adjusted_never_disagree(tmp_path):

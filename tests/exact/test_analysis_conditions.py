@@ -12,8 +12,6 @@ from analysis.curves.area import normalised_area
 from analysis.curves.components import components
 from analysis.curves.conditions import summaries
 from analysis.curves.paths import path_independence
-from analysis.reporting.content.bands import samples_of_test_curve
-from banditrft.design import Evaluation
 
 SLOW, FAST = (0.1 + 0.85 / (1 + np.exp(-0.3 * (ROUNDS - middle))) for middle in (25.0, 12.0))
 
@@ -70,13 +68,3 @@ def test_logs_without_a_training_curve_keep_their_final_value():
     assert one.final.estimate == pytest.approx(iqm(made.test))
     assert path_independence(records([], made), "contextual").comparisons == ()
     assert [d.what for d in components(records([], made))] == ["gain in test Pass@1"]
-
-
-def test_a_test_curve_has_the_samples_of_its_plan():
-    """4,000 final samples are 4 per item; curves are read with 1, or 2 where the plan says so."""
-    made = study().cells[0]
-    assert samples_of_test_curve(made).tolist() == [[1000.0] * 3] * SEEDS
-    twice = replace(made, evaluation=Evaluation(test_samples=2))
-    assert samples_of_test_curve(twice)[0, 0] == 2000
-    untold = replace(made, test_samples=np.zeros((SEEDS, 2), dtype=np.int64))
-    assert samples_of_test_curve(untold)[0, 0] == 1

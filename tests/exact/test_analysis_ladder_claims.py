@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from claims_fixtures import SEEDS, cell, contextual, design, records
+from claims_fixtures import SEEDS, cell, contextual, design, placebo, records
 
 from analysis.claims.optimum import location
 from analysis.judging import verdicts
@@ -16,7 +16,9 @@ SIZES = tuple(2**k for k in range(9))
 
 
 def judge(claim, *cells):
-    return next(v for v in verdicts(records([claim], *cells)) if v.world == "a")
+    shape = {**BATCH, "rollouts": 8} if claim == "B4" else BATCH
+    calm = placebo(WORLD, of={**shape, "optimizer": cells[0].design.optimizer}, test=0.0)
+    return next(v for v in verdicts(records([claim], *cells, calm)) if v.world == "a")
 
 
 def splits(mean, noise=0.004):
@@ -189,7 +191,7 @@ def test_an_own_trend_in_both_directions_notes_a_fall():
         "margin": 0.02 / 3,
         "two_sided": True,
     }
-    of = records([], *rollouts((0.5, 0.472, 0.472, 0.472, 0.472)))
+    of = records([], *rollouts((0.5, 0.472, 0.472, 0.472, 0.472)), placebo(WORLD, of=BATCH, test=0.0))
     of.study["own_claims"] = [claim]
     (found,) = verdicts(of)
     assert [n for n in found.notes if "lies inside the margin, but from 1 to 8" in n]

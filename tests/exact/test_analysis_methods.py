@@ -13,6 +13,7 @@ def part(kind, sentence, n=8, **more):
     return {"label": f"a {kind}", "world": "lumped", "kind": kind, "sentence": sentence, "n": n} | {
         "unit": "runs (seed)",
         "two_sided": kind == "ratio",
+        "gate": False,
         "secondary": [],
         **more,
     }
@@ -51,6 +52,12 @@ def test_a_test_stands_there_once_with_all_that_used_it():
     (tests,) = (p for p in found if p["title"] == "Tests")
     assert [i["what"] for i in tests["used"]] == [TEST]
     assert tests["used"][0]["where"] == "A1 a fraction (lumped, n = 8); A7 a fraction (lumped, n = 8)"
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_a_component_that_others_need_is_explained(gate):
+    said = everything(methods(document(verdict(part("difference", TEST, gate=gate)))))
+    assert ("what learns nothing shows no difference" in said) is gate
 
 
 def test_what_was_not_used_is_not_named():

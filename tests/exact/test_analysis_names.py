@@ -91,10 +91,11 @@ def test_one_word_whatever_the_seed_where_hits_are_seen_on_a_coarse_grid():
     rounds = np.arange(0.0, 151.0, 10.0)
     for _ in range(25):
         fast, luck = np.exp(0.25 * rng.standard_normal((2, 8)))
-        times = {"G=4": 40 * fast, "G=1": 40 * 1.68 * fast * luck}
+        times = {"G=4": 40 * fast, "G=1": 40 * 1.68 * fast * luck, "placebo": np.full(8, 1e6)}
+        designs = {"G=4": {"rollouts": 4}, "G=1": {}, "placebo": {"reward": "random"}}
         both = [
             replace(
-                cell(lumped(), name, design(rollouts=int(name[2:])), query=np.zeros(8)),
+                cell(lumped(), name, design(**designs[name]), query=np.zeros(8)),
                 rounds=rounds,
                 train=1.0 * (rounds >= at[:, None]),
                 train_samples=np.full((8, rounds.size), 64),

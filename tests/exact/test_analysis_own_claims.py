@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from claims_fixtures import ROUNDS, SEEDS, cell, contextual, design, lumped, records
+from claims_fixtures import ROUNDS, SEEDS, cell, contextual, design, lumped, placebo, records
 
 from analysis.judging import verdicts
 from banditrft.claims import claims_hash, in_force
@@ -36,6 +36,7 @@ def two(ratio):
     return (
         cell(lumped(), FAST, design(rollouts=4), curve=learning(own)),
         cell(lumped(), SLOW, design(), curve=learning(own * ratio)),
+        placebo(lumped()),
     )
 
 
@@ -50,6 +51,14 @@ def test_faster_looks_no_further_than_its_horizon():
     part = judge([claim], *two(2.2))["U0", "lumped"].parts[0]
     assert part.counts["horizon"] == 4  # the last evaluation that a second one can confirm
     assert part.verdict == "undecided"
+
+
+def test_a_placebo_that_is_as_fast_is_no_learning():
+    fast, slow, calm = two(2.2)
+    claim = {"type": "faster", "a": FAST, "b": SLOW, "margin": 1.2}
+    found = judge([claim], fast, slow, replace(calm, train=fast.train))["U0", "lumped"]
+    assert {p.id: p.verdict for p in found.parts} == {"faster": "supported", "learns": "undecided"}
+    assert found.verdict == found.readings.placebo == "undecided"
 
 
 def test_conditions_can_be_named_by_their_fields():
@@ -72,7 +81,8 @@ def test_no_better_is_refuted_by_a_gain_and_two_sided_also_by_a_loss(gain, two_s
     a = cell(contextual(), FAST, design(rollouts=4), test=0.4 + gain)
     b = cell(contextual(), SLOW, design(), test=0.4)
     claim = {"type": "no-better", "a": FAST, "b": SLOW, "margin": 0.02, "two_sided": two_sided}
-    assert word(claim, a, b, world="contextual") == said
+    assert word(claim, a, b, placebo(contextual()), world="contextual") == said
+    assert word(claim, a, b, placebo(contextual(), test=0.5), world="contextual") == "undecided"
 
 
 @pytest.mark.parametrize(("spread", "said"), [(4.0, "supported"), (0.5, "refuted")])
@@ -90,16 +100,20 @@ def test_more_variable_reads_the_area_under_the_curve(spread, said):
 @pytest.mark.parametrize(("end", "margin", "said"), [(0.25, 0.0, "supported"), (0.29, 0.05, "refuted")])
 def test_below_base_asks_for_more_than_its_margin(end, margin, said):
     one = cell(contextual(), SLOW, design(), test=end, base=0.3)
-    assert word({"type": "below-base", "a": SLOW, "margin": margin}, one, world="contextual") == said
+    claim = {"type": "below-base", "a": SLOW, "margin": margin}
+    assert word(claim, one, placebo(contextual()), world="contextual") == said
+    falls = judge([claim], one, placebo(contextual(), test=end))["U0", "contextual"]
+    assert falls.readings.base == said
+    assert falls.verdict != "supported"
 
 
 def test_fails_counts_runs_and_compares_them_with_the_other_condition():
     stuck = cell(lumped(), "stuck", design(reward="minus-one-zero"), curve=0.1)
     plain = cell(lumped(), SLOW, design(), curve=learning(np.full(SEEDS, 8.0)))
     claim = {"type": "fails", "a": "stuck", "b": SLOW, "margin": 0.5, "horizon": 40}
-    found = judge([claim], stuck, plain)["U0", "lumped"]
+    found = judge([claim], stuck, plain, placebo(lumped()))["U0", "lumped"]
     assert found.verdict == "supported"
-    assert [p.estimate for p in found.parts] == [1.0, 1.0]
+    assert [p.estimate for p in found.parts] == [1.0, 1.0, 1.0]
     turned = {"type": "fails", "a": SLOW, "margin": 0.5}
     assert word(turned, stuck, plain) == "refuted"
 
@@ -117,9 +131,10 @@ def ladder(tests):
 def test_optimum_is_a_place_and_two_contrasts(tests, said):
     names = [c.condition for c in ladder(tests)]
     claim = {"type": "optimum", "conditions": names, "field": "batch_size", "at": 16, "margin": 2.0}
-    found = judge([claim], *ladder(tests))["U0", "contextual"]
+    calm = placebo(contextual(), of={"batch_size": 16}, test=0.1)
+    found = judge([claim], *ladder(tests), calm)["U0", "contextual"]
     assert found.verdict == said
-    assert [p.id for p in found.parts] == ["location", "over-few", "over-many"]
+    assert [p.id for p in found.parts] == ["location", "over-few", "over-many", "gains"]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +155,8 @@ def test_trend_reads_the_slope_per_doubling(step, two_sided, said):
         "margin": 0.01,
         "two_sided": two_sided,
     }
-    assert word(claim, *cells, world="contextual") == said
+    assert word(claim, *cells, placebo(contextual(), test=0.1), world="contextual") == said
+    assert word(claim, *cells, world="contextual") == "undecided"
 
 
 @pytest.mark.parametrize(("split", "tested"), [("test", True), ("train", False)])
@@ -153,7 +169,7 @@ def test_a_claim_about_the_test_set_needs_no_training_curve(split, tested):
 
 
 def test_a_world_without_a_test_set_is_no_verdict_but_a_reason():
-    a, b = two(2.0)
+    a, b, _ = two(2.0)
     claim = {"type": "no-better", "a": FAST, "b": SLOW, "margin": 0.02}
     found = judge([claim], a, b)["U0", "lumped"]
     assert found.verdict == "undecided"

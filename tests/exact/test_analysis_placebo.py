@@ -1,4 +1,4 @@
-"""Every claim is read against the placebo: a gain over it, with an interval, that decides nothing."""
+"""Claims are read against the placebo: which one, what it decides, and what stands beside."""
 
 import numpy as np
 import pytest
@@ -18,25 +18,61 @@ def over(claim, *cells):
     return found, [p for p in found.placebo if p.compared is not None]
 
 
-def test_a_gain_that_the_placebo_shares_is_no_gain_over_it():
+def test_a_gain_that_the_placebo_shares_is_no_learning():
     world = contextual()
-    verdict, (item,) = over("A2", cell(world, "G=1", design(), test=0.4), placebo(world, test=0.4))
-    assert verdict.verdict == "supported"  # as preregistered, over the base policy
-    assert item.compared == "G=1"
-    assert item.interval[0] < 0 < item.interval[1]
-    assert "not told from" in item.sentence
+    verdict, beside = over("A2", cell(world, "G=1", design(), test=0.4), placebo(world, test=0.4))
+    base, other = verdict.parts
+    assert (base.comparator, other.comparator) == ("base", "placebo")
+    assert (base.verdict, other.verdict) == ("supported", "refuted")  # less than two points over the placebo
+    assert (verdict.verdict, verdict.readings.base, verdict.readings.placebo) == (
+        "refuted",
+        "supported",
+        "refuted",
+    )
+    assert beside == []  # a component says it already
 
 
 def test_a_gain_of_its_own_is_told_from_the_placebo():
     world = contextual()
-    _, (item,) = over("A2", cell(world, "G=1", design(), test=0.4), placebo(world, test=0.3))
-    assert item.estimate == pytest.approx(0.1, abs=0.01)
-    assert item.interval[0] > 0.05
-    assert item.n == SEEDS
+    verdict, _ = over("A2", cell(world, "G=1", design(), test=0.4), placebo(world, test=0.3))
+    assert verdict.verdict == "supported"
+    part = verdict.parts[1]
+    assert part.conditions == ("placebo", "G=1")
+    assert part.estimate == pytest.approx(0.1, abs=0.01)
+    assert part.n == SEEDS
 
 
-def test_without_a_placebo_nothing_is_said():
-    assert over("A2", cell(contextual(), "G=1", design(), test=0.4))[1] == []
+@pytest.mark.parametrize("claim", ["A1", "A2"])
+def test_without_a_placebo_the_component_is_missing_and_says_what_to_add(claim):
+    world = contextual() if claim == "A2" else lumped()
+    tested = {"test": 0.4} if claim == "A2" else {}
+    verdict, beside = over(claim, cell(world, "G=1", design(), **tested))
+    assert beside == []
+    assert verdict.verdict == verdict.readings.placebo == "undecided"
+    assert verdict.readings.base == "supported"
+    assert any("add a condition with reward = 'random'" in note for note in verdict.notes)
+
+
+def test_a_placebo_under_another_optimiser_is_none():
+    world = contextual()
+    other = cell(world, "placebo", design(reward="random", optimizer="sgd"), test=0.3)
+    verdict, _ = over("A2", cell(world, "G=1", design(), test=0.4), other)
+    assert verdict.verdict == "undecided"
+
+
+def test_of_several_placebos_the_nearest_of_each_kind_is_read():
+    """Two that differ alike are both read: the claim has to exceed every one."""
+    world = contextual()
+    cells = (
+        cell(world, "G=1", design(), test=0.4),
+        cell(world, "near", design(reward="random", rate=0.1), test=0.3),
+        cell(world, "too", design(reward="random", rate=0.5), test=0.39),
+        cell(world, "far", design(reward="random", rollouts=4), test=0.4),
+    )
+    verdict, _ = over("A2", *cells)
+    assert [p.conditions[0] for p in verdict.parts[1:]] == ["near", "too"]
+    assert [p.id for p in verdict.parts[1:]] == ["gain-test-over-random", "gain-test-over-random2"]
+    assert verdict.verdict == "refuted"
 
 
 def test_spreads_are_compared_as_spreads():
@@ -53,12 +89,12 @@ def test_spreads_are_compared_as_spreads():
 
 def test_a_placebo_of_another_design_says_so():
     world = contextual()
-    _, (item,) = over(
+    verdict, _ = over(
         "A2",
         cell(world, "G=1", design(), test=0.4),
         cell(world, "placebo", design(reward="random", rollouts=4), test=0.3),
     )
-    assert "differs also in rollouts" in item.sentence
+    assert "differs also in rollouts" in verdict.parts[1].sentence
 
 
 @pytest.mark.parametrize("kind", ["difference", "slope", "location", "fraction", "ratio", "risk", "spread"])

@@ -113,7 +113,7 @@ def test_paths_that_differ_within_the_margin_are_not_called_the_same(found, inte
 
 
 PART = {
-    "id": "spread-adam",
+    "id": "test-curves",
     "label": "Spread of the area",
     "kind": "spread",
     "world": "lumped",

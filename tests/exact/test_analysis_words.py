@@ -103,33 +103,39 @@ def judged(claim, *cells):
 
 
 def noisy(plain, changed):
-    """Raw runs are near 1 and GRPO's at .5, so that evaluation noise differs; each has an SD of its own."""
+    """Test curves of raw runs are near 1 and GRPO's at .5, so that evaluation noise differs; each has its SD."""
     rng = np.random.default_rng(3)
-    cells = []
+    world, cells = contextual(base=0.2, draw=0), []
     for name, fields, level, sd in (("raw", {}, 0.97, plain), ("GRPO", {"signal": "grpo"}, 0.5, changed)):
-        own = level + sd * rng.standard_normal((SEEDS, 1))
-        curve = rng.binomial(64, np.clip(np.broadcast_to(own, (SEEDS, fix.ROUNDS.size)), 0, 1)) / 64
+        own = np.clip(level + sd * rng.standard_normal((SEEDS, 1)), 0, 1)
         of = design(optimizer="adam", rollouts=4, **fields)
-        cells.append(cell(lumped(), name, of, start=0.2, curve=curve))
-        cells.append(cell(contextual(base=0.2), name, of, start=0.2, test=0.4))
+        made = cell(world, name, of, start=0.2, test=0.4)
+        shape = (SEEDS, fix.ROUNDS.size)
+        curve = rng.binomial(64, np.broadcast_to(own, shape)) / 64
+        seen = {"test_rounds": fix.ROUNDS, "test_curve_samples": np.full(shape, 64)}
+        cells.append(replace(made, test_curve=curve, **seen))
     return cells
 
 
+def spread_of_tests(plain, changed):
+    return next(p for p in judged("A4", *noisy(plain, changed)).parts if p.id == "test-curves")
+
+
 def test_a_ratio_of_spreads_that_is_evaluation_noise_says_so():
-    (part,) = (p for p in judged("A4", *noisy(0.01, 0.01)).parts if p.id == "spread-adam")
+    part = spread_of_tests(0.01, 0.01)
     assert "towards 1" not in part.sentence
     assert part.verdict == "supported"
     assert "the two disagree, the ratio judged is above 1 and this one is not told from it" in part.detail
 
 
 def test_a_ratio_of_spreads_that_outlives_its_noise_says_so_too():
-    (part,) = (p for p in judged("A4", *noisy(0.01, 0.1)).parts if p.id == "spread-adam")
+    part = spread_of_tests(0.01, 0.2)
     assert part.verdict == "supported"
     assert part.detail.endswith("which says the same.")
 
 
 def test_a_ratio_of_spreads_that_is_nothing_but_noise_says_so():
-    (part,) = (p for p in judged("A4", *noisy(0.0, 0.0)).parts if p.id == "spread-adam")
+    part = spread_of_tests(0.0, 0.0)
     assert part.verdict == "supported"
     assert part.detail.endswith("no spread is left to compare: the ratio judged may be that of the noise.")
 

@@ -45,19 +45,9 @@ def bands(records: Records) -> list[dict[str, Any]]:
     return found
 
 
-def samples_of_test_curve(cell: Cell) -> Floats:
-    """Samples behind each test evaluation during training, (N, F), as many per item as the plan says.
-
-    At least 1, where records do not tell.
-    """
-    of_items = cell.test_samples.max(axis=1, keepdims=True) / cell.evaluation.final_test_samples
-    shown = np.maximum(of_items * cell.evaluation.test_samples, 1.0)
-    return np.broadcast_to(shown, cell.test_curve.shape)
-
-
 def _band(cell: Cell, split: str, values_NE: Floats) -> dict[str, Any]:
     """Mean and band, or the mean alone and why."""
-    samples_NE = cell.train_samples if split == "train" else samples_of_test_curve(cell)
+    samples_NE = cell.train_samples if split == "train" else cell.test_curve_samples
     try:
         rng = of_data(values_NE, samples_NE, cell.query)
         band = mean_band(values_NE, rng=rng, strata_N=cell.query, samples_NE=samples_NE)

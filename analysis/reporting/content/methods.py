@@ -123,13 +123,18 @@ def _multiplicity(document: dict[str, Any]) -> Paragraph | None:
             "A claim of several components is supported when each of them is at the full error rate "
             "(intersection-union) and refuted when one of them is at that rate divided by their number."
         )
+    if any(p["gate"] for _, p in _parts(document)):
+        said.append(
+            "A component that needs another, such as a gain over the placebo, refutes nothing while that one "
+            "is not shown: what learns nothing shows no difference."
+        )
     said += _sides([p for _, p in _parts(document)])
     if any(p["kind"] in STUDENTS for _, p in _parts(document)):
         said.append(SKEWED)
     if any(p["secondary"] for _, p in _parts(document)):
         said.append("Sensitivities carry two-sided 95% intervals that are not adjusted for their number.")
     if any(v["placebo"] for v in judged):
-        said.append("Readings of the placebo decide nothing and are not adjusted either.")
+        said.append("What is shown of the placebo beside the components decides nothing and is not adjusted.")
     return _paragraph("Several claims at once", said)
 
 

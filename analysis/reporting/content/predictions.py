@@ -20,7 +20,10 @@ def predictions(records: Records, verdicts: list[Verdict]) -> dict[str, Any]:
                     values = forecasts.ratio(records, world, part.conditions, target)
                     ends = None if values is None else {"low": values[0], "high": values[1]}
                     found[f"{verdict.claim}:{world}:{part.id}"] = ends
-            elif part.kind == "difference" and not part.id.endswith("-train"):
+            elif (part.estimand, part.split) == ("final", "test") and part.comparator in (
+                "base",
+                "condition",
+            ):
                 cells = [records.of(part.world)[name] for name in part.conditions]
                 key = f"{verdict.claim}:{part.world}:{part.id}"
                 if key not in found:
