@@ -6,7 +6,7 @@ A claim can be decided two ways, and the two hypotheses it would reject ("the cl
 true") are never both true; so each claim enters with the smaller of its two p-values and the family counts
 claims. The interval of a decided claim is read at the level its step used, that of every other claim at the
 level where Holm
-stopped: then p and interval cannot disagree.
+stopped: then p and interval cannot disagree. A p-value that misses its step by rounding alone is at it.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from banditrft.errors import InputError
+
+ROUNDING = 1e-12
+"""Relative difference up to which a p-value counts as equal to the level it is compared with."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,15 @@ def holm(p_M: list[float], alpha: float = 0.05) -> list[Adjusted]:
     results: list[Adjusted | None] = [None] * values.size
     running, stopped = 0.0, None
     for rank, index in enumerate(np.argsort(values, kind="stable")):
-        remaining = values.size - rank
-        running = min(1.0, max(running, remaining * float(values[index])))
-        if stopped is None and values[index] > alpha / remaining:
-            stopped = alpha / remaining
-        results[index] = Adjusted(running, stopped or alpha / remaining, stopped is None)
+        p, remaining = float(values[index]), values.size - rank
+        step = alpha / remaining
+        running = min(1.0, max(running, remaining * p))
+        if stopped is None and p > step * (1 + ROUNDING):
+            stopped = step
+        if stopped is None:
+            results[index] = Adjusted(min(running, alpha), max(step, p), True)
+        else:
+            results[index] = Adjusted(running, stopped, False)
     return [r for r in results if r is not None]
 
 
@@ -60,9 +67,11 @@ def benjamini_hochberg(p_M: list[float], rate: float = 0.05) -> list[Adjusted]:
     steps = values[order] * values.size / np.arange(1, values.size + 1)
     adjusted = np.empty_like(values)
     adjusted[order] = np.minimum(1.0, np.minimum.accumulate(steps[::-1])[::-1])
-    below = np.flatnonzero(adjusted <= rate)
-    level = rate * max(below.size, 1) / max(values.size, 1)
-    return [Adjusted(float(p), level, bool(p <= rate)) for p in adjusted]
+    below = adjusted <= rate * (1 + ROUNDING)
+    adjusted[below] = np.minimum(adjusted[below], rate)
+    level = rate * max(int(below.sum()), 1) / max(values.size, 1)
+    level = max(level, float(values.max(initial=0.0, where=below)))
+    return [Adjusted(float(p), level, bool(r)) for p, r in zip(adjusted, below, strict=True)]
 
 
 def bonferroni(p: float, parts: int) -> float:

@@ -18,7 +18,7 @@ from analysis.inference.binomials import (
 )
 from analysis.inference.equivalence import Difference, margin, paired_difference, welch_difference
 from analysis.inference.inversion import t_tails
-from analysis.inference.multiplicity import bonferroni, holm
+from analysis.inference.multiplicity import benjamini_hochberg, bonferroni, holm
 from analysis.inference.skewness import ALLOWED, beyond, lowered, raised, skewness
 from banditrft.errors import InputError
 
@@ -177,3 +177,34 @@ def test_holm_equals_statsmodels_and_reads_intervals_at_the_level_it_used():
     assert bonferroni(0.4, 3) == 1.0
     with pytest.raises(InputError, match="lie in"):
         holm([1.2])
+
+
+@pytest.mark.parametrize(
+    ("procedure", "p", "alpha", "decided"),
+    [
+        (benjamini_hochberg, [0.04, 0.03, 0.05], 0.05, [True, True, True]),
+        (benjamini_hochberg, [0.1, 0.1, 0.3 / 3], 0.1, [True, True, True]),
+        (benjamini_hochberg, [0.3, 0.06], 0.12, [False, True]),
+        (benjamini_hochberg, [0.04, 0.03, 0.0500001], 0.05, [False, False, False]),
+        (holm, [0.35 / 3, 0.35, 0.35 / 2], 0.35, [True, True, True]),
+        (holm, [0.1 / 3, 0.1 / 2, 0.1], 0.1, [True, True, True]),
+        (holm, [0.0500001 / 2, 0.01], 0.05, [True, True]),
+        (holm, [0.0500001, 0.01], 0.05, [False, True]),
+    ],
+)
+def test_p_values_at_their_step_are_decided_and_read_at_that_level(procedure, p, alpha, decided):
+    found = procedure(p, alpha)
+    assert [f.rejected for f in found] == decided
+    assert [f.p <= alpha for f in found] == decided
+    assert [value <= f.level for value, f in zip(p, found, strict=True)] == decided
+
+
+def test_every_step_of_both_procedures_is_reached_from_its_own_fraction():
+    for count in range(1, 60):
+        for alpha in (0.05, 0.01, 0.07, 0.1):
+            steps = [alpha * k / count for k in range(1, count + 1)]
+            assert all(f.rejected and f.p <= alpha for f in benjamini_hochberg(steps, alpha))
+            steps = [alpha / k for k in range(1, count + 1)]
+            found = holm(steps, alpha)
+            assert all(f.rejected and f.p <= alpha for f in found)
+            assert all(p <= f.level for p, f in zip(steps, found, strict=True))
