@@ -8,12 +8,13 @@ reached with probability 1 - sum(1 - power), whatever their dependence; one comp
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analysis.judging import ALPHA, testable
 from analysis.loading.records import Records
+from analysis.planning.attainable import Asked, unattainable
 from analysis.planning.components import component
 from analysis.planning.planned import Planned
 from analysis.planning.power import TARGET, needed
@@ -60,6 +61,7 @@ class ClaimPlan:
         power: Chance of that verdict with them, at least.
         seeds: Seeds for a power of .8, at most; None as for a component.
         parts: Components.
+        impossible: Why no data can decide or support the claim at these seeds; None where some can.
     """
 
     claim: str
@@ -71,6 +73,7 @@ class ClaimPlan:
     power: float | None
     seeds: int | None
     parts: tuple[PartPlan, ...]
+    impossible: str | None = None
 
 
 def plan(records: Records, seeds: Mapping[str, int], alpha: float = ALPHA) -> list[ClaimPlan]:
@@ -83,14 +86,22 @@ def plan(records: Records, seeds: Mapping[str, int], alpha: float = ALPHA) -> li
     """
     found = testable(records)
     primary = sum(not (isinstance(c, OwnClaim) and c.secondary) for c, _ in found)
-    plans = []
+    plans, tested = [], []
     for claim, finding in found:
         secondary = isinstance(claim, OwnClaim) and claim.secondary
         level = alpha / max(primary if not secondary else len(found) - primary, 1)
         verdict = finding.build(level, None, len(found))
         if verdict.world != ALL:
             plans.append(_plan(records, verdict, seeds))
-    return plans
+            tested.append(Asked(claim, verdict.world, _queries(records, verdict), plans[-1].planned))
+    why = unattainable(tested, alpha)
+    return [replace(p, impossible=why.get((p.claim, p.world))) for p in plans]
+
+
+def _queries(records: Records, verdict: Verdict) -> int:
+    """Training queries by which the runs of a verdict's components are told apart, the fewest."""
+    cells = [records.of(p.world).get(p.conditions[0]) for p in verdict.parts]
+    return min((np.unique(c.query).size for c in cells if c is not None), default=1)
 
 
 def _plan(records: Records, verdict: Verdict, seeds: Mapping[str, int]) -> ClaimPlan:

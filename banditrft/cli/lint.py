@@ -14,6 +14,7 @@ from banditrft.errors import Problems
 def command(study: str, as_json: bool) -> int:
     """Check STUDY. An error ends with exit code 2; warnings explain what would be wasted."""
     import sims
+    from analysis.planning import attainable
     from banditrft.lint import lint
     from llm_runs.planning import checks, plan
 
@@ -26,7 +27,7 @@ def command(study: str, as_json: bool) -> int:
     note = other_name(resolved)
     warnings = [note] if note else []
     warnings += [f"{world}: not looked at: {reason}" for world, reason in away.items()]
-    warnings += checks.missing_here(resolved) + lint(resolved)
+    warnings += checks.missing_here(resolved) + lint(resolved) + attainable.warnings(resolved)
     if as_json:
         print_json({"study": resolved.name, "warnings": warnings})
         return 0

@@ -28,6 +28,7 @@ def show_plan(study: Study, worlds: list[WorldPlan], *, as_json: bool) -> None:
 
 def as_object(study: Study, worlds: list[WorldPlan]) -> dict[str, Any]:
     """A plan as plain values; what is unknown is None."""
+    from analysis.planning import attainable
     from llm_runs.planning.checks import missing_here
 
     cells = [cell for world in worlds for cell in world.cells]
@@ -46,7 +47,7 @@ def as_object(study: Study, worlds: list[WorldPlan]) -> dict[str, Any]:
         "job_bytes": max(peaks) if whole and peaks else None,
         "floor_s": sum(floor or 0.0 for floor in floors) if whole else None,
         "worlds": [_world(world) for world in worlds],
-        "warnings": lint(study) + missing_here(study),
+        "warnings": lint(study) + attainable.warnings(study) + missing_here(study),
     }
 
 

@@ -144,7 +144,7 @@ def _lines(found: ClaimPlan) -> list[str]:
     else:
         said = _said(found.expects, found.power, found.seeds)
         head += f"{said} (at least, with {found.planned} seeds, level {found.level:.2g})"
-    lines = [head]
+    lines = [head] if found.impossible is None else [head, f"  {found.impossible}"]
     for part in found.parts:
         if part.power is None:
             lines.append(f"  {part.label}: {part.assumes}")
