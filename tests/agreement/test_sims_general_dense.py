@@ -15,6 +15,8 @@ from banditrft.design import Design
 from sims.lumped.general import simulate
 from sims.lumped.simulator import Bandit
 
+pytestmark = pytest.mark.slow(6)
+
 R, ROUNDS, LOOK = 2000, 12, (1, 4, 12)
 SIZES, MASS, REWARD = (3, 5, 2), (0.4, 0.35, 0.25), (1.0, 0.0, 0.6)
 GRADE = (0.9, 0.2, 0.6)

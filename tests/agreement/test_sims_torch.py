@@ -14,6 +14,8 @@ from banditrft.streams import Purpose, uniforms
 from sims.learner import Learner
 from sims.lumped.simulator import Bandit, simulate
 
+pytestmark = pytest.mark.slow(8)
+
 MASS, REWARD = np.array([0.2, 0.3, 0.25, 0.15, 0.1]), np.array([1.0, 0.0, 0.5, 0.0, 0.8])
 SIZES = {"single arms": [1, 1, 1, 1, 1], "lumps": [2, 3, 8, 1, 40]}
 ROUNDS, SEED, ROOT = 60, 3, 9

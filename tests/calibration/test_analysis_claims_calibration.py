@@ -16,6 +16,8 @@ from analysis.inference.shares import log_variance_ratio
 from analysis.inference.slopes import mean_of, quadratic_argmax, slopes
 from analysis.inference.spread import noise_over_sd, spread_ratio
 
+pytestmark = pytest.mark.slow(6)
+
 
 def bound(nominal, sets):
     return nominal + 3 * np.sqrt(nominal * (1 - nominal) / sets)

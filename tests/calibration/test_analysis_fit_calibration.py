@@ -18,6 +18,8 @@ from analysis.fits.bandit_records import counts_of_runs
 from banditrft.theory.contexts import Geometry
 from banditrft.worlds import WorldSettings
 
+pytestmark = pytest.mark.slow(8)
+
 BASE = 0.2
 CASES = {
     "lumped world, Adam": (bandit_fixtures.LUMPED, "lumped", "G=1"),

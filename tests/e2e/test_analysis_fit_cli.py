@@ -15,6 +15,8 @@ from analysis.fits.curves import CURVES
 from banditrft.cli import banditrft
 from banditrft.errors import InputError
 
+pytestmark = pytest.mark.slow(12)
+
 VARIABLE = "BANDITRFT_DATA"
 CHEAP = "constant per item,mean of the last five,hierarchical logistic"
 

@@ -14,6 +14,8 @@ from analysis.reporting.figures.figure import csv_text
 from analysis.reporting.figures.svg import text
 from analysis.reporting.markdown import code, escaped
 
+pytestmark = pytest.mark.slow(6)
+
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "<script>alert(1)</script>|`x`[y](z)"
 

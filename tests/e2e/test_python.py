@@ -15,6 +15,8 @@ from banditrft.runs import Query, WorldQueries, expand
 from banditrft.study import parse_study
 from banditrft.worlds import LumpedWorld
 
+pytestmark = pytest.mark.slow(12)
+
 LONGEST = 500
 SCRIPT = """
 import sims

@@ -3,8 +3,11 @@
 import json
 
 import analysis_fixtures as fixtures
+import pytest
 
 import analysis
+
+pytestmark = pytest.mark.slow(6)
 
 TEXT = fixtures.TEXT.replace("rounds = 150\neval_every = 5", "rounds = 100\neval_every = 1")
 CSV = 1_000_000

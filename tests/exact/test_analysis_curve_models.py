@@ -11,6 +11,8 @@ from analysis.fits.likelihood import beta_binomial
 from analysis.fits.profile import maximise
 from banditrft.errors import InputError
 
+pytestmark = pytest.mark.slow(10)
+
 TRUTHS = {
     "constant": [0.4],
     "logistic": [0.1, 4.0],

@@ -20,6 +20,8 @@ from analysis.fits.transfer_table import markdown
 from analysis.loading.records import load
 from banditrft.errors import InputError
 
+pytestmark = pytest.mark.slow(7)
+
 ADAM = ("G=1", "G=4", "GRPO")
 
 

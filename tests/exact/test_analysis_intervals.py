@@ -22,6 +22,8 @@ from analysis.inference.multiplicity import benjamini_hochberg, bonferroni, holm
 from analysis.inference.skewness import ALLOWED, beyond, lowered, raised, skewness
 from banditrft.errors import InputError
 
+pytestmark = pytest.mark.slow(10)
+
 
 def test_bounds_equal_statsmodels():
     for n in (1, 5, 64, 512):

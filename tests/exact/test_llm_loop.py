@@ -14,6 +14,8 @@ from banditrft.passk import pass_at_k
 from banditrft.records import read_items, write_final, write_run
 from llm_runs.tasks import load_task
 
+pytestmark = pytest.mark.slow(20)
+
 GROUP = {"signal": "grpo"}
 REUSE = {
     "updates_per_round": 3,

@@ -16,6 +16,8 @@ from llm_runs.pretraining.corpus import STYLES, Mixture, batch
 from llm_runs.pretraining.recipe import IGNORED, Recipe, tensors
 from llm_runs.pretraining.shipped import ORIGINS
 
+pytestmark = pytest.mark.slow(6)
+
 WORDS = ORIGINS["tiny-qwen2-words"]
 CHARACTERS = ORIGINS["tiny-qwen2"].characters
 

@@ -22,6 +22,8 @@ from llm_runs.queries.items import content_hash, named_item, pool_items
 from llm_runs.tasks import Item, load_task
 from llm_runs.tasks.base import Message
 
+pytestmark = pytest.mark.slow(8)
+
 SMALL = {"count": 3, "base_pass_at_1": (0.1, 0.6), "pool": 24, "samples": 64}
 
 

@@ -18,6 +18,8 @@ from llm_runs.backends import open_backend
 from llm_runs.engines.base import Address
 from llm_runs.evaluation.measure import TEXTS_KEPT
 
+pytestmark = pytest.mark.slow(25)
+
 
 @pytest.mark.parametrize("model", SHIPPED)
 @pytest.mark.parametrize("rollouts", [1, 2, 4])

@@ -12,6 +12,8 @@ from banditrft.worlds import ContextualWorld
 from sims.contextual.contexts import Contexts
 from sims.contextual.evaluation import information, pass_at_1
 
+pytestmark = pytest.mark.slow(12)
+
 R = 512
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
 SIGNALS = ["raw", "centered", "grpo", "rloo", "batch-centered", "gpg", "reinforce-plus-plus"]

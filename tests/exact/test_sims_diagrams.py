@@ -24,6 +24,8 @@ from sims.diagrams import (
     style,
 )
 
+pytestmark = pytest.mark.slow(15)
+
 
 def told(module: ModuleType, table: pl.DataFrame, named: str) -> None:
     """A figure that does not change from call to call, and sentences with the table's numbers in them."""

@@ -12,6 +12,8 @@ from banditrft.predict import hitting_ratio, hitting_ratio_contextual, predict, 
 from banditrft.theory.generalisation import base_held_out
 from banditrft.worlds import ContextualWorld
 
+pytestmark = pytest.mark.slow(6)
+
 WORLD = ContextualWorld(seeds=1)
 
 
