@@ -94,9 +94,9 @@ def predict_contextual(
 
     Args:
         design: As for :func:`predict`.
-        world: The contextual world. With one training query its ``base_pass_at_1`` is p0; queries are taken
-            at their mean size, so the method is "mean-field" even where the law given a query is exact
-            (sd_rounds and quantiles are then those of a query of mean size). With a pool, or a range of
+        world: The contextual world. With one training query its ``base_pass_at_1`` is p0; rounds and their
+            spread are those over queries of all sizes, the curve is that of one of mean size, so the method
+            is "mean-field" even where the law given a query is exact. With a pool, or a range of
             bases, Pass@1 is the pool's mean (theory §8) and the spread is not known.
         target: Pass@1 of the training query to reach, in (0, 1).
         evaluation: If given, the curves are reported on its grid of rounds instead of every round.

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from banditrft.cli import progress
 from banditrft.cli.predict_plot import Panel, draw
 from banditrft.design import Design, Evaluation, parse
 from banditrft.errors import InputError
@@ -53,7 +54,8 @@ def plan_design(design: Design, p0: float, where: dict[str, Any], wanted: Wanted
         InputError: A value is outside its domain, or has no closed form.
     """
     panels: list[Panel] = []
-    found = _predict("", design, _of_flags(p0, where), None, wanted, panels)
+    with progress.busy("predicting"):
+        found = _predict("", design, _of_flags(p0, where), None, wanted, panels)
     if wanted.plot is not None:
         draw(panels, wanted.target, wanted.plot)
     return found
@@ -63,7 +65,9 @@ def plan_study(study: Study, wanted: Wanted) -> dict[str, Any]:
     """Predictions of a study's simulated cells; a cell without a closed form says why."""
     cells: list[dict[str, Any]] = []
     panels: list[Panel] = []
-    for cell in iterate(study, "sim"):
+    if wanted.plot is not None and not study.worlds("sim"):
+        raise InputError(f"--plot: there is nothing to draw, study '{study.name}' has no simulated world")
+    for cell in progress.tracked(list(iterate(study, "sim")), "conditions"):
         where = {"world": cell.world.name, "condition": cell.condition}
         title = f"{cell.world.name}, {cell.condition}"
         try:
@@ -72,7 +76,7 @@ def plan_study(study: Study, wanted: Wanted) -> dict[str, Any]:
             cells.append(where | {"method": None, "notes": [str(error)]})
             continue
         cells.append(where | found)
-    if wanted.plot is not None and cells:
+    if wanted.plot is not None:
         draw(panels, wanted.target, wanted.plot)
     return {"study": study.name, "target": wanted.target, "cells": cells}
 
@@ -116,10 +120,7 @@ def _of_world(world: WorldSettings) -> Place:
 
 
 def _of_flags(p0: float, where: dict[str, Any]) -> Place:
-    given = {name: value for name, value in where.items() if value is not None}
-    kind, arms = given.pop("contextual"), {n: given.pop(n) for n in ("num_arms", "num_correct", "shared")}
-    if kind:
+    given = dict(where)
+    if given.pop("contextual"):
         return _of_world(parse(ContextualWorld, {"seeds": 1, "base_pass_at_1": p0} | given))
-    if given:
-        raise InputError(f"--{next(iter(given))}: belongs to --contextual, which is not given")
-    return Place(partial(predict, p0=p0, **arms), tabular(p0, **arms), None)
+    return Place(partial(predict, p0=p0, **given), tabular(p0, **given), None)

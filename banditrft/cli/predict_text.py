@@ -16,13 +16,19 @@ COLUMNS = {
 }
 WIDEST = 140
 """Columns that a study's table may use even where the terminal says it has fewer."""
-NO_WORLD = "no simulated world in {study}: language-model worlds have no closed form"
+NO_WORLD = (
+    "no simulated world in {study}. A language model is predicted as the bandit that learns like it, for "
+    "which it takes the queries' base Pass@1 (`banditrft difficulty`) and the step in log-odds that its "
+    "learning rate amounts to (`banditrft fit` on the records of one condition); then: banditrft predict "
+    "--p0 BASE --learning-rate STEP, or add a [[sim]] table to the study (docs/theory.md, section 9)"
+)
 """Said of a study of language models alone."""
 NAMES = {
     "method": "method",
     "p0": "base Pass@1",
     "target": "target Pass@1",
     "mean_rounds": "rounds",
+    "mean_range": "mean lies within",
     "sd_rounds": "sd over seeds",
     "quantiles": "rounds by quantile",
     "rounds_with_wait": "with the first wait",
@@ -80,6 +86,8 @@ def print_study(found: dict[str, Any]) -> None:
             continue
         for label, value in (*_ceiling(cell["ceiling"]), *_neighbours(cell["what_if"])):
             console.print(f"{where}: {label} {value}", markup=False)
+        if "curve" in cell:
+            console.print(f"{where}: curve {readable(cell['curve'])}", markup=False)
         for note in cell["notes"]:
             console.print(f"{where}: {note}", markup=False)
 
@@ -125,7 +133,7 @@ def readable(value: Any) -> str:
     """A value for people."""
     if isinstance(value, dict):
         return ", ".join(f"{key}: {readable(item)}" for key, item in value.items())
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return "; ".join(readable(item) for item in value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 

@@ -10,11 +10,12 @@ from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.theory import domain
 from banditrft.theory.adam import OPTIMIZERS, arm_moments
-from banditrft.theory.contextual import query_coordinates
+from banditrft.theory.contextual import gain_factors, query_coordinates
 from banditrft.theory.coordinates import Coordinates, decay
 from banditrft.theory.groups import GroupLaw
 from banditrft.theory.laws import REWARDS, require
-from banditrft.theory.moments import ClassMoments
+from banditrft.theory.moments import ClassMoments, Floats
+from banditrft.theory.negative import trap_ratio
 from banditrft.theory.tabulated import TabulatedLaw
 from banditrft.worlds import ContextualWorld
 
@@ -36,6 +37,14 @@ class Case:
     coordinates: Coordinates
     one_direction: bool
     shared: bool
+    sized: Callable[[float], Coordinates] | None = None
+    """The parameters of a query whose gain is a multiple of the mean one, where queries differ."""
+    factors: tuple[Floats, Floats] | None = None
+    """Law of that multiple: values and weights."""
+    several: bool = False
+    """Whether there are several right arms, which part company in a run."""
+    trap: float = 0.0
+    """Trap ratio over the rollouts of a round where wrong arms are punished under SGD (theory §5), else 0."""
     memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """What has been computed for this case already, by name: comparisons ask for one case several times."""
 
@@ -130,7 +139,12 @@ def tabular(p0: float, num_arms: int, num_correct: int = 1, shared: float = 0.0)
         coordinates = arm_moments(design, p0=p0, num_arms=num_arms, num_correct=num_correct, shared=shared)
         silent_failures = (design.signal, design.reward) == ("raw", "zero-one")
         one_direction = m == 1 and (silent_failures or num_arms == 2) and decay(design) == 0.0
-        return Case(design, p0, coordinates, one_direction, False)
+        punished = design.reward in ("minus-one-zero", "minus-one-one") and design.signal == "raw"
+        trap = 0.0
+        if punished and design.optimizer == "sgd" and num_arms - num_correct > 1 and not shared:
+            trap = trap_ratio(p0, design.learning_rate, num_arms, num_correct)
+            trap /= design.rollouts * design.batch_size
+        return Case(design, p0, coordinates, one_direction, False, several=m > 1, trap=trap)
 
     return case
 
@@ -145,7 +159,12 @@ def contextual(world: ContextualWorld) -> Setting:
 
     def case(design: Design) -> Case:
         check_design(design)
-        return Case(design, p0, query_coordinates(design, world), decay(design) == 0.0, True)
+
+        def sized(factor: float) -> Coordinates:
+            return query_coordinates(design, world, factor)
+
+        factors = gain_factors(world, design.optimizer)
+        return Case(design, p0, sized(1.0), decay(design) == 0.0, True, sized, factors)
 
     return case
 

@@ -67,9 +67,8 @@ class Coordinates:
         rest = math.log(m) - math.log(wrong)
         if not quiet:
             return cls(law, size_C, right_C, wrong_C, slope_C, rest)
-        size_C, right_C, wrong_C, slope_C = (
-            np.append(part, 0.0) for part in (size_C, right_C, wrong_C, slope_C)
-        )
+        size_C = np.append(size_C, -own_C[1])
+        right_C, wrong_C, slope_C = (np.append(part, 0.0) for part in (right_C, wrong_C, slope_C))
         return cls(law, size_C, right_C, wrong_C, slope_C, rest, 1.0 / wrong)
 
     @classmethod
@@ -89,6 +88,19 @@ class Coordinates:
         if self.quiet:
             mean[..., -1], square[..., -1] = -self.quiet * now.push, self.quiet**2 * now.push_second
         return mean, square
+
+    def noise(self, now: RoundMoments) -> Floats:
+        """Change of each gradient per unit of the multiplier's noise, (..., C).
+
+        A push is carried by the same answers as the multiplier: one noise, in each its own size.
+        """
+        if not self.quiet:
+            return self.size_C
+        spread = np.maximum(now.push_second - now.push**2, 0.0)
+        ratio = np.sqrt(np.divide(spread, now.variance, out=np.zeros_like(spread), where=now.variance > 0))
+        size = np.tile(self.size_C, (*ratio.shape, 1))
+        size[..., -1] = -self.quiet * ratio
+        return size
 
     def slopes(self, heard: Floats | float) -> Floats:
         """d(log-odds)/d(parameter), (..., C), after ``heard`` signals of its own per wrong arm."""

@@ -8,23 +8,36 @@ noise around the mean field.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from banditrft.theory import domain
 from banditrft.theory.adam import MeanField, follow
-from banditrft.theory.cases import Case
+from banditrft.theory.cases import Case, climbs
 from banditrft.theory.chain import chain_time
+from banditrft.theory.groups import GroupLaw
 from banditrft.theory.hitting import hitting_law, rungs_to
-from banditrft.theory.spread import SpreadPath, spread
+from banditrft.theory.spread import SpreadPath, mixed_quantiles, spread
+from banditrft.theory.tabulated import TabulatedLaw
 
 LEVELS = (0.05, 0.5, 0.95)
 MILDEST_P0, LARGEST_RATE = 0.02, 0.1
 """Where the mean field alone is within 15% in rounds, under Adam."""
 MOST_RUNGS = 100_000
 """Rungs of a ladder beyond which its moments come from the chain."""
+SIZES = 7
+"""Sizes of query between whose times others are interpolated."""
+EXACT, CHAIN, SIZED = (1.0, 1.0), (0.98, 1.02), (0.95, 1.05)
+FIELD, BOTH_WAYS, SEVERAL = (0.85, 1.2), (0.85, 1.3), (0.25, 1.5)
+"""Errors of the mean: of the exact law, the chain, that over queries of all sizes; of mean fields whose
+log-odds only climb, may fall, or belong to several right arms."""
+MOST_SCATTER = 1.0
+"""Standard deviation of the log-odds on the way above which runs do not follow the mean field, nats."""
+MOST_TRAP = 0.5
+"""Trap ratio over the rollouts of a round above which some runs of punished arms fail."""
 COARSE = 2048
 """Grid of the chain where two designs are compared."""
 
@@ -47,6 +60,9 @@ class Estimate:
         with_wait: Mean with the wait for the first lesson; None if not computed.
         path: The mean-field path, where one was followed.
         cloud: Its spread, where it was followed.
+        refused: Why there is no mean although the mean field arrives; None if nothing speaks against it.
+        error: The simulated mean over ``mean`` lies between these factors (docs/results/predict), but for
+            half a round; None where there is no mean.
     """
 
     source: Source
@@ -57,6 +73,8 @@ class Estimate:
     with_wait: float | None = None
     path: MeanField | None = None
     cloud: SpreadPath | None = None
+    refused: str | None = None
+    error: tuple[float, float] | None = None
 
 
 def named(values: Sequence[float]) -> dict[str, float]:
@@ -72,6 +90,41 @@ def out_of_range(case: Case) -> bool:
 
 
 def estimate(case: Case, target: float, rounds: int = 0) -> Estimate:
+    """Mean, spread and quantiles of the rounds to ``target``, over queries where they differ in size.
+
+    Args:
+        case: Design and world.
+        target: Pass@1 to reach, in (0, 1).
+        rounds: Rounds that a mean-field path must cover in any case.
+
+    Raises:
+        InputError: The target is outside (0, 1), or the case cannot be followed.
+    """
+    found = _of_one_size(case, target, rounds)
+    if case.sized is None or case.factors is None or found.mean is None or found.sd is None:
+        return found
+    factors_Q, weights_Q = case.factors
+    ends = np.quantile(factors_Q, (0.001, 0.999), weights=weights_Q, method="inverted_cdf")
+    sizes_N = np.geomspace(float(ends[0]), float(ends[1]), SIZES)
+    times = [
+        _of_one_size(replace(case, coordinates=case.sized(float(size)), memo={}), target) for size in sizes_N
+    ]
+    known = [
+        (size, time.mean if time.with_wait is None else time.with_wait, time.sd)
+        for size, time in zip(sizes_N, times, strict=True)
+        if time.mean and time.sd is not None
+    ]
+    size_N, mean_N, sd_N = np.array(known).T
+    mean_Q = np.exp(np.interp(np.log(factors_Q), np.log(size_N), np.log(mean_N)))
+    sd_Q = np.interp(np.log(factors_Q), np.log(size_N), sd_N)
+    mean = float(weights_Q @ mean_Q)
+    sd = math.sqrt(float(weights_Q @ (sd_Q**2 + mean_Q**2)) - mean**2)
+    levels = mixed_quantiles(mean_Q, sd_Q, weights_Q, LEVELS)
+    error = found.error if found.source == "mean-field" else SIZED
+    return replace(found, mean=mean, sd=sd, quantiles=named(levels), error=error)
+
+
+def _of_one_size(case: Case, target: float, rounds: int = 0) -> Estimate:
     """Mean, spread and quantiles of the rounds to ``target``.
 
     Args:
@@ -84,22 +137,59 @@ def estimate(case: Case, target: float, rounds: int = 0) -> Estimate:
     """
     if case.ladder and rungs_to(case.p0, case.step, target) <= MOST_RUNGS:
         law = hitting_law(case.p0, case.step, target)
-        return Estimate("ladder", law.mean, law.sd, named(law.quantiles(LEVELS)))
+        return Estimate("ladder", law.mean, law.sd, named(law.quantiles(LEVELS)), error=EXACT)
     chain = case.chain
     if chain is not None:
         time = chain_time(chain, case.p0, case.step, target)
         path = follow(case.coordinates, case.design, p0=case.p0, rounds=rounds)
-        return Estimate("chain", time.mean, time.sd, named(time.quantiles(LEVELS)), path=path)
+        return Estimate("chain", time.mean, time.sd, named(time.quantiles(LEVELS)), path=path, error=CHAIN)
     path = follow(case.coordinates, case.design, p0=case.p0, rounds=rounds, target=target)
     whole = path.rounds_to(target)
     cloud = None if whole is None else spread(case.coordinates, case.design, p0=case.p0, target=target)
-    if cloud is None:
-        mean = None if whole is None else float(whole)
-        return Estimate("mean-field", mean, mean_field=whole, path=path)
+    if whole is None or cloud is None:
+        error = None if whole is None else error_of(case)
+        return Estimate("mean-field", whole, mean_field=whole, path=path, error=error)
+    refused = _unreliable(case, cloud, target)
+    if refused is not None:
+        return Estimate("mean-field", None, mean_field=whole, path=path, refused=refused)
     time_to = cloud.time_to(target)
-    mean = time_to.mean if out_of_range(case) or whole is None else float(whole)
+    mean = time_to.mean if out_of_range(case) else float(whole)
     levels = named(time_to.quantiles(LEVELS))
-    return Estimate("mean-field", mean, time_to.sd, levels, whole, time_to.mean, path, cloud)
+    return Estimate(
+        "mean-field", mean, time_to.sd, levels, whole, time_to.mean, path, cloud, error=error_of(case)
+    )
+
+
+def error_of(case: Case) -> tuple[float, float]:
+    """Factors between which a simulated mean lies over that of the mean field (docs/results/predict)."""
+    if case.several:
+        return SEVERAL
+    return FIELD if climbing(case) else BOTH_WAYS
+
+
+def climbing(case: Case) -> bool:
+    """Whether no answer's signal ever moves the log-odds down."""
+    law = case.coordinates.law
+    law = law.law if isinstance(law, TabulatedLaw) else law
+    honest = case.design.reward != "noisy" and case.design.kl_coef == 0.0
+    return honest and (not isinstance(law, GroupLaw) or climbs(law))
+
+
+def _unreliable(case: Case, cloud: SpreadPath, target: float) -> str | None:
+    """Why runs do not follow their mean field, if so."""
+    trap = case.trap
+    if trap > MOST_TRAP:
+        return (
+            f"reward: punished wrong arms scatter faster than right ones grow (trap ratio {trap:.2g}, above "
+            f"{MOST_TRAP:g}): a share of the runs falls to 0, which has no closed form (theory §5)"
+        )
+    scatter = 0.0 if climbing(case) else cloud.scatter(domain.log_odds(target))
+    if scatter > MOST_SCATTER:
+        return (
+            f"signals that point the wrong way scatter the runs' log-odds by {scatter:.2g} on the way (above "
+            f"{MOST_SCATTER:g}): some go astray and may never arrive, which has no closed form (theory §4)"
+        )
+    return None
 
 
 def compare(cases: Sequence[Case], target: float) -> list[float | None]:
@@ -108,6 +198,8 @@ def compare(cases: Sequence[Case], target: float) -> list[float | None]:
     By the chain where all have one, else by the mean field, with the wait for the first lesson if any of them
     needs it. None where the target is not reached.
     """
+    if any(_once(case, "reliable", target, _reliable) is None for case in cases):
+        return [None] * len(cases)
     if all(case.chain is not None for case in cases):
         return [_once(case, "chain", target, _by_chain) for case in cases]
     if any(map(out_of_range, cases)):
@@ -125,6 +217,14 @@ def _once(
         case.memo[key] = compute(case, target)
     found: float | None = case.memo[key]
     return found
+
+
+def _reliable(case: Case, target: float) -> float | None:
+    """1 where runs follow the closed forms, else None."""
+    if climbing(case) and case.trap <= MOST_TRAP:
+        return 1.0
+    cloud = spread(case.coordinates, case.design, p0=case.p0, target=target)
+    return 1.0 if cloud is None or _unreliable(case, cloud, target) is None else None
 
 
 def _by_chain(case: Case, target: float) -> float | None:

@@ -194,7 +194,7 @@ def _average(plane: Geometry, end: float, overlap: float | None) -> float:
     world, sigma_sq, d = plane.world, plane.world.noise**2, plane.world.dimension
     nodes_Y, weights_Y = normal_nodes(ALONG_NODES)
     along_Y1 = (plane.along_mean + world.noise * nodes_Y)[:, None]
-    rest_Q, weights_Q = _rest_nodes(d)
+    rest_Q, weights_Q = rest_nodes(d)
     feature_sq_YQ = plane.base_log_odds**2 / plane.weight_norm_sq + along_Y1**2 + sigma_sq * rest_Q
     step_YQ = (end - plane.base_log_odds) / feature_sq_YQ
     parallel = plane.mean_logit * plane.base_log_odds / plane.weight_norm_sq
@@ -210,7 +210,7 @@ def _average(plane: Geometry, end: float, overlap: float | None) -> float:
 
 
 @functools.cache
-def _rest_nodes(dimension: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def rest_nodes(dimension: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Nodes and weights of chi-squared with d - 2 degrees of freedom; of a normal like it if d > 200."""
     free = dimension - 2
     if free == 0:
@@ -234,7 +234,7 @@ def mean_size(world: ContextualWorld, base: float) -> float:
     """
     plane, _ = _path_ends(world, base, base)
     nodes_Y, weights_Y = normal_nodes(ALONG_NODES)
-    rest_Q, weights_Q = _rest_nodes(world.dimension)
+    rest_Q, weights_Q = rest_nodes(world.dimension)
     along_Y1 = (plane.along_mean + world.noise * nodes_Y)[:, None]
     length_YQ = np.sqrt(plane.base_log_odds**2 / plane.weight_norm_sq + along_Y1**2 + world.noise**2 * rest_Q)
     return sign_overlap(world.dimension) * float(weights_Y @ length_YQ @ weights_Q)

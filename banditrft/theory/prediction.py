@@ -12,7 +12,7 @@ from banditrft.design import Design, Evaluation
 from banditrft.theory import domain
 from banditrft.theory.adam import follow
 from banditrft.theory.cases import Case
-from banditrft.theory.estimates import Estimate, estimate, out_of_range
+from banditrft.theory.estimates import EXACT, Estimate, estimate, out_of_range
 from banditrft.theory.hitting import mean_curve, pass_at_1_quantiles
 from banditrft.theory.spread import spread
 
@@ -46,6 +46,8 @@ class Prediction(Brief):
         notes: What the reader should know, one sentence each.
         rounds_with_wait: Mean field with the wait for the first lesson added; None where not computed.
         tokens_mean: rollouts_mean x tokens per rollout; None where that number is not given.
+        mean_range: Rounds between which the mean over seeds lies: mean_rounds twice for an exact law, else as
+            far around it as simulations were (docs/results/predict), and half a round; None without a mean.
     """
 
     method: Method
@@ -62,6 +64,7 @@ class Prediction(Brief):
     notes: tuple[str, ...] = ()
     rounds_with_wait: float | None = None
     tokens_mean: float | None = None
+    mean_range: tuple[float, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; numbers without a value are None."""
@@ -121,10 +124,22 @@ def assemble(
         notes=(*notes, *_notes(case, found, target)),
         rounds_with_wait=found.with_wait,
         tokens_mean=None if spent is None or tokens_per_rollout is None else spent * tokens_per_rollout,
+        mean_range=mean_range(found.mean, found.error),
     )
 
 
+def mean_range(mean: float | None, error: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Where a mean of simulated rounds lies, from the factors of its error and half a round."""
+    if mean is None or error is None:
+        return None
+    if error == EXACT:
+        return mean, mean
+    return max(mean * error[0] - 0.5, 0.0), mean * error[1] + 0.5
+
+
 def _notes(case: Case, found: Estimate, target: float) -> list[str]:
+    if found.refused is not None:
+        return [f"no mean: {found.refused}; the mean field alone says {found.mean_field} rounds"]
     if found.source == "chain":
         return ["mean_rounds and sd_rounds include sampling noise (chain), the curve does not"]
     if found.source == "mean-field" and found.mean is None:

@@ -84,6 +84,11 @@ class SpreadPath:
             sd_Q[q] = math.sqrt((here / speed) ** 2 + self.within_Q[q])
         return mean_Q, sd_Q
 
+    def scatter(self, log_odds: float) -> float:
+        """Largest standard deviation of the log-odds on the way to a level, mean over blocks, nats."""
+        below_QT = self.log_odds_QT <= log_odds
+        return float(self.weight_Q @ np.where(below_QT, self.sd_QT, 0.0).max(axis=1))
+
     def hitting_cdf(self, log_odds: float, rounds: Floats) -> Floats:
         """P(Pass@1's log-odds have reached a level by each of ``rounds``, (T,)), float64 (T,)."""
         total_T = np.zeros(len(rounds))
@@ -148,6 +153,33 @@ class SpreadTime:
         """Smallest t with P(T <= t) >= level, for each level in (0, 1)."""
         wanted = [domain.open_unit("quantile level", level) for level in levels]
         return tuple(int(np.searchsorted(self.cdf_T, level)) * self.stride for level in wanted)
+
+
+def mixed_quantiles(
+    mean_Q: Floats, sd_Q: Floats, weight_Q: Floats, levels: Sequence[float]
+) -> tuple[float, ...]:
+    """Rounds by level of a mixture of gamma variables, to a thousandth.
+
+    Args:
+        mean_Q: Means, rounds.
+        sd_Q: Standard deviations.
+        weight_Q: Their shares.
+        levels: Probabilities in (0, 1).
+    """
+
+    def share(rounds: float) -> float:
+        at = np.array([rounds])
+        parts = zip(mean_Q, sd_Q, weight_Q, strict=True)
+        return sum(float(weight * _gamma_cdf(at, mean, sd)[0]) for mean, sd, weight in parts)
+
+    found = []
+    for level in levels:
+        low, high = 0.0, float((mean_Q + TAIL * sd_Q).max())
+        while high - low > 1e-3 * high:
+            middle = (low + high) / 2.0
+            low, high = (middle, high) if share(middle) < level else (low, middle)
+        found.append(high)
+    return tuple(found)
 
 
 def first_lessons(teaches: float) -> tuple[Floats, Floats, Floats]:

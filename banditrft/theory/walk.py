@@ -103,13 +103,13 @@ class Walk:
         rounds: int,
     ) -> None:
         """P <- A P A' + N S N', with A the recursion's derivative and S the covariance of (u, u^2)."""
-        design, size_C = self.design, self.coordinates.size_C
+        design, size_QC = self.design, np.broadcast_to(self.coordinates.noise(now), slopes_QC.shape)
         pull_QC, keep = design.learning_rate * slopes_QC, 1.0 - decay(design)
-        Q, D, C = len(self.log_odds_Q), self.states, len(size_C)
+        Q, D, C = len(self.log_odds_Q), self.states, slopes_QC.shape[1]
         linear, noise = np.zeros((Q, D, D)), np.zeros((Q, D, 2))
         if design.optimizer == "sgd":
             linear[:, 0, 0] = keep + (drift_slope_QC * pull_QC).sum(axis=1)
-            noise[:, 0, 0] = pull_QC @ size_C
+            noise[:, 0, 0] = (pull_QC * size_QC).sum(axis=1)
         else:
             decay1, decay2 = design.betas
             moments = slice(1, 1 + C), slice(1 + C, 1 + 2 * C)
@@ -118,8 +118,8 @@ class Walk:
             linear[:, moments[0], 0] = (1.0 - decay1) * drift_slope_QC
             linear[:, moments[1], 0] = (1.0 - decay2) * square_slope_QC
             noise[:, moments[0], 0], noise[:, moments[1], 1] = (
-                (1.0 - decay1) * size_C,
-                (1.0 - decay2) * size_C**2,
+                (1.0 - decay1) * size_QC,
+                (1.0 - decay2) * size_QC**2,
             )
             row = np.concatenate([by_first_QC * pull_QC, by_second_QC * pull_QC], axis=1)[:, None, :]
             linear[:, :1], noise[:, :1] = row @ linear[:, 1:], row @ noise[:, 1:]

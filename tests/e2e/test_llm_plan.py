@@ -126,7 +126,15 @@ def test_what_speaks_of_simulated_worlds_says_that_there_is_none(tmp_path):
     simulated = LUMPED.partition("[[sim]]")[0]
     (tmp_path / "study.toml").write_text(simulated + LLM)
     done = banditrft("predict", "study.toml", cwd=tmp_path)
-    assert done.stdout == "no simulated world in small: language-model worlds have no closed form\n"
+    assert done.stdout.startswith(
+        "no simulated world in small. A language model is predicted as the bandit that"
+    )
+    for command in (
+        "banditrft difficulty",
+        "banditrft fit",
+        "banditrft predict --p0 BASE --learning-rate STEP",
+    ):
+        assert command in done.stdout
 
 
 def test_columns_of_the_status_stand_apart(tmp_path):
