@@ -210,7 +210,11 @@ def read_queries(root: Path) -> dict[str, WorldQueries]:
     try:
         return {
             name: WorldQueries(
-                **{**value, "queries": tuple(Query(**query) for query in value["queries"])},
+                **{
+                    **value,
+                    "queries": tuple(Query(**query) for query in value["queries"]),
+                    "told": tuple(value.get("told", ())),
+                },
             )
             for name, value in read_sealed(path)["worlds"].items()
         }

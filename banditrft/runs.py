@@ -30,6 +30,9 @@ BY_CONTENT = frozenset({"model", "revision", *FILES, "queries", "train_items"})
 SAMPLING = ("engine", "dtype", "grader", "prompt_max", "max_new", "chat", "revision", "train_items")
 """Settings that decide base samples, beside those that were there from the beginning."""
 
+SURPRISE = 0.1
+"""Difference of two measurements of base Pass@1 that is said."""
+
 
 @dataclass(frozen=True)
 class Query:
@@ -62,6 +65,8 @@ class WorldQueries(Brief):
         pool_hash: sha256 of the pool items' content; None where runs train on one query.
         pool_left_out: Items of the pool (or candidates) whose prompts are too long, and which are not used.
         test_left_out: Test items likewise.
+        told: Base Pass@1 of the queries in the coarse table by which they were chosen, where they were, and
+            measured again; base_pass_at_1 is the new measurement.
     """
 
     key: str
@@ -71,6 +76,16 @@ class WorldQueries(Brief):
     pool_hash: str | None = None
     pool_left_out: int = 0
     test_left_out: int = 0
+    told: tuple[float, ...] = ()
+
+    def surprises(self) -> list[str]:
+        """Queries that another measurement finds far easier or harder than the table did, one line each."""
+        return [
+            f"queries: item {query.item} has base Pass@1 {query.base_pass_at_1:.3f} in {query.base_samples} "
+            f"samples, not {told:.3f} as in the coarse table that it was chosen from"
+            for query, told in zip(self.queries, self.told, strict=False)
+            if abs(query.base_pass_at_1 - told) > SURPRISE
+        ]
 
 
 @dataclass(frozen=True, repr=False)

@@ -135,7 +135,8 @@ def fitted(world: LLMWorld) -> tuple[Task, BaseModel, Tokenizer, Limits]:
     Raises:
         InputError: No such model or task, or sizes that do not fit.
     """
-    task, model = task_of(world), find_model(world.model, world.revision)
+    model = find_model(world.model, world.revision)
+    task = task_of(world, model.positions)
     tokenizer = load_tokenizer(model.folder, world.chat)
     check_fits(model, prompt_max=task.prompt_max, max_new=task.max_new, tokens=tokenizer.size)
     limits = Limits(task.prompt_max, task.max_new, world.temperature, tokenizer.ends, tokenizer.pad)

@@ -25,6 +25,8 @@ def dotted(field: str, path: str) -> Any:
         InputError: There is no such module or name, or importing it fails.
     """
     module, _, name = path.partition(":")
+    if module == "__main__":
+        raise InputError(f"{field}: must stand in a module, which workers can import, got {path!r}")
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -32,9 +34,9 @@ def dotted(field: str, path: str) -> Any:
         return getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         where = "the folder of a module must be the current one or stand in PYTHONPATH"
-        raise InputError(f"{field}: {path!r} cannot be imported ({_reason(error)}; {where})") from error
+        raise InputError(f"{field}: {path!r} cannot be imported ({reason(error)}; {where})") from error
     except Exception as error:  # foreign code raises anything
-        raise InputError(f"{field}: {path!r} cannot be imported ({_reason(error)})") from error
+        raise InputError(f"{field}: {path!r} cannot be imported ({reason(error)})") from error
 
 
 def made(field: str, path: str, maker: Callable[[], Any], kind: type) -> Any:
@@ -50,11 +52,12 @@ def made(field: str, path: str, maker: Callable[[], Any], kind: type) -> Any:
     except InputError:
         raise
     except Exception as error:  # foreign code raises anything
-        raise InputError(f"{field}: {path!r} cannot be made ({_reason(error)})") from error
+        raise InputError(f"{field}: {path!r} cannot be made ({reason(error)})") from error
     if not isinstance(part, kind):
         raise InputError(f"{field}: {path!r} must make a {kind.__name__}, got {type(part).__name__}")
     return part
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """An error of foreign code in one line."""
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

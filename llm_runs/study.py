@@ -1,5 +1,6 @@
 """The language-model worlds of a study, resolved, run and recorded: `llm_runs.run`."""
 
+import sys
 from functools import cache, partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from banditrft.worlds import LLMWorld
 from llm_runs.base_models import find_model
 from llm_runs.evaluation.checkpoint import evaluate_checkpoint
 from llm_runs.execution import execute
-from llm_runs.planning.checks import check
+from llm_runs.planning.checks import check, cut_lengths
 from llm_runs.planning.estimates import need, stack_size, task_and_model
 from llm_runs.queries.items import content_hash, pool_items, test_items
 from llm_runs.queries.resolve import resolve_queries
@@ -49,7 +50,7 @@ def _holds(kept: WorldQueries, world: LLMWorld, root_seed: int) -> bool:
     model = find_model(world.model, world.revision)
     if (kept.key, kept.weights_hash) != (queries_key(world, root_seed), model.identity):
         return False
-    task, tokenizer = task_of(world), load_tokenizer(model.folder, world.chat)
+    task, tokenizer = task_of(world, model.positions), load_tokenizer(model.folder, world.chat)
     pool = None if world.train_items is None else content_hash(pool_items(task, tokenizer, world).items)
     if (kept.pool_hash, kept.test_hash) != (pool, content_hash(test_items(task, tokenizer, world).items)):
         return False
@@ -62,6 +63,17 @@ def expand_study(study: Study, root: Path | str, *, write: bool) -> list[Run]:
     if not study.worlds("llm"):
         return []
     return expand(study, "llm", resolve(study, root, write=write))
+
+
+def told(study: Study, root: Path) -> list[str]:
+    """What is worth knowing of a study's language-model worlds before they run, one line each."""
+    worlds = [w for w in study.worlds("llm") if isinstance(w, LLMWorld)]
+    known = read_queries(root)
+    return [
+        f"{world.name}: {line}"
+        for world in worlds
+        for line in (*cut_lengths(world), *(known[world.name].surprises() if world.name in known else ()))
+    ]
 
 
 def run(
@@ -92,9 +104,12 @@ def run(
     """
     root = Path(folder) / study.name
     refuse_other(root, study)
+    runs = expand_study(study, root, write=True)
+    for line in told(study, root):
+        print(f"note: {line}", file=sys.stderr)  # noqa: T201
     return launch(
         study,
-        expand_study(study, root, write=True),
+        runs,
         root,
         partial(execute, training=root),
         reevaluate=evaluate_checkpoint,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 
 from banditrft.cli.common import echo, print_json
 from banditrft.design import parse
-from banditrft.errors import InputError
+from banditrft.errors import InputError, Problems
 from banditrft.progress import Board
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """Rows of the table on the terminal: the hardest and the easiest, half each."""
+WIDTH = 48
+"""Characters of a prompt that are shown."""
 SETTINGS = (
     "model",
     "revision",
@@ -72,14 +75,23 @@ def command(out: Path | None, plot: Path | None, *, as_json: bool, **options: An
     The file goes into a study as `queries = {file = "..."}`. After Ctrl-C the same command goes on.
     """
     from banditrft.worlds import LLMWorld
+    from llm_runs.planning.checks import cut_lengths, opened
     from llm_runs.queries.difficulty import measure
 
-    world = parse(LLMWorld, {"seeds": 1} | {k: options[k] for k in SETTINGS if options[k] is not None})
-    name = f"difficulty-{Path(world.model).name}-{world.task}-{options['split']}.json".replace(":", ".")
-    out = out or Path(name)
-    _writable("--out", out)
+    given = {"seeds": 1} | {k: options[k] for k in SETTINGS if options[k] is not None}
+    problems = Problems()
+    asked = problems.attempt(parse, LLMWorld, given)
+    name = f"difficulty-{Path(given['model']).name}-{given['task']}-{options['split']}.json"
+    out = out or Path(name.replace(":", "."))
+    problems.attempt(_writable, "--out", out)
     if plot is not None:
-        _writable("--plot", plot)
+        problems.attempt(_writable, "--plot", plot)
+    if asked is not None:
+        problems.lines += opened(asked)[2]
+    problems.settle()
+    world = parse(LLMWorld, given)
+    for line in cut_lengths(world):
+        echo(f"note: {line}", err=True)
     with Board(f"difficulty: {world.model}, {world.task}", 1) as board:
         table = measure(
             world,
@@ -125,17 +137,38 @@ def _summary(table: Table) -> dict[str, Any]:
     }
 
 
+def previews(prompts: Sequence[str]) -> list[str]:
+    """What tells prompts apart, in a line each: the end of each.
+
+    Of long prompts what begins or ends all of them is left out: examples that stand before every question,
+    an instruction behind it.
+    """
+    lines = [" ".join(prompt.split()) for prompt in prompts]
+    if len(set(lines)) > 1 and max(map(len, lines)) > WIDTH:
+        first = len(_common_words(lines))
+        last = len(_common_words([line[first:][::-1] for line in lines]))
+        lines = [line[first : len(line) - last].strip() for line in lines]
+    return [line if len(line) <= WIDTH else f"...{line[3 - WIDTH :]}" for line in lines]
+
+
+def _common_words(lines: Sequence[str]) -> str:
+    """The whole words by which all lines begin."""
+    low, high = min(lines), max(lines)
+    same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    return low[: low[:same].rfind(" ") + 1]
+
+
 def _text(table: Table, out: Path) -> str:
     total = _summary(table)
     order = sorted(zip(table.rows, table.intervals(), strict=True), key=lambda pair: pair[0].correct_strict)
     shown = order if len(order) <= SHOWN else order[: SHOWN // 2] + order[-SHOWN // 2 :]
     lines = [f"{'item':>7}  {'strict':>6}  {'95%':^13}  {'lenient':>7}  prompt"]
-    for place, (row, (low, high)) in enumerate(shown):
+    ends = previews([row.prompt for row, _ in shown])
+    for place, ((row, (low, high)), end) in enumerate(zip(shown, ends, strict=True)):
         if len(order) > SHOWN and place == SHOWN // 2:
             lines.append(f"{'...':>7}  {len(order) - SHOWN} items between")
-        prompt = " ".join(row.prompt.split())[:48]
         strict, lenient = row.correct_strict / row.n, row.correct_lenient / row.n
-        lines.append(f"{row.item:>7}  {strict:6.3f}  [{low:.3f}, {high:.3f}]  {lenient:7.3f}  {prompt}")
+        lines.append(f"{row.item:>7}  {strict:6.3f}  [{low:.3f}, {high:.3f}]  {lenient:7.3f}  {end}")
     lines.append(
         f"{total['items']} items x {total['samples']} samples: strict {total['strict']:.4f}, "
         f"lenient {total['lenient']:.4f}"

@@ -27,7 +27,7 @@ def command(study: str, as_json: bool) -> int:
     note = other_name(resolved)
     warnings = [note] if note else []
     warnings += [f"{world}: not looked at: {reason}" for world, reason in away.items()]
-    warnings += checks.missing_here(resolved) + lint(resolved) + attainable.warnings(resolved)
+    warnings += checks.notes(resolved, away) + lint(resolved) + attainable.warnings(resolved)
     if as_json:
         print_json({"study": resolved.name, "warnings": warnings})
         return 0

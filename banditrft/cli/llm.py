@@ -25,7 +25,7 @@ def command(study: str, runs: Path, engine: Literal["torch", "vllm"] | None, **o
     import sims
 
     resolved = llm_runs.with_engine(find_study(study), engine)
-    root = announce(resolved, runs)
+    root = runs / resolved.name
     if options["dry_run"]:
         if options["shard"] != (1, 1):
             raise InputError("--shard: --dry-run speaks of the whole study; leave one of them out")
@@ -33,9 +33,11 @@ def command(study: str, runs: Path, engine: Literal["torch", "vllm"] | None, **o
         problems.attempt(sims.check, resolved)
         plan = problems.attempt(llm_runs.plan, resolved, root)
         problems.settle()
+        announce(resolved, runs)
         show_plan(resolved, plan or [], as_json=options["as_json"])
         return 0
     check_study(resolved, here=options["executor"] == "local" and not looks(options))
+    announce(resolved, runs)
     if looks(options):
         return look(resolved, llm_runs.expand_study(resolved, root, write=False), root, options)
     typed = f"banditrft llm {study}" + (f" --engine {engine}" if engine else "")

@@ -29,13 +29,14 @@ def show_plan(study: Study, worlds: list[WorldPlan], *, as_json: bool) -> None:
 def as_object(study: Study, worlds: list[WorldPlan]) -> dict[str, Any]:
     """A plan as plain values; what is unknown is None."""
     from analysis.planning import attainable
-    from llm_runs.planning.checks import missing_here
+    from llm_runs.planning.checks import notes
 
     cells = [cell for world in worlds for cell in world.cells]
     floors = [cell.floor_s and cell.floor_s * cell.missing for cell in cells]
     peaks = [cell.memory.peak for cell in cells if cell.memory is not None]
     works = [(cell.missing, cell.work) for cell in cells if cell.work is not None]
     whole = len(works) == len(cells)
+    unknown = [plan.world.name for plan in worlds if plan.unknown]
     return {
         "study": study.name,
         "found": sum(cell.found or 0 for cell in cells),
@@ -47,7 +48,7 @@ def as_object(study: Study, worlds: list[WorldPlan]) -> dict[str, Any]:
         "job_bytes": max(peaks) if whole and peaks else None,
         "floor_s": sum(floor or 0.0 for floor in floors) if whole else None,
         "worlds": [_world(world) for world in worlds],
-        "warnings": lint(study) + attainable.warnings(study) + missing_here(study),
+        "warnings": lint(study) + attainable.warnings(study) + notes(study, unknown),
     }
 
 

@@ -36,7 +36,9 @@ class QuerySelection(Frozen):
         (), description="these items of the task instead of a choice; their base Pass@1 is still measured"
     )
     file: str | None = Field(
-        None, description="table of `banditrft difficulty` to choose from, in place of sampling anew"
+        None,
+        description="table of `banditrft difficulty` to choose from, in place of sampling anew; below 64 "
+        "samples per item the chosen are measured again",
     )
 
     @model_validator(mode="after")
@@ -82,8 +84,10 @@ class LLMWorld(Frozen):
     train_file: str | None = Field(None, description="questions to train on, .jsonl or verl's .parquet")
     test_file: str | None = Field(None, description="held-out questions, likewise")
     grader: str | None = Field(None, description="grader of the files' answers [the task's own]")
-    prompt_max: Count | None = Field(None, description="longest prompt in tokens [the task's]")
-    max_new: Count | None = Field(None, description="longest response in tokens [the task's]")
+    prompt_max: Count | None = Field(
+        None, description="longest prompt in tokens [the task's, or what the model holds]"
+    )
+    max_new: Count | None = Field(None, description="longest response in tokens [likewise]")
     chat: bool | None = Field(None, description="use the tokenizer's chat template [where it has one]")
     engine: Literal["torch", "vllm"] = Field("torch", description="what samples")
     dtype: Literal["float32", "bfloat16"] = Field(

@@ -44,9 +44,33 @@ def check(study: Study, *, here: bool = False, unseen: Container[str] = ()) -> N
         raise InputError("\n".join(problems))
 
 
-def missing_here(study: Study) -> list[str]:
-    """What this machine lacks for the worlds of a study, one line each."""
-    return [f"{prefix}.{line}" for prefix, world in _worlds(study) for line in lacking(world)]
+def notes(study: Study, unseen: Container[str] = ()) -> list[str]:
+    """What a user should know of a study that can be run, one line each.
+
+    What this machine lacks for its worlds, and lengths that a model cuts.
+
+    Args:
+        study: A study that `check` accepts.
+        unseen: Worlds whose model or task cannot be looked at from here.
+    """
+    found = []
+    for prefix, world in _worlds(study):
+        lines = [*lacking(world), *(() if world.name in unseen else cut_lengths(world))]
+        found += [f"{prefix}.{line}" for line in lines]
+    return found
+
+
+def cut_lengths(world: LLMWorld) -> Iterator[str]:
+    """Which of the task's lengths do not fit the world's model and are cut, one line each."""
+    positions = find_model(world.model, world.revision).positions
+    whole = task_of(world)
+    if positions is None or whole.prompt_max + whole.max_new <= positions:
+        return
+    task = task_of(world, positions)
+    for field in ("prompt_max", "max_new"):
+        asked, had = getattr(whole, field), getattr(task, field)
+        if had < asked:
+            yield f"{field}: {had} tokens, not the task's {asked}: {world.model} has {positions} positions"
 
 
 def _worlds(study: Study) -> list[tuple[str, LLMWorld]]:
@@ -62,9 +86,7 @@ def _unseen(world: LLMWorld) -> Iterator[str]:
 
 
 def _problems(world: LLMWorld, *, here: bool) -> Iterator[str]:
-    errors: list[str] = []
-    task = _found(world, "task", partial(task_of, world), errors)
-    model = _found(world, "model", partial(find_model, world.model, world.revision), errors)
+    task, model, errors = opened(world)
     yield from errors
     yield from impossible(world)
     yield from _raised(partial(require_tracker, world))
@@ -81,19 +103,31 @@ def _problems(world: LLMWorld, *, here: bool) -> Iterator[str]:
         yield from _too_long(task, model)
 
 
+def opened(world: LLMWorld) -> tuple[Task | None, BaseModel | None, list[str]]:
+    """A world's task and model, and why what is None cannot be opened."""
+    of_task, of_model = list[str](), list[str]()
+    model = _found(world, "model", partial(find_model, world.model, world.revision), of_model)
+    positions = None if model is None else model.positions
+    task = _found(world, "task", partial(task_of, world, positions), of_task)
+    return task, model, of_task + of_model
+
+
 def _found(world: LLMWorld, field: str, look: Callable[[], T], errors: list[str]) -> T | None:
     """What is looked for, or None and its error under the field that is to blame."""
     try:
         return look()
     except InputError as error:
-        line = str(error)
-    named = line.partition(":")[0].split(", ")
-    if not all(name in LLMWorld.model_fields for name in named):
-        files = [name for name in ("train_file", "test_file") if getattr(world, name)]
-        blamed = [name for name in files if line.startswith(str(Path(getattr(world, name))))]
-        line = f"{(blamed or [field])[0]}: {line.removeprefix('model ')}"
-    errors.append(line)
+        errors += [_blamed(world, field, line) for line in str(error).splitlines()]
     return None
+
+
+def _blamed(world: LLMWorld, field: str, line: str) -> str:
+    """A line of an error under the field that is to blame for it."""
+    if all(name in LLMWorld.model_fields for name in line.partition(":")[0].split(", ")):
+        return line
+    files = [name for name in ("train_file", "test_file") if getattr(world, name)]
+    blamed = [name for name in files if line.startswith(str(Path(getattr(world, name))))]
+    return f"{(blamed or [field])[0]}: {line.removeprefix('model ')}"
 
 
 def _of_task(world: LLMWorld, task: Task) -> Iterator[str]:

@@ -181,7 +181,8 @@ def _some(parts: Mapping[str, int]) -> dict[str, int]:
 
 def task_and_model(world: LLMWorld) -> tuple[Task, BaseModel]:
     """A world's task and model: files are read and the hub is asked."""
-    return task_of(world), find_model(world.model, world.revision)
+    model = find_model(world.model, world.revision)
+    return task_of(world, model.positions), model
 
 
 def need(runs: Sequence[Run], look: Callable[[LLMWorld], tuple[Task, BaseModel]] = task_and_model) -> Need:

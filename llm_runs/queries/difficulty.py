@@ -109,7 +109,8 @@ def measure(
     from llm_runs.tasks import task_of
     from llm_runs.tokenizers import load_tokenizer
 
-    task, model = task_of(world), find_model(world.model, world.revision)
+    model = find_model(world.model, world.revision)
+    task = task_of(world, model.positions)
     chosen = first_items(
         task, load_tokenizer(model.folder, world.chat), split, "all" if items is None else items, "items"
     )

@@ -2,13 +2,14 @@
 
 The first `pool` items of the task's pool are sampled `samples` times each from the base model; among them the
 rule of `llm_runs.queries.choice` chooses. Where `items` names queries nothing is chosen; where `file` names a
-table of difficulties (`llm_runs.queries.difficulty`) its items are the candidates and nothing is sampled;
-where runs train on a pool of `train_items` neither is.
+table of difficulties (`llm_runs.queries.difficulty`) its items are the candidates, and only the chosen are
+sampled, where the table is coarse; where runs train on a pool of `train_items` nothing is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from banditrft.errors import InputError
@@ -35,16 +36,22 @@ if TYPE_CHECKING:
     from llm_runs.evaluation.counts import Counts
 
 
+COARSE, AGAIN = 64, 128
+"""Samples per item below which a table of difficulties is coarse, and those of the second measurement."""
+
+
 def resolve_queries(world: LLMWorld, root_seed: int) -> WorldQueries:
     """Fix what a world's runs train on and its test set (some 20 s of one core for the tiny models).
 
     Raises:
         InputError: unknown model or task, no such items, or the pool does not hold enough such queries.
     """
-    task, model = task_of(world), find_model(world.model, world.revision)
+    model = find_model(world.model, world.revision)
+    task = task_of(world, model.positions)
     tokenizer = load_tokenizer(model.folder, world.chat)
     test = test_items(task, tokenizer, world)
     queries: tuple[Query, ...] = ()
+    told: tuple[float, ...] = ()
     pool_hash = None
     if world.train_items is not None:
         pool = pool_items(task, tokenizer, world)
@@ -53,6 +60,8 @@ def resolve_queries(world: LLMWorld, root_seed: int) -> WorldQueries:
         pool = _candidates(task, tokenizer, world)
         correct, samples = _base(world, root_seed, pool.items, model.identity)
         queries = _select(world, pool.items, correct, samples)
+        if world.queries.file is not None and samples < COARSE:
+            queries, told = _again(world, root_seed, task, queries)
     return WorldQueries(
         key=queries_key(world, root_seed),
         weights_hash=model.identity,
@@ -61,7 +70,24 @@ def resolve_queries(world: LLMWorld, root_seed: int) -> WorldQueries:
         pool_hash=pool_hash,
         pool_left_out=pool.left_out,
         test_left_out=test.left_out,
+        told=told,
     )
+
+
+def _again(
+    world: LLMWorld, root_seed: int, task: Task, queries: Sequence[Query]
+) -> tuple[tuple[Query, ...], tuple[float, ...]]:
+    """Queries chosen from a coarse table, measured again by other samples, and what the table said.
+
+    Of few samples the choice favours those that were lucky, so the table's numbers are biased.
+    """
+    counts = base_counts(world, root_seed, [task.item(q.item) for q in queries], AGAIN, stream=1)
+    fresh = [
+        replace(query, base_pass_at_1=int(correct) / AGAIN, base_samples=AGAIN)
+        for query, correct in zip(queries, counts.strict_SQ[0], strict=True)
+    ]
+    pairs = sorted(zip(fresh, queries, strict=True), key=lambda pair: (pair[0].base_pass_at_1, pair[0].item))
+    return tuple(new for new, _ in pairs), tuple(old.base_pass_at_1 for _, old in pairs)
 
 
 def _candidates(task: Task, tokenizer: Tokenizer, world: LLMWorld) -> Chosen:
@@ -76,15 +102,17 @@ def _candidates(task: Task, tokenizer: Tokenizer, world: LLMWorld) -> Chosen:
     return Chosen(items, 0)
 
 
-def base_counts(world: LLMWorld, root_seed: int, items: Sequence[Item], samples: int) -> Counts:
-    """How often the base model answers items rightly, (1, Q): the samples by which queries are chosen."""
+def base_counts(
+    world: LLMWorld, root_seed: int, items: Sequence[Item], samples: int, stream: int = 0
+) -> Counts:
+    """How often the base model answers items rightly, (1, Q): by stream 0 queries are chosen."""
     from llm_runs.backends import open_backend
     from llm_runs.engines.base import Address
     from llm_runs.evaluation.counts import count_correct
 
     with open_backend(world) as backend:
         backend.push()
-        return count_correct(backend, [items], samples, Address(root_seed, [0], Purpose.SELECT))
+        return count_correct(backend, [items], samples, Address(root_seed, [stream], Purpose.SELECT))
 
 
 def _base(

@@ -68,13 +68,18 @@ def load_task(
     return task
 
 
-def task_of(world: LLMWorld) -> Task:
+def task_of(world: LLMWorld, positions: int | None = None) -> Task:
     """The task of a world.
+
+    Args:
+        world: Names the task; the lengths that it gives are taken as they are.
+        positions: Longest sequence of the world's model, tokens. Lengths that the world leaves to the task
+            are cut to it: half of it for prompts at most, what they leave for responses.
 
     Raises:
         InputError: As `load_task`.
     """
-    return load_task(
+    task = load_task(
         world.task,
         train_file=world.train_file,
         test_file=world.test_file,
@@ -82,6 +87,13 @@ def task_of(world: LLMWorld) -> Task:
         prompt_max=world.prompt_max,
         max_new=world.max_new,
     )
+    if positions is not None and task.prompt_max + task.max_new > positions:
+        if world.prompt_max is None:
+            room = positions // 2 if world.max_new is None else max(1, positions - world.max_new)
+            task.prompt_max = min(task.prompt_max, room)
+        if world.max_new is None:
+            task.max_new = max(1, positions - task.prompt_max)
+    return task
 
 
 __all__ = [

@@ -14,7 +14,8 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 
 from banditrft.errors import InputError
-from llm_runs.plugins import dotted, made
+from llm_runs.graders import Grader
+from llm_runs.plugins import dotted, made, reason
 from llm_runs.tasks.base import Task
 
 GROUP = "banditrft.tasks"
@@ -35,7 +36,36 @@ def custom_task(name: str) -> Task | None:
     if path is None:
         return None
     task: Task = made("task", path, dotted("task", path), Task)
+    _check(task, path)
     return task
+
+
+def _check(task: Task, path: str) -> None:
+    """Refuse a task whose name, lengths or grader are none.
+
+    Raises:
+        InputError: Lists all of them.
+    """
+    lines = []
+    if not isinstance(getattr(task, "name", None), str):
+        lines.append(f"task: {path!r}: name must be text, got {getattr(task, 'name', None)!r}")
+    for length in ("prompt_max", "max_new"):
+        value: object = getattr(task, length, None)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            lines.append(f"task: {path!r}: {length} must be a number of tokens, at least 1, got {value!r}")
+    try:
+        grader: object = task.grader()
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - foreign code raises anything
+        lines.append(f"task: {path!r}: grader() failed ({reason(error)})")
+    else:
+        if isinstance(grader, Grader):
+            grader.close()
+        else:
+            lines.append(f"task: {path!r}: grader() must give a Grader, got {type(grader).__name__}")
+    if lines:
+        raise InputError("\n".join(lines))
 
 
 def _offered(name: str) -> str | None:

@@ -1,10 +1,11 @@
 """Data files: questions and responses, from JSON lines or Parquet. Strict: what does not fit is an error.
 
-A file of questions (`.jsonl`, one object a line, or `.parquet`) has one of three layouts, told by its fields:
+A file of questions (`.jsonl`, one object a line, or `.parquet`) has one of four layouts, told by its fields:
 
-- verl's: `prompt` (a list of messages with `role` and `content`) and `reward_model.ground_truth`;
 - `question` and `answer`, as in GSM8K: bare questions, to which a task may add its instruction;
-- `problem` and `solution`, as in MATH: likewise.
+- `problem` and `solution`, as in MATH: likewise;
+- `messages` (a list of messages with `role` and `content`) and `answer`: a chat, taken as it is;
+- verl's: `prompt` (likewise a list of messages) and `reward_model.ground_truth`.
 
 A file of responses is JSON lines with `response` and `answer`. Other fields (`level`, `type`, `extra_info`,
 ...) are kept as they are. Every error names file, row (counted from 1) and field. Nothing is downloaded, and
@@ -16,11 +17,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from banditrft.errors import InputError
 from llm_runs.tasks.base import Message
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,13 @@ class Response(NamedTuple):
     answer: str
 
 
+LAYOUTS = (
+    '"question" and "answer", "problem" and "solution", "messages" and "answer", or verl\'s "prompt" and '
+    '"reward_model": {"ground_truth": ...}'
+)
+"""Fields of a row of questions."""
+FAULTS = 10
+"""Rows of a file whose faults an error lists."""
 Reference = Callable[[str], str]
 """The bare answer in an answer field, or InputError: `Grader.reference`."""
 
@@ -72,7 +83,7 @@ def read_questions(path: Path, reference: Reference = str.strip) -> list[Questio
         rows = _parquet_rows(path)
     else:
         raise InputError(f"{path}: must be a .jsonl or .parquet file")
-    return [_question(row, reference) for row in rows]
+    return _each(rows, lambda row: _question(row, reference))
 
 
 def read_responses(path: Path, reference: Reference = str.strip) -> list[Response]:
@@ -81,7 +92,25 @@ def read_responses(path: Path, reference: Reference = str.strip) -> list[Respons
     Raises:
         InputError: Missing or unreadable, no rows, or a row that does not fit.
     """
-    return [Response(row.text("response"), row.answer(reference, "answer")) for row in _json_rows(path)]
+    return _each(_json_rows(path), lambda row: _response(row, reference))
+
+
+def _response(row: _Row, reference: Reference) -> Response:
+    return Response(row.text("response"), row.answer(reference, "answer"))
+
+
+def _each(rows: Iterator[_Row], read: Callable[[_Row], T]) -> list[T]:
+    """Every row read; what is wrong with several is said of all, up to `FAULTS` lines."""
+    found, wrong = list[T](), list[str]()
+    for row in rows:
+        try:
+            found.append(read(row))
+        except InputError as error:
+            wrong += str(error).splitlines()
+    if wrong:
+        more = [f"and {len(wrong) - FAULTS} rows more"] if len(wrong) > FAULTS else []
+        raise InputError("\n".join(wrong[:FAULTS] + more))
+    return found
 
 
 @dataclass(frozen=True)
@@ -90,7 +119,18 @@ class _Row:
 
     path: Path
     number: int
-    fields: dict[str, Any]
+    content: dict[str, Any] | bytes
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The fields; of a line of JSON they are parsed here.
+
+        Raises:
+            InputError: The line is no JSON object.
+        """
+        if isinstance(self.content, dict):
+            return self.content
+        return _json_object(self.path, self.number, self.content)
 
     def error(self, field: str, problem: str) -> InputError:
         return InputError(f"{self.path}: row {self.number}: {field}: {problem}")
@@ -111,6 +151,9 @@ class _Row:
         return value
 
     def answer(self, reference: Reference, name: str) -> str:
+        value = self.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            raise self.error(name, f'must be a string, got {_kind(value)}; write it in quotes, "{value}"')
         text = self.text(name)
         try:
             return reference(text)
@@ -126,27 +169,35 @@ def _kind(value: Any) -> str:
 
 
 def _question(row: _Row, reference: Reference) -> Question:
-    if "prompt" in row.fields:
-        return _verl_question(row, reference)
+    fields = row.fields
+    if "prompt" in fields:
+        messages = _messages(row, "prompt")
+        answer = row.answer(reference, "reward_model.ground_truth")
+        return Question(messages, answer, row.others("prompt", "reward_model"))
+    if "messages" in fields:
+        messages = _messages(row, "messages")
+        if messages[-1].role == "assistant":
+            raise row.error("messages", "the last must be the question; its answer stands in answer")
+        return Question(messages, row.answer(reference, "answer"), row.others("messages", "answer"))
     for asked, answered in (("question", "answer"), ("problem", "solution")):
-        if asked in row.fields:
+        if asked in fields:
             message = Message("user", row.text(asked))
             answer = row.answer(reference, answered)
             return Question((message,), answer, row.others(asked, answered), bare=True)
-    raise row.error("question", "is missing, and so are prompt and problem")
+    there = ", ".join(map(repr, list(fields)[:8])) or "none"
+    raise row.error("question", f"is missing; a row has {LAYOUTS}; got the fields {there}")
 
 
-def _verl_question(row: _Row, reference: Reference) -> Question:
-    turns = row.get("prompt")
+def _messages(row: _Row, name: str) -> tuple[Message, ...]:
+    turns = row.get(name)
     if not isinstance(turns, list) or not turns:
-        raise row.error("prompt", "must be a list of messages, at least one")
+        raise row.error(name, f"must be a list of messages, at least one; a row has {LAYOUTS}")
     messages = []
     for turn in turns:
         if not isinstance(turn, dict) or not all(isinstance(turn.get(k), str) for k in Message._fields):
-            raise row.error("prompt", "every message needs a role and a content, both strings")
+            raise row.error(name, "every message needs a role and a content, both strings")
         messages.append(Message(turn["role"], turn["content"]))
-    answer = row.answer(reference, "reward_model.ground_truth")
-    return Question(tuple(messages), answer, row.others("prompt", "reward_model"))
+    return tuple(messages)
 
 
 def _json_rows(path: Path) -> Iterator[_Row]:
@@ -154,14 +205,14 @@ def _json_rows(path: Path) -> Iterator[_Row]:
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
-                yield _json_row(path, number, line)
+                yield _Row(path, number, line)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     if not number:
         raise InputError(f"{path}: must hold at least one row, got none")
 
 
-def _json_row(path: Path, number: int, line: bytes) -> _Row:
+def _json_object(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -169,7 +220,7 @@ def _json_row(path: Path, number: int, line: bytes) -> _Row:
         raise InputError(f"{path}: row {number}: must be a JSON object ({reason})") from None
     if not isinstance(fields, dict):
         raise InputError(f"{path}: row {number}: must be a JSON object, got {_kind(fields)}")
-    return _Row(path, number, fields)
+    return fields
 
 
 def _parquet_rows(path: Path) -> Iterator[_Row]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from banditrft.errors import InputError
+from banditrft.errors import InputError, Problems
 from llm_runs.graders import Grader, load_grader
 from llm_runs.tasks.data import Question, read_questions
 from llm_runs.tasks.listed import Listed
@@ -77,10 +77,12 @@ class Files(Listed):
         instruction = source.instruction if source else ""
         with self.grader() as judge:
             self.mark = judge.mark
+            problems = Problems()
             self._questions = {
-                split: _read(_path(source, file, stem), judge, instruction)
+                split: problems.attempt(_read, _path(source, file, stem), judge, instruction) or []
                 for split, file, stem in (("pool", train_file, "train"), ("test", test_file, "test"))
             }
+            problems.settle()
 
     def grader(self) -> Grader:
         """The grader of the files' answers."""

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from banditrft.errors import InputError
-from llm_runs.tasks.base import Item, Task
+from llm_runs.plugins import reason
+from llm_runs.tasks.base import Item, Message, Task
 from llm_runs.tasks.data import Question
 
 TEST = 10**9
@@ -46,16 +47,27 @@ class Listed(Task):
         Raises:
             InputError: Names the task, the method and what it must give.
         """
-        found: object = self.questions(split)
         where = f"task: {self.name!r}: questions({split!r})"
+        try:
+            found: object = self.questions(split)
+        except InputError:
+            raise
+        except Exception as error:  # foreign code raises anything
+            raise InputError(f"{where} failed ({reason(error)})") from error
         if not isinstance(found, Sequence) or isinstance(found, str | bytes):
             raise InputError(f"{where} must give a list of Question, got {type(found).__name__}")
         for row, question in enumerate(found):
             if not isinstance(question, Question):
                 kind = type(question).__name__
                 raise InputError(f"{where} must give a list of Question, got {kind} in place {row}")
+            messages: object = question.messages
+            if not (isinstance(messages, tuple) and all(isinstance(m, Message) for m in messages)):
+                raise InputError(
+                    f"{where}: question {row}: messages must be a tuple of Message, got {messages!r}; "
+                    "Question.of(text, answer) asks one text"
+                )
             texts = [text for message in question.messages for text in message] + [question.answer]
-            if not question.messages or not all(isinstance(text, str) for text in texts):
+            if not messages or not all(isinstance(text, str) for text in texts):
                 raise InputError(f"{where}: question {row}: messages and answer must be text, got {texts!r}")
         return found
 

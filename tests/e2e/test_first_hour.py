@@ -14,6 +14,7 @@ from study_fixtures import LUMPED
 import analysis
 from banditrft.catalog import write_study
 from banditrft.cli.common import preset_names
+from banditrft.cli.difficulty import previews
 from banditrft.files import read_sealed, write_sealed
 from banditrft.parts import part_of
 from banditrft.study import load_study
@@ -118,6 +119,23 @@ def test_errors_of_both_worlds_come_together_and_not_without_end(tmp_path):
     (tmp_path / "many.toml").write_text(LUMPED + "".join(f"\nwrong{i} = 1" for i in range(500)))
     said = banditrft("lint", "many.toml", cwd=tmp_path, code=2).stderr.splitlines()
     assert (len(said), said[-1]) == (21, "error: and 480 more")
+
+
+def test_previews_show_what_tells_questions_apart():
+    shots = "Q: 1+1? A: 2. " * 9
+    ask = " Think step by step and write the answer behind ####, as a number."
+    prompts = [f"{shots}How many apples has {who}?{ask}" for who in ("Ann", "Bob", "Zoe")]
+    assert previews(prompts) == ["Ann?", "Bob?", "Zoe?"]
+    assert previews(["Solve 3x=6.", "Solve 2x=6."]) == ["Solve 3x=6.", "Solve 2x=6."]
+    (one,) = previews([shots + "How many?"])
+    assert (len(one), one[-9:], one[:3]) == (48, "How many?", "...")
+
+
+def test_all_faults_of_a_command_come_at_once(tmp_path):
+    (tmp_path / "folder").mkdir()
+    asked = ("--model", "huge-qwen9", "--task", "chess", "--out", "folder", "--plot", "no/where.svg")
+    said = banditrft("difficulty", *asked, cwd=tmp_path, code=2).stderr.splitlines()
+    assert [line.split(": ")[1] for line in said] == ["--out", "--plot", "task", "model"]
 
 
 def test_no_text_of_a_file_acts_on_the_terminal(tmp_path):

@@ -120,6 +120,33 @@ def test_what_is_no_task_is_named(package, name, message):
         load_task(name)
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("name = None", "name must be text, got None"),
+        ("max_new = '8'", "max_new must be a number of tokens, at least 1, got '8'"),
+        ("prompt_max = 0", "prompt_max must be a number of tokens, at least 1, got 0"),
+        ("grader = lambda self: 'exact'", r"grader\(\) must give a Grader, got str"),
+        ("grader = lambda self: 1 / 0", r"grader\(\) failed \(ZeroDivisionError: division by zero\)"),
+    ],
+)
+def test_a_task_with_a_fault_is_refused_when_it_is_opened(tmp_path, monkeypatch, body, message):
+    (tmp_path / "odd_towns.py").write_text(CAPITALS + f"\n\nclass Odd(Capitals):\n    {body}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        with pytest.raises(InputError, match=rf"^task: 'odd_towns:Odd': {message}$"):
+            load_task("odd_towns:Odd")
+    finally:
+        sys.modules.pop("odd_towns", None)
+
+
+def test_a_task_in_the_script_itself_is_refused():
+    with pytest.raises(
+        InputError, match="must stand in a module, which workers can import, got '__main__:Task'"
+    ):
+        load_task("__main__:Task")
+
+
 def test_a_name_offered_twice_is_refused(package):
     package("capitals = city_tasks:Capitals")
     package("capitals = city_tasks:Broken", name="towns")
@@ -150,6 +177,15 @@ def test_an_unknown_module_is_told_where_to_stand():
     [
         ("'Rome'", "must give a list of Question, got str"),
         ("[('Capital of Italy?', 'Rome')]", "must give a list of Question, got tuple in place 0"),
+        (
+            "[Question('Capital of Italy?', 'Rome')]",
+            "question 0: messages must be a tuple of Message, got 'Capital of Italy",
+        ),
+        (
+            "[Question(('Capital of Italy?',), 'Rome')]",
+            "question 0: messages must be a tuple of Message, got ",
+        ),
+        ("[{}['Italy']]", r"failed \(KeyError: 'Italy'\)"),
         ("[Question.of('1 + 1?', 2)]", "question 0: messages and answer must be text, got "),
     ],
 )

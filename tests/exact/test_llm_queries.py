@@ -9,17 +9,19 @@ from hypothesis import strategies as st
 from llm_fixtures import TASK, TOKENIZER, world
 
 import llm_runs
+from banditrft.catalog import read_queries, write_queries
 from banditrft.design import Evaluation
 from banditrft.errors import InputError
-from banditrft.runs import queries_key
+from banditrft.runs import WorldQueries, queries_key
 from banditrft.study import Cell, Study
 from llm_runs.backends import LOOKING
 from llm_runs.base_models import find_model
+from llm_runs.planning.checks import notes
 from llm_runs.queries import items
 from llm_runs.queries.choice import choose, log_odds
 from llm_runs.queries.difficulty import measure
 from llm_runs.queries.items import content_hash, named_item, pool_items
-from llm_runs.tasks import Item, load_task
+from llm_runs.tasks import Item, load_task, task_of
 from llm_runs.tasks.base import Message
 
 pytestmark = pytest.mark.slow(8)
@@ -98,6 +100,76 @@ def test_a_table_of_difficulties_serves_in_place_of_samples(tmp_path):
     assert chosen.queries == sampled.queries
     with pytest.raises(InputError, match=r"queries\.file: .* was measured with another "):
         llm_runs.resolve_queries(world("tiny-llama", queries={**plain, "file": str(path)}), 7)
+
+
+def test_queries_of_a_coarse_table_are_measured_again(tmp_path):
+    path = tmp_path / "hard.json"
+    table = measure(world(), path, samples=4, root_seed=7, items=24)
+    said = {row.item: row.correct_strict / row.n for row in table.rows}
+    settings = world(queries={"count": 3, "base_pass_at_1": (0.1, 0.6), "file": str(path)})
+    found = llm_runs.resolve_queries(settings, 7)
+    assert found.told == tuple(said[query.item] for query in found.queries)
+    assert {query.base_samples for query in found.queries} == {128}
+    again = llm_runs.resolve_queries(
+        world(queries={"items": tuple(q.item for q in found.queries), "samples": 128}), 7
+    )
+    assert [q.base_pass_at_1 for q in again.queries] != [
+        q.base_pass_at_1 for q in found.queries
+    ]  # other samples
+    far = WorldQueries(
+        "k",
+        "w",
+        "t",
+        found.queries[:2],
+        told=(found.queries[0].base_pass_at_1 + 0.11, found.queries[1].base_pass_at_1),
+    )
+    (line,) = far.surprises()
+    assert line.startswith(f"queries: item {found.queries[0].item} has base Pass@1 ")
+    assert line.endswith(
+        "in 128 samples, not " + f"{far.told[0]:.3f} as in the coarse table that it was chosen from"
+    )
+    write_queries(tmp_path, {"w": found})
+    assert read_queries(tmp_path) == {"w": found}
+
+
+def files_world(tmp_path, **settings):
+    path = tmp_path / "q.jsonl"
+    path.write_text(
+        "".join(json.dumps({"question": f"{a}+1=?", "answer": str(a + 1)}) + "\n" for a in range(1, 9))
+    )
+    files = {"task": "file", "train_file": str(path), "test_file": str(path), "grader": "arithmetic"}
+    return world(**files, test_items=8, train_items=8, **settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "lengths"),
+    [
+        ({}, (32, 32)),
+        ({"max_new": 24}, (40, 24)),
+        ({"prompt_max": 10}, (10, 54)),
+        ({"prompt_max": 10, "max_new": 24}, (10, 24)),
+    ],
+)
+def test_lengths_are_cut_to_the_model(tmp_path, given, lengths):
+    settings = files_world(tmp_path, **given)
+    task = task_of(settings, 64)
+    assert (task.prompt_max, task.max_new) == lengths
+    study = Study("s", 0, (), (Cell(settings, "c", LOOKING, Evaluation()),), "")
+    llm_runs.check(study)
+    cut = {"prompt_max": 512, "max_new": 1024}.items() - given.items()
+    wanted = {
+        f"llm[0].{field}: {getattr(task, field)} tokens, not the task's {asked}: tiny-qwen2 has 64 positions"
+        for field, asked in cut
+        if field not in given
+    }
+    assert set(notes(study)) == wanted
+
+
+def test_lengths_that_are_asked_for_are_not_cut(tmp_path):
+    settings = files_world(tmp_path, prompt_max=60, max_new=60)
+    study = Study("s", 0, (), (Cell(settings, "c", LOOKING, Evaluation()),), "")
+    with pytest.raises(InputError, match="together must be at most 64"):
+        llm_runs.check(study)
 
 
 def test_a_table_of_other_questions_or_lengths_is_refused(tmp_path):

@@ -13,7 +13,7 @@ from banditrft.study import Study, parse_study
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import MODELS
 from llm_runs.planning import here
-from llm_runs.planning.checks import missing_here
+from llm_runs.planning.checks import notes
 from llm_runs.queries.difficulty import measure
 
 
@@ -47,7 +47,7 @@ def copied(folder, change):
 def test_a_gpu_that_is_not_there_is_missed_here_and_nowhere_else(gpus):
     gpus(0)
     assert errors('device = "cuda"') == ["llm[0].device: no GPU on this machine, got 'cuda'"]
-    assert missing_here(study('device = "cuda"')) == ["llm[0].device: no GPU on this machine, got 'cuda'"]
+    assert notes(study('device = "cuda"')) == ["llm[0].device: no GPU on this machine, got 'cuda'"]
     llm_runs.check(study('device = "cuda"'))
     gpus(1)
     llm_runs.check(study('device = "cuda"'), here=True)
@@ -64,7 +64,7 @@ def test_more_gpus_than_there_are(gpus):
 
 def test_gpus_that_nothing_counts_are_trusted(gpus):
     gpus(None)
-    assert missing_here(study('device = "cuda"', "shards = 4")) == []
+    assert notes(study('device = "cuda"', "shards = 4")) == []
 
 
 def test_tensor_parallel_without_gpus_is_wrong_on_every_machine():

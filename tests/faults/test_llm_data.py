@@ -7,7 +7,7 @@ import pytest
 
 from banditrft.errors import InputError
 from llm_runs.graders import Gsm8k, Mathematics
-from llm_runs.tasks import Message
+from llm_runs.tasks import Message, load_task
 from llm_runs.tasks.data import Question, read_questions, read_responses
 
 ASK = 'How many? Let\'s think step by step and output the final answer after "####".'
@@ -53,6 +53,37 @@ def test_questions_from_verls_parquet(tmp_path):
         "extra_info": {"index": 0, "split": "test"},
     }
     assert second.messages == (Message("system", "Be brief."), Message("user", ASK))
+
+
+def test_questions_as_chats(tmp_path):
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1+1=?"}]
+    path = json_lines(tmp_path / "a.jsonl", {"messages": chat, "answer": "2", "level": 1})
+    asked = (Message("system", "Be brief."), Message("user", "1+1=?"))
+    assert read_questions(path) == [Question(asked, "2", {"level": 1})]
+    json_lines(path, {"messages": [*chat, {"role": "assistant", "content": "2"}], "answer": "2"})
+    with pytest.raises(
+        InputError, match=r"row 1: messages: the last must be the question; its answer stands in answer$"
+    ):
+        read_questions(path)
+
+
+def test_what_is_wrong_with_many_rows_is_said_at_once(tmp_path):
+    rows = [{"question": "How?", "answer": 72}, {"text": "?"}, "{\n", *[{"question": None}] * 20]
+    with pytest.raises(InputError) as caught:
+        read_questions(json_lines(tmp_path / "bad.jsonl", *rows))
+    lines = str(caught.value).splitlines()
+    assert (len(lines), lines[-1]) == (11, "and 13 rows more")
+    assert lines[0].endswith('row 1: answer: must be a string, got int; write it in quotes, "72"')
+    assert lines[1].endswith("got the fields 'text'")
+    assert "row 3: must be a JSON object" in lines[2]
+
+
+def test_both_files_are_looked_at(tmp_path):
+    bad = json_lines(tmp_path / "train.jsonl", {"q": 1})
+    with pytest.raises(
+        InputError, match=r"train\.jsonl: row 1: question: is missing; (.|\n)*nowhere\.jsonl: cannot be read"
+    ):
+        load_task("file", train_file=str(bad), test_file=str(tmp_path / "nowhere.jsonl"), grader="gsm8k")
 
 
 def test_responses(tmp_path):
@@ -131,7 +162,10 @@ def test_chats_from_json_lines(tmp_path):
 
 def test_other_layouts(tmp_path):
     path = parquet(tmp_path / "other.parquet", {"query": "How many?", "answer": "18"})
-    with pytest.raises(InputError, match=r"other\.parquet: row 1: question: is missing, and so are prompt"):
+    with pytest.raises(
+        InputError,
+        match=r"other\.parquet: row 1: question: is missing; a row has \"question\" and \"answer\", .*got the fields 'query', 'answer'",
+    ):
         read_questions(path)
     path = json_lines(tmp_path / "other.jsonl", {"question": "How many?", "answer": "1"}, {"prompt": "How?"})
     with pytest.raises(InputError, match=r"other\.jsonl: row 2: prompt: must be a list of messages"):
