@@ -1,11 +1,13 @@
 """A table of counts in, a table of fitted models out: as plain numbers, and as Markdown."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import polars as pl
 
 from analysis.fits.contest import contest, rows
+from analysis.fits.curve_fit import Curve
 from analysis.fits.curve_table import curve_rows, curves_of
 from analysis.fits.curves import CURVES
 from analysis.fits.items import FAMILIES, MAIN, ablations
@@ -22,6 +24,7 @@ def fit_table(
     until: int | None = None,
     *,
     ablations: bool = False,
+    each: Callable[[Sequence[Curve]], Iterable[Curve]] = iter,
 ) -> dict[str, Any]:
     """Fit the models of a kind to a table of counts.
 
@@ -34,9 +37,11 @@ def fit_table(
         entries: How many entries are fitted; all by default, and then nothing is scored.
         until: First entry that is not scored; the end by default.
         ablations: For items, also the walk with each mechanism switched on and off.
+        each: Goes through the curves, in order; one that tells how far it is may be given.
 
     Returns:
-        "what", and "fits": for each condition or curve its name and its models.
+        "what", and "fits": for each condition or curve its name and its models. Numbers without a value are
+        None.
 
     Raises:
         InputError: An unknown model, or data that cannot be fitted.
@@ -49,9 +54,18 @@ def fit_table(
         chosen = [CURVES[name] for name in _known(models, list(CURVES))]
         fits = [
             {"name": curve.name, "models": curve_rows(curve, chosen, entries, until)}
-            for curve in curves_of(table, by_item=what == "curves")
+            for curve in each(curves_of(table, by_item=what == "curves"))
         ]
-    return {"what": what, "fits": fits}
+    return {"what": what, "fits": plain(fits)}
+
+
+def plain(value: Any) -> Any:
+    """The same lists and objects with None for every number that JSON has not, infinite ones and NaN."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _items(

@@ -1,5 +1,6 @@
 """`banditrft fit SOURCE`: models of learning curves fitted, compared, and judged by what they forecast."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from banditrft.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
 
+    from analysis.fits.curve_fit import Curve
     from analysis.loading.records import Records
 
 WHAT = ("auto", "items", "curves", "mean")
@@ -61,8 +63,9 @@ def command(
 
     A file is CSV, JSONL or Parquet with the columns item, round, n, correct (and condition, seed, split), or
     JSON {item: [fraction, ...]} with --n rollouts behind each fraction. Many items are fitted together, their
-    settings chosen by cross-validation inside the fitted entries; few items one curve at a time; of a study
-    the mean over items of each condition, beside the bandit model of its designs.
+    settings chosen by cross-validation inside the fitted entries; few items one curve at a time, about two
+    seconds each for all models; of a study the mean over items of each condition, beside the bandit model of
+    its designs.
     """
     from analysis.fits.tables import fit_table
 
@@ -76,11 +79,22 @@ def command(
         wanted.remove(BANDIT)
     found: dict[str, Any] = {"source": name, "split": split, "forecast": forecast, "until": until}
     chosen = _what(what, table, folder=records is not None)
-    found |= fit_table(table, name, chosen, wanted, forecast, until, ablations=ablations)
+    found |= fit_table(table, name, chosen, wanted, forecast, until, ablations=ablations, each=_told)
     if bandit and records is not None:
         found["bandit"] = _bandit(records)
     _deliver(found, out, as_json=as_json)
     return 0
+
+
+def _told(curves: "Sequence[Curve]") -> "Iterator[Curve]":
+    """The curves one after the other, with how far they are on stderr where there are several."""
+    from banditrft.progress import Board
+
+    with Board("curves", len(curves)) as board:
+        for curve in curves:
+            yield curve
+            if len(curves) > 1:
+                board.finish(curve.name, failed=False)
 
 
 def _read(source: Path, n: int | None, split: str) -> tuple["pl.DataFrame", "Records | None"]:

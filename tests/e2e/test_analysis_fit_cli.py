@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from analysis.fits.curves import CURVES
+from analysis.fits.tables import plain
 from banditrft.cli import banditrft
 from banditrft.errors import InputError
 
@@ -79,9 +80,20 @@ def test_few_items_are_fitted_one_by_one(tmp_path):
     table.with_columns(pl.Series("correct", [2, 5, 9, 14, 20, 24, 30, 31, 29, 30, 32, 31])).write_csv(
         tmp_path / "t.csv"
     )
-    found = json.loads(run(tmp_path / "t.csv", "--forecast", 4, "--models", "logistic", "--json"))
+    arguments = ["fit", str(tmp_path / "t.csv"), "--forecast", "4", "--models", "logistic", "--json"]
+    result = CliRunner().invoke(banditrft, arguments, catch_exceptions=False)
+    assert [line for line in result.stderr.splitlines() if line] == ["[1/2] done run, a", "[2/2] done run, b"]
+    found = json.loads(result.stdout)
     assert [fit["name"] for fit in found["fits"]] == ["run, a", "run, b"]
     assert found["fits"][0]["models"][0]["held_out_log_loss"] > 0
+
+
+def test_numbers_without_a_value_are_null():
+    found = plain(
+        {"a": [1.5, float("nan"), (float("inf"), "nan")], "b": {"c": -float("inf"), "d": None, "e": 2}}
+    )
+    assert json.dumps(found, allow_nan=False)
+    assert found == {"a": [1.5, None, [None, "nan"]], "b": {"c": None, "d": None, "e": 2}}
 
 
 def test_items_of_different_lengths_are_fitted(tmp_path):
