@@ -6,6 +6,8 @@ from study_fixtures import LLM, LUMPED
 
 import llm_runs
 from banditrft.errors import InputError
+from banditrft.files import sha256, write_sealed
+from banditrft.records import SCHEMA
 from banditrft.study import parse_study
 
 
@@ -25,6 +27,9 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     path = tmp_path / "checkpoints" / "final.safetensors"
     path.parent.mkdir()
     path.write_bytes(b"no weights")
+    info = {"schema": SCHEMA, "status": "complete", "run_id": tmp_path.name, "rows": {}, "world": {}}
+    files = {"checkpoints/final.safetensors": sha256(b"no weights")}
+    write_sealed(tmp_path / "run.json", {**info, "seeds": [0, 1], "query": None, "files": files})
     with pytest.raises(InputError, match=r"final\.safetensors"):
         llm_runs.evaluate_checkpoint(run(0, 0), tmp_path)
 
