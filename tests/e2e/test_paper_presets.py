@@ -13,7 +13,7 @@ from banditrft.cli.common import find_study, preset_text
 from banditrft.lint import lint
 from banditrft.study import parse_study
 
-pytestmark = pytest.mark.slow(60)
+pytestmark = pytest.mark.slow(100)
 
 SMALL = {
     "rounds": 2,

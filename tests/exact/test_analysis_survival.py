@@ -14,6 +14,8 @@ from analysis.inference.signs import sign_tails
 from analysis.inference.survival import at_risk, kaplan_meier, median_ratio, median_time, restricted_mean
 from banditrft.errors import InputError
 
+pytestmark = pytest.mark.slow(5)
+
 
 def loop_hit(rounds, values, threshold, k, horizon):
     """First of k consecutive evaluations at or above the threshold, by a plain loop."""

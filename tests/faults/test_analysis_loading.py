@@ -14,6 +14,8 @@ import analysis
 from analysis.diagnosis import diagnose
 from banditrft.errors import InputError, RecordError
 
+pytestmark = pytest.mark.slow(8)
+
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):

@@ -14,6 +14,8 @@ from banditrft.errors import InputError
 from llm_runs.graders import Grade, Gsm8k, Mathematics, equivalence, load_grader
 from llm_runs.graders.equivalence import Equivalence
 
+pytestmark = pytest.mark.slow(12)
+
 NEVER = r"\sum_{n=1}^{10000000000} n^{n}"  # sympy adds term by term: minutes at least
 LATE, WRONG, LENIENT = Grade(False, False, timed_out=True), Grade(False, False), Grade(False, True)
 

@@ -23,6 +23,8 @@ from banditrft.runs import expand
 from banditrft.study import parse_study
 from sims.study import execute_all
 
+pytestmark = pytest.mark.slow(40)
+
 
 @pytest.fixture
 def runs():

@@ -14,6 +14,8 @@ import pytest
 
 from llm_runs.base_models import MODELS, find_model
 
+pytestmark = pytest.mark.slow(12)
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
