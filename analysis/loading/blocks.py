@@ -45,7 +45,7 @@ def arrays(
         final_name: File of its final evaluation, for errors.
 
     Raises:
-        RecordError: An evaluation is missing, stands there twice or has no samples.
+        RecordError: An evaluation is missing or stands there twice.
     """
     try:
         return _arrays(world, runs, rounds, tested, final_name)
@@ -63,9 +63,9 @@ def _arrays(
         twice = table.select("run", "seed", "round", "split", "item").is_duplicated()
         if twice.any():
             raise RecordError(f"{path}: an evaluation stands there twice: {_row(table, twice)}")
-        if (table["n"] <= 0).any():
-            raise RecordError(f"{path}: an evaluation of no samples: {_row(table, table['n'] <= 0)}")
     keys = _Keys.of(runs)
+    if not isinstance(world, ImportedWorld):
+        keys.check_alike(runs, final, final_name)
     train = evals.filter(pl.col("split") == "train")
     curve = _totals(train, ["run", "seed", "round"])
     keys.check_grid(runs, curve, "evaluated at rounds", rounds)
@@ -184,6 +184,21 @@ class _Keys:
             f"{runs[run].folder / 'evals.parquet'}: each seed must be {how} {ints.tolist()}, but seed {seed} "
             f"at round {at} {word}; are these runs of one design?"
         )
+
+    def check_alike(self, runs: Sequence[RunRecord], final: pl.DataFrame, name: str) -> None:
+        """Each must have been evaluated at the end as most are: same splits, rounds, numbers of rows."""
+        sizes = final.group_by("run", "seed", "split", "round").agg(pl.len().alias("rows"))
+        for (split, at), own in sizes.sort("split", "round").group_by("split", "round", maintain_order=True):
+            if own.height == self.size and own["rows"].n_unique() == 1:
+                continue
+            usual = int(own["rows"].mode().sort()[-1])
+            found = {(run, seed): rows for run, seed, _, _, rows in own.iter_rows()}
+            for run, seed in zip(self.run_N.tolist(), self.seed_N.tolist(), strict=True):
+                if (rows := found.get((run, seed), 0)) != usual:
+                    raise RecordError(
+                        f"{runs[run].folder / name}: must have {usual} rows of split {split!r} at round {at} "
+                        f"for each seed, as the condition's other runs do, got {rows} for seed {seed}"
+                    )
 
     def rates(self, test: pl.DataFrame, at: int, column: str) -> Floats:
         """Pass@1 of each at one round, NaN where it was not measured or a row of the run has no count."""

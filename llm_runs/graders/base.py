@@ -43,6 +43,8 @@ class Grade:
             object.__setattr__(self, "score", float(self.strict))
         elif not 0 <= self.score <= 1:
             raise ValueError(f"score: must lie in [0, 1], got {self.score}")
+        if self.strict and not self.lenient:
+            raise ValueError("lenient: what is strictly right must be so leniently, got False")
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -228,7 +228,7 @@ def _parquet_rows(path: Path) -> Iterator[_Row]:
 
     try:
         frame = pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: cannot be read as Parquet ({reason})") from None
     if frame.is_empty():

@@ -99,6 +99,20 @@ def test_a_run_without_its_final_evaluation_is_an_error(root):
         analysis.load(root)
 
 
+@pytest.mark.parametrize("world", ["contextual", "tiny-qwen2"])
+@pytest.mark.parametrize("at", [0, 150])
+def test_a_seed_without_its_test_evaluation_is_named(root, world, at):
+    """One lost row must not turn a condition with a test set into one without."""
+    path = next(first(root, world).glob("final-*.parquet"))
+    gone = (pl.col("split") == "test") & (pl.col("round") == at) & (pl.col("seed") == pl.col("seed").min())
+    edit_table(path, lambda t: t.filter(~gone))
+    with pytest.raises(
+        RecordError, match=rf"must have 1 rows of split 'test' at round {at} .* 0 for seed 0"
+    ) as e:
+        analysis.load(root)
+    assert str(path) in str(e.value)
+
+
 def test_a_run_counted_twice_is_an_error(root):
     edit_json(root / "study.json", lambda v: v["cells"][0].update(runs=2 * v["cells"][0]["runs"]))
     with pytest.raises(RecordError, match="twice"):
