@@ -2,7 +2,7 @@
 
 `docs/results/calibration/calibration.json` is written by `make calibration`. Each method names the modules
 that decide its figures; their sources, and those of every module of the same room that they import, are
-hashed, and a test compares that hash with the code as it is. A run of some methods replaces theirs and keeps
+hashed without docstrings and comment lines, and a test compares that hash with the code as it is. A run of some methods replaces theirs and keeps
 the others'.
 """
 
@@ -114,8 +114,22 @@ def code_hash(modules: tuple[str, ...]) -> str:
                 todo += [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
     digest = hashlib.sha256()
     for name in sorted(seen):
-        digest.update(name.encode() + (ROOT / (name.replace(".", "/") + ".py")).read_bytes())
+        digest.update(f"{name}\n{_code(ROOT / (name.replace('.', '/') + '.py'))}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _code(path: Path) -> str:
+    """A module's source without what decides no figure: docstrings, comment lines, blank lines."""
+    text = path.read_text(encoding="utf-8")
+    lines: list[str | None] = [*text.splitlines()]
+    for node in ast.walk(ast.parse(text)):
+        body = getattr(node, "body", None)
+        for part in body if isinstance(body, list) else ():
+            if isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant):
+                lines[part.lineno - 1 : part.end_lineno] = [None] * (part.end_lineno - part.lineno + 1)
+    return "\n".join(
+        line for line in lines if line is not None and line.strip(" ") and line.lstrip()[0] != "#"
+    )
 
 
 def page(known: dict[str, dict]) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from analysis.curves.aggregates import iqm, iqm_band, iqm_interval, probability_of_improvement
 from analysis.inference.hitting import HittingTimes
-from analysis.inference.ratio import _scores
+from analysis.inference.ratio import scores
 from analysis.inference.survival import kaplan_meier, median_time, restricted_mean
 
 HERE = Path(__file__).parent
@@ -81,5 +81,5 @@ def _own_sum(slow, fast):
         HittingTimes(t, np.where(e, t, np.inf), LIFELINES["horizon"], 5.0)
         for t, e in ((np.array(g["time"]), np.array(g["event"])) for g in (slow, fast))
     ]
-    everyone = [np.arange(times[0].time.size + times[1].time.size)]
-    return _scores(*times, np.array([1.0]), everyone)[0, : times[0].time.size].sum()
+    one_query = np.zeros(times[0].time.size + times[1].time.size)
+    return scores(*times, np.array([1.0]), one_query)[0, : times[0].time.size].sum()
