@@ -64,6 +64,11 @@ def per_query(seed: int, query: int) -> int:
     return seed | (query << 32)
 
 
+def _check_root(root_seed: int) -> None:
+    if not 0 <= root_seed < 2**63:
+        raise InputError(f"root_seed: must lie in [0, 2**63), got {root_seed}")
+
+
 def _mulhilo(a: np.uint64, b: U64) -> tuple[U64, U64]:
     """High and low 64 bits of the 128-bit product, from four 32-bit ones."""
     s = np.uint64(32)
@@ -109,7 +114,11 @@ def uniforms(
 
     Returns:
         float64 (S, G, T): number t of replica s, rollout g depends on its own address alone.
+
+    Raises:
+        InputError: ``root_seed`` is out of range.
     """
+    _check_root(root_seed)
     g = np.arange(rollouts) if isinstance(rollouts, int) else np.asarray(rollouts)
     blocks = -(-count // 4)
     s_, g_, b_ = (np.asarray(seeds, np.uint64)[:, None, None], np.atleast_2d(g.astype(np.uint64))[..., None],
@@ -133,10 +142,11 @@ def generator(
     """A NumPy generator at the head of one stream: its raw words are those of :func:`uniforms`.
 
     Raises:
-        InputError: ``root_seed`` or ``seed`` is negative.
+        InputError: ``root_seed`` is out of range, or ``seed`` is negative.
     """
-    if root_seed < 0 or seed < 0:
-        raise InputError(f"root_seed and seed must be at least 0, got {root_seed} and {seed}")
+    _check_root(root_seed)
+    if seed < 0:
+        raise InputError(f"seed: must be at least 0, got {seed}")
     place = (round_ << 32) | rollout
     # NumPy advances its counter before it produces a block: start one block early.
     counter = ((int(purpose) << 192) | (item << 128) | (place << 64)) - 1

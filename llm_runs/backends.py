@@ -85,14 +85,19 @@ class Backend:
         samples = self.engine.sample(self.prompts(items_SQ), rollouts, address)
         return grade_samples(self.grader, self.tokenizer, items_SQ, samples)
 
-    def push(self, round_: int = 0) -> None:
+    def push(self, round_: int = 0, *, base: bool = False) -> None:
         """Hand the learner's weights to the engine after a round, and check now and then that they arrived.
 
+        Args:
+            round_: The round.
+            base: Whether they are the base model's, which must give numbers.
+
         Raises:
-            StaleWeights: They did not.
+            StaleWeightsError: They did not arrive.
+            InputError: The base model gives no numbers.
         """
         self.engine.push(self.learner)
-        self.canary.after_push(round_)
+        self.canary.after_push(round_, base=self.model.name if base else None)
 
 
 def device_of(world: LLMWorld) -> torch.device:

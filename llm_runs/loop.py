@@ -72,7 +72,7 @@ def train(
 
         if root is not None and done:
             stacks.restore(root, runs, done, backend, feedback, record, measure)
-        backend.push(done)
+        backend.push(done, base=not done)
         clock.charge("push")
         if not done:
             measure.base()

@@ -52,7 +52,7 @@ SETTINGS = (
 @click.option("--engine", type=click.Choice(["torch", "vllm"]), default="torch", help="What samples.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", help="Of weights.")
-@click.option("--root-seed", type=click.IntRange(min=0), default=0, help="Of the random streams.")
+@click.option("--root-seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of the random streams.")
 @click.option(
     "--prompt-max", type=click.IntRange(min=1), help="Longest prompt, tokens [default: the task's]."
 )

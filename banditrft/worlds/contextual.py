@@ -1,5 +1,6 @@
 """Settings of the log-linear contextual world (theory §6, §8)."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -83,8 +84,12 @@ class ContextualWorld(Frozen):
             low, high = self.base_pass_at_1
             if low >= high:
                 raise ValueError(f"base_pass_at_1: the range must rise, got [{low}, {high}]")
-        if self.alignment * self.transfer == 0 and self.misalignment == 0 and self.offset_spread == 0:
-            raise ValueError("alignment, misalignment: base weights of zero give every query Pass@1 = 0.5")
+        base = math.hypot(self.alignment * self.transfer, self.misalignment)
+        if base < SMALLEST_NOISE and self.offset_spread < SMALLEST_NOISE:
+            raise ValueError(
+                f"alignment, misalignment: base weights must be at least {SMALLEST_NOISE:g} long, or every "
+                f"query has Pass@1 = 0.5, got {base:g}"
+            )
         for field in ("train_items", "test_items"):
             count = getattr(self, field)
             if count * self.dimension > LARGEST_POOL:

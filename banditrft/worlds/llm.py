@@ -23,6 +23,10 @@ RUNNING = frozenset(
 """Settings that say how a run is carried out and not what it computes: no part of a run's id."""
 
 
+SMALLEST_TEMPERATURE = 0.01
+"""Logits over a smaller one may leave the range of float32, and vLLM samples at this one in its place."""
+
+
 class QuerySelection(Frozen):
     """Training queries chosen by base Pass@1, before any fine-tuning."""
 
@@ -100,7 +104,9 @@ class LLMWorld(Frozen):
     )
     test_items: Count | Literal["all"] = Field(200, description="held-out items")
     seeds: Count = Field(description="seeds per query, or of a pool")
-    temperature: Positive = Field(1.0, description="of sampling, in training and in evaluation")
+    temperature: Annotated[float, Field(ge=SMALLEST_TEMPERATURE, allow_inf_nan=False)] = Field(
+        1.0, description=f"of sampling, in training and in evaluation; at least {SMALLEST_TEMPERATURE:g}"
+    )
     importance_cap: Positive | None = Field(
         None, description="weigh tokens by min(learner / sampler probability, this); none is no correction"
     )

@@ -15,6 +15,18 @@ from llm_runs.base_models.weight_files import WEIGHTS, files_of
 from llm_runs.network.architecture import Architecture
 
 CAUSAL = ("ForCausalLM", "LMHeadModel")
+SIZES = (
+    "hidden_size",
+    "n_embd",
+    "num_attention_heads",
+    "n_head",
+    "num_hidden_layers",
+    "n_layer",
+    "intermediate_size",
+    "vocab_size",
+)
+OPTIONAL_SIZES = ("num_key_value_heads", "head_dim", "n_inner", "max_position_embeddings", "n_positions")
+"""Sizes in a config.json that is read here, and those that may be null."""
 
 
 def find_model(name: str, revision: str | None = None) -> BaseModel:
@@ -103,7 +115,7 @@ def _configuration(path: Path) -> dict[str, Any]:
     """Read config.json of a causal language model."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error})") from None
     if not isinstance(config, dict):
         raise InputError(f"{path}: must hold a JSON object")
@@ -112,6 +124,18 @@ def _configuration(path: Path) -> dict[str, Any]:
     classes = config.get("architectures") or []
     if config.get("is_encoder_decoder") or (classes and not any(str(c).endswith(CAUSAL) for c in classes)):
         raise InputError(f"{path}: must be a causal language model, got {', '.join(map(str, classes))}")
+    text = config.get("text_config", {})
+    if not isinstance(text, dict):
+        raise InputError(f"{path}: text_config must be a JSON object, got {text!r}")
+    for part, before in ((config, ""), (text, "text_config.")):
+        for name in (*SIZES, *OPTIONAL_SIZES):
+            value = part.get(name)
+            if (name not in part) or (value is None and name in OPTIONAL_SIZES):
+                continue
+            if type(value) is not int or value < 1:
+                raise InputError(
+                    f"{path}: {before}{name} must be a whole number of at least 1, got {value!r}"
+                )
     return config
 
 

@@ -5,8 +5,9 @@ wrong policy, and nothing else in a run would say so. So fixed prompts are sampl
 log-probabilities that the engine gives its tokens are compared with the learner's. Tokens that were
 *generated* are compared, never the prompt's: engines that score prompts do so past their prefix cache.
 
-Nothing is repaired here: a failed check stops the run. A replica whose own weights no longer give numbers has
-diverged and is left out: nothing can be told of it, and its counts go on.
+Nothing is repaired here: a failed check stops the run. A replica whose own weights no longer give numbers
+has diverged and is left out: nothing can be told of it, and its counts go on. A base model that gives none
+has learned nothing yet, and is an error.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from banditrft.errors import InputError
 from banditrft.streams import Purpose
 from llm_runs.engines.base import Address, Engine, Limits, Prompts
 from llm_runs.learners.base import Learner
@@ -91,25 +93,29 @@ class Canary:
         self.address = Address(0, [0] * learner.replicas, Purpose.SAMPLE, ROUND)
         self.pushes = 0
 
-    def after_push(self, round_: int) -> None:
-        """Count a push, and compare if it is one of those that are checked.
+    def after_push(self, round_: int, *, base: str | None = None) -> None:
+        """Count a push, and compare if it is one of those that are checked, which the base model's is.
 
         Args:
             round_: Named in the error.
+            base: Name of the base model, where its weights were pushed: nothing has been learned yet.
 
         Raises:
             StaleWeightsError: the engine's log-probabilities are not those of the learner's weights of now.
+            InputError: the base model gives no numbers.
         """
         push, self.pushes = self.pushes, self.pushes + 1
-        if push > 1 and (push + 1) % self.every > 1:
+        if base is None and push > 1 and (push + 1) % self.every > 1:
             return
-        self.check(round_)
+        self.check(round_, base=base)
 
-    def check(self, round_: int) -> None:
+    def check(self, round_: int, *, base: str | None = None) -> None:
         """Sample the canary prompts and compare replica by replica; see `after_push`."""
         samples = self.engine.sample(self.prompts, range(ROLLOUTS), self.address)
         ours = self.learner.logprobs(self.prompts, samples).double().cpu()
         theirs = samples.logprobs_SQGT.double().cpu()
+        if base is not None and not ours.isfinite().all():
+            raise InputError(f"model: {base}: log-probabilities must be finite, got {_first_odd(ours)}")
         drawn = torch.arange(theirs.shape[-1]) < samples.lengths_SQG[..., None].cpu()
         for s in range(self.learner.replicas):
             self._compare(round_, ours[s][drawn[s]], theirs[s][drawn[s]])
@@ -126,6 +132,10 @@ class Canary:
                 f"the mean difference may be {tolerance:g} in {self.dtype}. Likely causes: weights were not "
                 f"pushed after a step, or the prefix cache was not reset after a push"
             )
+
+
+def _first_odd(values: Tensor) -> float:
+    return float(values[~values.isfinite()][0])
 
 
 def canary_prompts(limits: Limits, vocabulary: int, length: int, replicas: int) -> Prompts:

@@ -47,7 +47,7 @@ def _evaluate(world: LLMWorld, run: Run, folder: Path) -> Final:
     with open_backend(world, run.design) as backend:
         record = Recorder([run], backend.task.work_share)
         measure = Measure([run], backend, train_items([run], backend), record)
-        backend.push()
+        backend.push(base=True)
         measure.base()
         try:
             backend.learner.load_checkpoint(0, weights)

@@ -15,6 +15,7 @@ from llm_runs.queries.difficulty import read
 from llm_runs.queries.items import named_items, table_items
 from llm_runs.rounds.trackers import require_tracker
 from llm_runs.tasks import Task, task_of
+from llm_runs.tasks.listed import Listed, check_answers, leaked
 from llm_runs.tokenizers import counter, has_template
 
 T = TypeVar("T")
@@ -47,7 +48,8 @@ def check(study: Study, *, here: bool = False, unseen: Container[str] = ()) -> N
 def notes(study: Study, unseen: Container[str] = ()) -> list[str]:
     """What a user should know of a study that can be run, one line each.
 
-    What this machine lacks for its worlds, and lengths that a model cuts.
+    What this machine lacks for its worlds, lengths that a model cuts, and test questions that are also there
+    to train on.
 
     Args:
         study: A study that `check` accepts.
@@ -55,9 +57,18 @@ def notes(study: Study, unseen: Container[str] = ()) -> list[str]:
     """
     found = []
     for prefix, world in _worlds(study):
-        lines = [*lacking(world), *(() if world.name in unseen else cut_lengths(world))]
+        seen = () if world.name in unseen else (*cut_lengths(world), *leaks(world))
+        lines = [*lacking(world), *seen]
         found += [f"{prefix}.{line}" for line in lines]
     return found
+
+
+def leaks(world: LLMWorld) -> Iterator[str]:
+    """Which test questions of a task in files or in code are also there to train on, one line."""
+    task = task_of(world)
+    line = leaked(task) if isinstance(task, Listed) else None
+    if line:
+        yield line
 
 
 def cut_lengths(world: LLMWorld) -> Iterator[str]:
@@ -131,6 +142,8 @@ def _blamed(world: LLMWorld, field: str, line: str) -> str:
 
 
 def _of_task(world: LLMWorld, task: Task) -> Iterator[str]:
+    if isinstance(task, Listed):
+        yield from _raised(partial(check_answers, task))
     yield from _raised(partial(_sizes, task, "test", world.test_items), "test_items: ")
     if world.train_items is not None:
         yield from _raised(partial(_sizes, task, "pool", world.train_items), "train_items: ")

@@ -8,6 +8,7 @@ how they are read is `llm_runs.base_models`.
 from __future__ import annotations
 
 import json
+import shutil
 import string
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from banditrft.errors import InputError
 from banditrft.files import sha256_of
+from banditrft.parts import part_of, sweep_parts
+from llm_runs.base_models.weight_files import WEIGHTS
 from llm_runs.pretraining.corpus import Mixture
 from llm_runs.pretraining.recipe import Recipe, Shape, fit, versions
 from llm_runs.tasks.arithmetic import CHARACTERS, Arithmetic
@@ -102,7 +105,8 @@ def train_base_model(
         progress: Called as progress(step, steps, loss in nats).
 
     Returns:
-        `out`, with config.json, model.safetensors, tokenizer and provenance.json.
+        `out`, with config.json, model.safetensors, tokenizer and provenance.json. The weights come last: an
+        interrupted call leaves no model, and the same call starts anew.
 
     Raises:
         InputError: unknown name, a seed or number of steps out of range, or `out` is no folder or holds a
@@ -111,7 +115,7 @@ def train_base_model(
     if name not in ORIGINS:
         raise InputError(f"base model {name!r}: unknown; available: {', '.join(ORIGINS)}")
     out = Path(out)
-    if (out / "model.safetensors").exists():
+    if (out / WEIGHTS).exists():
         raise InputError(f"--out {out}: holds a model already")
     standing = next(path for path in (out, *out.parents) if path.exists())
     if not standing.is_dir():
@@ -130,12 +134,20 @@ def train_base_model(
         raise InputError(f"--steps: must be at least 1, got {steps}")
     model = fit(origin.architecture, origin.recipe, origin.tasks, origin.characters, progress)
     out.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(out)
-    (out / "model.safetensors").chmod(0o644)
-    write_tokenizer(origin.characters, out)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    changed = "".join(f" --{key} {value}" for key, value in given.items())
-    _write_provenance(name, origin, out, parameters, f"banditrft base-model train {name} --out DIR{changed}")
+    sweep_parts(out)
+    part = part_of(out / "model")
+    try:
+        model.save_pretrained(part)
+        (part / WEIGHTS).chmod(0o644)
+        write_tokenizer(origin.characters, part)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        changed = "".join(f" --{key} {value}" for key, value in given.items())
+        command = f"banditrft base-model train {name} --out DIR{changed}"
+        _write_provenance(name, origin, part, parameters, command)
+        for file in sorted(part.iterdir(), key=lambda file: file.name == WEIGHTS):
+            file.rename(out / file.name)  # the weights last: with them it is a model
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return out
 
 
@@ -149,7 +161,7 @@ def _write_provenance(name: str, origin: Origin, folder: Path, parameters: int, 
         "parameters": parameters,
         "base_pass_at_1": {task: found["pool"]["strict"] for task, found in measured["tasks"].items()},
         "measured": measured,
-        "weights_sha256": sha256_of(folder / "model.safetensors"),
+        "weights_sha256": sha256_of(folder / WEIGHTS),
         "command": command,
         "seed": origin.recipe.seed,
         "steps": origin.recipe.steps,

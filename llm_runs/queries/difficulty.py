@@ -161,7 +161,7 @@ def _measure(
         if lines.tell() == 0:
             lines.write(json.dumps(asdict(header)) + "\n")
             lines.flush()
-        backend.push()
+        backend.push(base=True)
         width = max(1, backend.engine.rows // header.samples)
         for start in range(0, len(items), width):
             part = items[start : start + width]

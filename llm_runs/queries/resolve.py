@@ -111,7 +111,7 @@ def base_counts(
     from llm_runs.evaluation.counts import count_correct
 
     with open_backend(world) as backend:
-        backend.push()
+        backend.push(base=True)
         return count_correct(backend, [items], samples, Address(root_seed, [stream], Purpose.SELECT))
 
 

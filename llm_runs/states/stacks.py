@@ -57,7 +57,7 @@ def restore(
     kept = [_load_own(root, run, round_, backend) for run in runs]
     changed = any(state.evaluation_id != run.evaluation_id for state, run in zip(kept, runs, strict=True))
     if changed:
-        backend.push()
+        backend.push(base=True)
         measure.base()
     for s, (run, state) in enumerate(zip(runs, kept, strict=True)):
         own = {n: x for n, x in state.tensors.items() if not n.startswith(WINDOWS)}

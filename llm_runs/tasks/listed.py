@@ -6,6 +6,7 @@ row. So an index says where to look, and neither list moves the other's.
 
 from __future__ import annotations
 
+import unicodedata
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -71,13 +72,14 @@ class Listed(Task):
                 raise InputError(f"{where}: question {row}: messages and answer must be text, got {texts!r}")
         return found
 
-    def _list(self, split: str) -> Sequence[Question]:
+    def questions_of(self, split: str) -> Sequence[Question]:
+        """The questions of a set, read once and checked; raises InputError as `indices`."""
         self._check(split)
         return self._pool if split == "pool" else self._test
 
     def size(self, split: str) -> int:
         """Number of questions in a set."""
-        return len(self._list(split))
+        return len(self.questions_of(split))
 
     def indices(self, split: str, count: int) -> list[int]:
         """The first `count` questions of a set, in the order of its list."""
@@ -97,7 +99,7 @@ class Listed(Task):
 
     def item(self, index: int) -> Item:
         """The question with that index; its family is the field `type`, where the list has one."""
-        question = self._list(self.split_of(index))[index % TEST]
+        question = self.questions_of(self.split_of(index))[index % TEST]
         prompt = "\n\n".join(message.content for message in question.messages)
         alone = len(question.messages) == 1 and question.messages[0].role == "user"
         family = question.extra.get("type")
@@ -108,3 +110,46 @@ class Listed(Task):
             family if isinstance(family, str) else "",
             () if alone else question.messages,
         )
+
+
+def check_answers(task: Listed) -> None:
+    """Refuse a question that stands in the lists twice with different answers.
+
+    Raises:
+        InputError: Names both places, the answers and the question.
+    """
+    known: dict[object, tuple[str, Question]] = {}
+    for split in task.splits:
+        for row, question in enumerate(task.questions_of(split), 1):
+            place, first = known.setdefault(_asks(question), (f"{split} question {row}", question))
+            if first.answer != question.answer:
+                raise InputError(
+                    f"task: {task.name!r}: {place} and {split} question {row} ask the same and must have one "
+                    f"answer, got {first.answer!r} and {question.answer!r}: {_beginning(question)!r}"
+                )
+
+
+def leaked(task: Listed) -> str | None:
+    """A warning where held-out questions are also there to train on; None where none is."""
+    rows = {_asks(question): row for row, question in enumerate(task.questions_of("pool"), 1)}
+    test = list(enumerate(task.questions_of("test"), 1))
+    found = [(rows[_asks(q)], row, q) for row, q in test if _asks(q) in rows]
+    if not found:
+        return None
+    pool_row, row, question = found[0]
+    return (
+        f"task: {len(found)} of the {len(test)} test questions of {task.name!r} can also be trained on, the "
+        f"first as pool question {pool_row} and test question {row}: {_beginning(question)!r}"
+    )
+
+
+def _asks(question: Question) -> object:
+    """What a question asks, whatever its blanks and its composition of characters."""
+    return tuple(
+        (role, " ".join(unicodedata.normalize("NFC", text).split())) for role, text in question.messages
+    )
+
+
+def _beginning(question: Question) -> str:
+    text = " ".join(question.messages[-1].content.split())
+    return text if len(text) <= 60 else f"{text[:59]}…"

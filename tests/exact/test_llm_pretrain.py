@@ -197,3 +197,17 @@ def test_only_shipped_names_can_be_trained(tmp_path):
     with pytest.raises(InputError, match=", ".join(ORIGINS)):
         llm_runs.train_base_model("tiny-gpt", tmp_path / "m")
     assert not (tmp_path / "m").exists()
+
+
+def test_an_interrupted_training_leaves_no_model_and_starts_anew(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("llm_runs.pretraining.shipped._write_provenance", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            llm_runs.train_base_model("tiny-llama", tmp_path / "m", steps=1)
+    assert list((tmp_path / "m").iterdir()) == []
+    folder = llm_runs.train_base_model("tiny-llama", tmp_path / "m", steps=1)
+    assert find_model(str(folder)).arch is not None
+    assert (folder / "provenance.json").exists()

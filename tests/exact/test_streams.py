@@ -55,5 +55,13 @@ def test_every_part_of_the_address_matters():
 
 
 def test_negative_seed_is_refused():
-    with pytest.raises(InputError, match="seed must be at least 0"):
-        generator(-1, 0, 0, Purpose.SAMPLE)
+    with pytest.raises(InputError, match="seed: must be at least 0"):
+        generator(0, -1, 0, Purpose.SAMPLE)
+
+
+@pytest.mark.parametrize("root_seed", [-1, 2**63, 10**26])
+def test_a_root_seed_out_of_range_is_refused(root_seed):
+    with pytest.raises(InputError, match=r"root_seed: must lie in \[0, 2\*\*63\)"):
+        uniforms(root_seed, [0], [0], Purpose.SAMPLE, 0, 1, 1)
+    with pytest.raises(InputError, match=r"root_seed: must lie in \[0, 2\*\*63\)"):
+        generator(root_seed, 0, 0, Purpose.SAMPLE)

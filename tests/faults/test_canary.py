@@ -8,6 +8,7 @@ import torch
 from vllm_fixtures import MODEL, VOCABULARY, address, canary, learner, limits, nudge, prompts, world
 
 from banditrft.design import Design
+from banditrft.errors import InputError
 from llm_runs.base_models import find_model
 from llm_runs.base_models.hub import load_module
 from llm_runs.engines.base import Address, Prompts, Samples
@@ -137,3 +138,11 @@ def test_canary_prompts_hold_no_end_and_no_pad():
     found = {token for row in prompts.ids for ids in row for token in ids}
     assert found == set(range(2, VOCABULARY))
     assert [len(ids) for ids in prompts.ids[1]] == [200, 200]
+
+
+def test_a_base_model_that_gives_no_numbers_is_an_error():
+    sampler, of = Counting(), learner()
+    of.weights["norm"].data.fill_(float("nan"))
+    sampler.push(of)
+    with pytest.raises(InputError, match="model: mine: log-probabilities must be finite, got nan"):
+        canary(sampler, of).after_push(0, base="mine")

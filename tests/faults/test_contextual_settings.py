@@ -16,7 +16,7 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
     "word": ({"base_pass_at_1": "some"}, "base_pass_at_1"),
     "no base weights": (
         {"transfer": 0.0, "misalignment": 0.0},
-        "alignment, misalignment: base weights of zero",
+        "alignment, misalignment: base weights must be at least 1e-06 long",
     ),
     "no items": ({"train_items": 0}, "train_items"),
     "too many": (

@@ -9,6 +9,8 @@ from banditrft.errors import InputError
 from llm_runs.graders import Gsm8k, Mathematics
 from llm_runs.tasks import Message, load_task
 from llm_runs.tasks.data import Question, read_questions, read_responses
+from llm_runs.tasks.files import Files
+from llm_runs.tasks.listed import check_answers, leaked
 
 ASK = 'How many? Let\'s think step by step and output the final answer after "####".'
 
@@ -189,3 +191,36 @@ def test_unreadable_files(tmp_path, name):
     ) as caught:
         read_questions(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+def files(tmp_path, train, test):
+    for name, rows in (("train", train), ("test", test)):
+        lines = [json.dumps({"question": question, "answer": answer}) for question, answer in rows]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    return Files("file", str(tmp_path / "train.jsonl"), str(tmp_path / "test.jsonl"), "math")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "places"),
+    [
+        ([("1+1?", "2"), ("1+1?", "3")], [("2+2?", "4")], "pool question 1 and pool question 2"),
+        (
+            [("2+2?", "4")],
+            [("1+1?", "2"), ("1 +1?", "5"), (" 1 +1?  ", "6")],
+            "test question 2 and test question 3",
+        ),
+        ([("a  b", "1")], [("a\nb", "2")], "pool question 1 and test question 1"),
+    ],
+)
+def test_one_question_has_one_answer(tmp_path, train, test, places):
+    with pytest.raises(InputError, match=f"{places} ask the same and must have one answer, got"):
+        check_answers(files(tmp_path, train, test))
+
+
+def test_test_questions_that_are_trained_on_are_said(tmp_path):
+    task = files(tmp_path, [("1+1?", "2"), ("2+2?", "4"), ("2+2?", "4")], [("3+3?", "6"), ("2+2? ", "4")])
+    check_answers(task)
+    assert "1 of the 2 test questions of 'file' can also be trained on, the first as pool question" in leaked(
+        task
+    )
+    assert leaked(files(tmp_path, [("1+1?", "2")], [("3+3?", "6")])) is None

@@ -276,3 +276,30 @@ def test_checkpointed_gradients_are_the_same(tmp_path):
 def test_nothing_to_train(tmp_path):
     module = load_module(find_model(str(saved("llama", tmp_path))), **LOADED, trainable=False)
     assert not any(parameter.requires_grad for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_attention_heads": 0}, "num_attention_heads must be a whole number of at least 1, got 0"),
+        ({"num_attention_heads": None}, "num_attention_heads must be .*, got None"),
+        ({"hidden_size": None}, "hidden_size must be .*, got None"),
+        ({"vocab_size": None}, "vocab_size must be .*, got None"),
+        ({"vocab_size": "many"}, "vocab_size must be .*, got 'many'"),
+        ({"head_dim": 0}, "head_dim must be .*, got 0"),
+        ({"num_key_value_heads": -1}, "num_key_value_heads must be .*, got -1"),
+        ({"max_position_embeddings": 1.5}, "max_position_embeddings must be .*, got 1.5"),
+        ({"text_config": []}, "text_config must be a JSON object"),
+        ({"text_config": {"hidden_size": True}}, "text_config.hidden_size must be .*, got True"),
+    ],
+)
+def test_sizes_of_a_configuration_are_whole_numbers(folder, changes, message):
+    edit(folder, **changes)
+    with pytest.raises(InputError, match=rf"config\.json: {message}"):
+        find_model(str(folder))
+
+
+def test_a_configuration_nested_too_deep_is_no_json(folder):
+    (folder / "config.json").write_text('{"a":' + "[" * 100_000 + "]" * 100_000 + "}")
+    with pytest.raises(InputError, match=r"config\.json: cannot be read as JSON"):
+        find_model(str(folder))

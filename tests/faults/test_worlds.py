@@ -95,3 +95,22 @@ def test_an_unknown_world_is_one_line() -> None:
         InputError, match=r"^sim\[0\]\.world: known are 'lumped' and 'contextual', got 'flat'$"
     ):
         parse_world({"kind": "sim", "world": "flat"}, "sim[0]")
+
+
+@pytest.mark.parametrize("value", [1e-38, 0.0099, 0.0, float("inf"), float("nan")])
+def test_a_temperature_keeps_logits_in_range(value):
+    with pytest.raises(InputError, match="temperature: input should be"):
+        parse_world({"kind": "llm", "model": "tiny-qwen2", "seeds": 1, "temperature": value})
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"transfer": 1e-300, "misalignment": 0.0},
+        {"transfer": 0.0, "misalignment": 1e-200},
+        {"alignment": 1e-170, "misalignment": 1e-170},
+    ],
+)
+def test_base_weights_have_a_length_that_can_be_squared(sizes):
+    with pytest.raises(InputError, match="alignment, misalignment: base weights must be at least 1e-06 long"):
+        parse_world({"kind": "sim", "world": "contextual", "seeds": 1, **sizes})
