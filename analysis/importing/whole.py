@@ -49,7 +49,7 @@ class Scale:
 PLAIN = Scale()
 OF_REWARD = {"zero-one": PLAIN, "minus-one-zero": Scale(-1, 0), "minus-one-one": Scale(-1, 1)}
 """Scale by `Design.reward`."""
-NO_COUNT = frozenset({"graded", "noisy", "random"})
+NO_COUNT = frozenset({"graded", "noisy", "random", "yoked"})
 """Values of `Design.reward` whose mean is no share of right answers."""
 
 
