@@ -94,22 +94,32 @@ def test_what_is_no_import_is_one_line(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def placebo(tmp_path, n):
+    """Logs of runs under random rewards, whose test score stays as it was."""
+    paths = [logs.verl_console(tmp_path / f"placebo{i}.txt", counts=(i, 6, 8, 7)) for i in range(n)]
+    for path in paths:
+        path.write_text(path.read_text().replace("0.750", "0.250"))
+    return paths
+
+
 def test_a_claim_is_decided_on_imported_runs_whose_design_is_said(tmp_path):
     said = [
         "batch_size=32",
         "rollouts=1",
         "signal=raw",
-        "reward=zero-one",
+        "run:reward=zero-one",
+        "placebo:reward=random",
         "optimizer=adam",
         "updates_per_round=1",
     ]
     said += ["replay_window=0", "baseline_rollouts=0"]
+    names = [option for arm in ("run", "placebo") for option in 8 * ("--condition", arm)]
     paths = [logs.verl_console(tmp_path / f"{i}.txt", counts=(i, 6, 8, 14 + i % 2)) for i in range(8)]
     sets = [option for value in said for option in ("--set", value)]
     counts = ("--samples", logs.N, "--test-samples", 400)
-    run(
-        "import", "verl", *paths, *counts, *sets, "--claim", "B1", "--out", tmp_path / "runs", "--study", "b1"
-    )
+    paths += placebo(tmp_path, 8)
+    place = ("--out", tmp_path / "runs", "--study", "b1")
+    run("import", "verl", *paths, *names, *counts, *sets, "--claim", "B1", *place)
     value = json.loads(run("report", tmp_path / "runs" / "b1", "--json").stdout)
     (verdict,) = value["verdicts"]
     assert (verdict["verdict"], verdict["n"]) == ("supported", 8)
@@ -143,7 +153,9 @@ def test_own_claims_are_tested_on_imported_runs(tmp_path):
         for arm in (0, 1)
         for i in range(8)
     ]
-    names = [option for arm in "aaaaaaaabbbbbbbb" for option in ("--condition", arm)]
+    paths += placebo(tmp_path, 8)
+    names = [option for arm in ("a", "b", "placebo") for option in 8 * ("--condition", arm)]
+    names += ["--set", "placebo:reward=random"]
     counts = ("--samples", logs.N, "--test-samples", 400)
     run(
         "import",
