@@ -92,23 +92,28 @@ class MeanField:
 
 
 class Pace:
-    """How many rounds the next leap spans: a power of two, from the speed of the last one."""
+    """How many rounds the next leap spans: a power of two, from the speed of the last one.
 
-    def __init__(self) -> None:
-        self.rounds, self._speed = 1, math.nan
+    Args:
+        leap: Log-odds that a leap may cover.
+    """
+
+    def __init__(self, leap: float = LARGEST_LEAP) -> None:
+        self.rounds, self._leap, self._speed = 1, leap, math.nan
 
     def next(self, speed: float, age: float) -> int:
         """Rounds of the next leap.
 
         Args:
             speed: Largest change of the log-odds per round in the last step.
-            age: Rounds so far: a leap spans no more than a thirty-second of them.
+            age: Rounds so far: a leap spans no more than an eighth of them.
         """
-        allowed = min(LARGEST_LEAP / max(abs(speed), 1e-300), 1.0 + age / 32.0, 2.0 * self.rounds, 1e15)
+        allowed = min(self._leap / max(abs(speed), 1e-300), 1.0 + age / 8.0, 2.0 * self.rounds, 1e15)
         change = abs(speed - self._speed) / max(abs(self._speed), 1e-300)
-        if change > LARGEST_CHANGE and self.rounds > 1:
+        most = LARGEST_CHANGE * self._leap / LARGEST_LEAP
+        if change > most and self.rounds > 1:
             allowed = min(allowed, self.rounds / 2.0)
-        elif change > LARGEST_CHANGE / 4.0:
+        elif change > most / 4.0:
             allowed = min(allowed, self.rounds)
         self._speed = speed
         self.rounds = 2 ** max(int(math.log2(max(allowed, 1.0))), 0)
@@ -122,6 +127,7 @@ def follow(
     p0: float,
     rounds: int = 0,
     target: float | None = None,
+    leap: float = LARGEST_LEAP,
     max_leaps: int = MOST_LEAPS,
 ) -> MeanField:
     """Run the recursion for ``rounds`` rounds, and on until ``target`` is reached.
@@ -133,6 +139,7 @@ def follow(
         rounds: Rounds to run one by one in any case.
         target: Pass@1 to run on for, in (0, 1): one by one for 500 rounds, then by leaps. None: stop after
             ``rounds``.
+        leap: Log-odds that a leap may cover.
         max_leaps: Give up on ``target`` after so many.
 
     Raises:
@@ -146,7 +153,7 @@ def follow(
     first_C, second_C = np.zeros((2, len(coordinates.slope_C)))
     path: list[float] = [log_odds]
     later: list[tuple[int, float]] = []
-    pace, heard, t, speed = Pace(), 0.0, 0, 0.0
+    pace, heard, t, speed = Pace(leap), 0.0, 0, 0.0
     while t < rounds or (log_odds < end and t < MOST_ROUNDS and len(later) < max_leaps):
         span = 1 if t < max(rounds, EVERY_ROUND) else pace.next(speed, t)
         # the gradient in the middle of a leap stands for all of it

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from banditrft.theory import domain
-from banditrft.theory.adam import MeanField, follow
+from banditrft.theory.adam import LARGEST_LEAP, MeanField, follow
 from banditrft.theory.cases import Case, climbs
-from banditrft.theory.chain import chain_time
+from banditrft.theory.chain import GRID, chain_time
 from banditrft.theory.groups import GroupLaw
 from banditrft.theory.hitting import hitting_law, rungs_to
 from banditrft.theory.spread import SpreadPath, mixed_quantiles, spread
@@ -30,6 +30,7 @@ MOST_RUNGS = 100_000
 """Rungs of a ladder beyond which its moments come from the chain."""
 SIZES = 7
 """Sizes of query between whose times others are interpolated."""
+UNFOLLOWED = "runs with a late first lesson never arrive"
 EXACT, CHAIN, SIZED = (1.0, 1.0), (0.98, 1.02), (0.95, 1.05)
 FIELD, BOTH_WAYS, SEVERAL = (0.85, 1.2), (0.85, 1.3), (0.25, 1.5)
 """Errors of the mean: of the exact law, the chain, that over queries of all sizes; of mean fields whose
@@ -38,8 +39,8 @@ MOST_SCATTER = 1.0
 """Standard deviation of the log-odds on the way above which runs do not follow the mean field, nats."""
 MOST_TRAP = 0.5
 """Trap ratio over the rollouts of a round above which some runs of punished arms fail."""
-COARSE = 2048
-"""Grid of the chain where two designs are compared."""
+COARSE, COARSE_LEAP = 2048, 0.1
+"""Grid of the chain, and leaps of a mean field, where designs are compared or queries differ in size."""
 
 TAIL, MAX_HORIZON = 5.0, 200_000
 """Standard deviations that a hitting time's law is given for; most rounds of it."""
@@ -107,7 +108,8 @@ def estimate(case: Case, target: float, rounds: int = 0) -> Estimate:
     ends = np.quantile(factors_Q, (0.001, 0.999), weights=weights_Q, method="inverted_cdf")
     sizes_N = np.geomspace(float(ends[0]), float(ends[1]), SIZES)
     times = [
-        _of_one_size(replace(case, coordinates=case.sized(float(size)), memo={}), target) for size in sizes_N
+        _of_one_size(replace(case, coordinates=case.sized(float(size)), memo={}), target, coarse=True)
+        for size in sizes_N
     ]
     known = [
         (size, time.mean if time.with_wait is None else time.with_wait, time.sd)
@@ -124,13 +126,14 @@ def estimate(case: Case, target: float, rounds: int = 0) -> Estimate:
     return replace(found, mean=mean, sd=sd, quantiles=named(levels), error=error)
 
 
-def _of_one_size(case: Case, target: float, rounds: int = 0) -> Estimate:
+def _of_one_size(case: Case, target: float, rounds: int = 0, *, coarse: bool = False) -> Estimate:
     """Mean, spread and quantiles of the rounds to ``target``.
 
     Args:
         case: Design and world.
         target: Pass@1 to reach, in (0, 1).
         rounds: Rounds that a mean-field path must cover in any case.
+        coarse: Whether a rougher answer will do, where many are averaged.
 
     Raises:
         InputError: The target is outside (0, 1), or the case cannot be followed.
@@ -140,17 +143,19 @@ def _of_one_size(case: Case, target: float, rounds: int = 0) -> Estimate:
         return Estimate("ladder", law.mean, law.sd, named(law.quantiles(LEVELS)), error=EXACT)
     chain = case.chain
     if chain is not None:
-        time = chain_time(chain, case.p0, case.step, target)
+        time = chain_time(chain, case.p0, case.step, target, COARSE if coarse else GRID)
         path = follow(case.coordinates, case.design, p0=case.p0, rounds=rounds)
         return Estimate("chain", time.mean, time.sd, named(time.quantiles(LEVELS)), path=path, error=CHAIN)
-    path = follow(case.coordinates, case.design, p0=case.p0, rounds=rounds, target=target)
+    leap = COARSE_LEAP if coarse else LARGEST_LEAP
+    path = follow(case.coordinates, case.design, p0=case.p0, rounds=rounds, target=target, leap=leap)
     whole = path.rounds_to(target)
-    cloud = None if whole is None else spread(case.coordinates, case.design, p0=case.p0, target=target)
-    if whole is None or cloud is None:
-        error = None if whole is None else error_of(case)
-        return Estimate("mean-field", whole, mean_field=whole, path=path, error=error)
-    refused = _unreliable(case, cloud, target)
-    if refused is not None:
+    cloud = (
+        None if whole is None else spread(case.coordinates, case.design, p0=case.p0, target=target, leap=leap)
+    )
+    if whole is None:
+        return Estimate("mean-field", None, mean_field=None, path=path)
+    refused = UNFOLLOWED if cloud is None else _unreliable(case, cloud, target)
+    if refused is not None or cloud is None:
         return Estimate("mean-field", None, mean_field=whole, path=path, refused=refused)
     time_to = cloud.time_to(target)
     mean = time_to.mean if out_of_range(case) else float(whole)
@@ -223,7 +228,7 @@ def _reliable(case: Case, target: float) -> float | None:
     """1 where runs follow the closed forms, else None."""
     if climbing(case) and case.trap <= MOST_TRAP:
         return 1.0
-    cloud = spread(case.coordinates, case.design, p0=case.p0, target=target)
+    cloud = spread(case.coordinates, case.design, p0=case.p0, target=target, leap=COARSE_LEAP)
     return 1.0 if cloud is None or _unreliable(case, cloud, target) is None else None
 
 
@@ -232,12 +237,14 @@ def _by_chain(case: Case, target: float) -> float | None:
 
 
 def _with_wait(case: Case, target: float) -> float | None:
-    cloud = spread(case.coordinates, case.design, p0=case.p0, target=target)
+    cloud = spread(case.coordinates, case.design, p0=case.p0, target=target, leap=COARSE_LEAP)
     return None if cloud is None else cloud.time_to(target).mean
 
 
 def _by_field(case: Case, target: float) -> float | None:
-    return follow(case.coordinates, case.design, p0=case.p0, target=target).rounds_to(target)
+    return follow(case.coordinates, case.design, p0=case.p0, target=target, leap=COARSE_LEAP).rounds_to(
+        target
+    )
 
 
 def hitting_cdf(case: Case, found: Estimate, target: float) -> NDArray[np.float64] | None:

@@ -26,6 +26,8 @@ MOST_REWARDS, MOST_RAW = 8_192, 200_000
 """Most rewards that one signal is computed from; under the raw signal, whose rewards do not meet."""
 MOST_PAIRS = 4_096
 """Most pairs of counts that are summed over one by one."""
+FARTHEST = 150.0
+"""Log-ratio to the reference above which k3 stops growing here, so that its square stays a number."""
 MOST_CELLS = 1_000_000
 """Rewards in memory at once."""
 
@@ -164,7 +166,9 @@ def _penalty(design: Design, base: float | None) -> Pull | None:
     def slope(gap: Floats) -> Floats:
         if design.kl_estimator == "k1":
             return np.full_like(gap, -coefficient)
-        return np.asarray(coefficient * (gap if design.kl_estimator == "k2" else expm1(gap)))
+        return np.asarray(
+            coefficient * (gap if design.kl_estimator == "k2" else expm1(np.minimum(gap, FARTHEST)))
+        )
 
     def pull(log_odds: Floats) -> tuple[Floats, Floats]:
         return slope(log_expit(start) - log_expit(log_odds)), slope(log_expit(-start) - log_expit(-log_odds))

@@ -20,8 +20,9 @@ import numpy as np
 from scipy.special import expit, gammainc, ndtr
 
 from banditrft.design import Design
+from banditrft.errors import InputError
 from banditrft.theory import domain
-from banditrft.theory.adam import Pace
+from banditrft.theory.adam import LARGEST_LEAP, Pace
 from banditrft.theory.coordinates import Coordinates, decay
 from banditrft.theory.moments import Floats
 from banditrft.theory.walk import Walk, taught
@@ -36,6 +37,8 @@ MOST_POINTS = 20_000
 AGED = 40.0
 """Multiples of its memory after which Adam's bias corrections are 1 to double precision."""
 SURE = 1e-9
+RAREST = 1e-100
+"""Least probability that a round teaches: squares of its inverse must be numbers."""
 TAIL = 10.0
 """Standard deviations after which a hitting time's tail is cut."""
 NORMAL = 1e3
@@ -221,6 +224,7 @@ def spread(
     p0: float,
     target: float | None = None,
     rounds: int = 0,
+    leap: float = LARGEST_LEAP,
     max_leaps: int = MOST_LEAPS,
 ) -> SpreadPath | None:
     """Follow mean and covariance until every block is beyond ``target``, and for ``rounds`` rounds at least.
@@ -231,6 +235,7 @@ def spread(
         p0: Base Pass@1, in (0, 1).
         target: Pass@1 in (0, 1) to run on for: 500 rounds one by one, then by leaps.
         rounds: Rounds to cover in any case.
+        leap: Log-odds that a leap may cover.
         max_leaps: Most leaps.
 
     Returns:
@@ -245,9 +250,13 @@ def spread(
     teaches = float(now.active[0]) if decay(design) == 0.0 else 1.0
     if teaches <= 0.0:
         return None
+    if teaches < RAREST:
+        raise InputError(
+            f"p0: a round must teach with a probability of at least {RAREST:g} at the base, got {teaches:g}"
+        )
     start_Q, within_Q, weight_Q = first_lessons(teaches)
     ages_A, which_Q = np.unique(_ages(design, start_Q), return_inverse=True)
-    walk, pace = Walk(coordinates, design, base, len(ages_A)), Pace()
+    walk, pace = Walk(coordinates, design, base, len(ages_A)), Pace(leap)
     means, sds, rounds_T = [walk.log_odds_Q], [walk.sd_Q()], [0]
     while rounds_T[-1] < rounds or not np.all(walk.log_odds_Q >= end):
         k = rounds_T[-1]

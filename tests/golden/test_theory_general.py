@@ -197,7 +197,7 @@ def test_mean_field_and_spread_of_batches_of_copies(signal, B, M):
     """§4 with B copies of the query: rounds to .9 within 15%, standard deviation within 40%.
 
     With baseline rollouts a group's signals no longer sum to 0. Under Adam every wrong arm that was never drawn then takes
-    full steps of random sign, which the linear noise leaves out: it is too small there, as docs/theory.md says.
+    full steps of random sign: the quiet arms of docs/theory.md.
     """
     T = 90
     d, paths = run(
@@ -210,7 +210,4 @@ def test_mean_field_and_spread_of_batches_of_copies(signal, B, M):
     path = spread(arm_moments(d, p0=0.1, num_arms=100), d, p0=0.1, target=0.9)
     time = path.time_to(0.9)
     assert time.mean == pytest.approx(hit.mean(), rel=0.15)
-    if M == 0:
-        assert time.sd == pytest.approx(hit.std(), rel=0.4)
-    else:
-        assert time.sd < 0.7 * hit.std()
+    assert time.sd == pytest.approx(hit.std(), rel=0.4)
