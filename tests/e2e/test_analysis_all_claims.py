@@ -192,5 +192,5 @@ def test_one_preset_through_the_command_line(tmp_path):
     shown = CliRunner().invoke(
         command, ["--preset", "sim-a1", "--runs", str(tmp_path), "--workers", "1"], standalone_mode=False
     )
-    assert "0 runs done, 3 found" in shown.stderr
+    assert "0 runs done, 4 found" in shown.stderr
     assert "1 of 1 verdicts as expected" in shown.stdout
