@@ -20,6 +20,8 @@ def component(records: Records, part: Part) -> Planned:
         return Planned(None, None, "The pilot gives no estimate.")
     read = READERS.get(part.kind, other)
     found = read(records, part, _units_per_seed(records, part))
+    if part.gate and found.expects == "refuted":  # a gate refutes nothing, it leaves the claim undecided
+        return Planned(None, None, f"{found.assumes}; it will not be shown, which leaves the claim undecided")
     if found.power is None:
         return found
     return Planned(found.expects, functools.lru_cache(found.power), found.assumes, found.least)

@@ -6,6 +6,7 @@ from claims_fixtures import SEEDS, cell, contextual, design, lumped, records
 
 from analysis.claims.against_placebo import excess
 from analysis.judging import verdicts
+from analysis.planning.components import component
 
 
 def placebo(world, **fields):
@@ -95,6 +96,21 @@ def test_a_placebo_of_another_design_says_so():
         cell(world, "placebo", design(reward="random", rollouts=4), test=0.3),
     )
     assert "differs also in rollouts" in verdict.parts[1].sentence
+
+
+def test_a_gate_that_will_not_be_shown_is_planned_as_open_and_not_as_refuted():
+    world = contextual("a", "any", 8)
+    shape = {"batch_size": 32, "optimizer": "adamw"}
+    of = records(
+        ["B2"],
+        cell(world, "raw", design(**shape), test=0.4),
+        cell(world, "GRPO", design(**shape, signal="grpo", baseline_rollouts=7), test=0.4),
+        cell(world, "placebo", design(**shape, reward="random"), test=0.5),
+    )
+    (verdict,) = verdicts(of)
+    planned = {p.id: component(of, p) for p in verdict.parts}
+    assert planned["no-better"].expects == "supported"
+    assert (planned["gains"].expects, planned["gains"].power) == (None, None)
 
 
 @pytest.mark.parametrize("kind", ["difference", "slope", "location", "fraction", "ratio", "risk", "spread"])
