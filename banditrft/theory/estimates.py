@@ -30,13 +30,18 @@ MOST_RUNGS = 100_000
 """Rungs of a ladder beyond which its moments come from the chain."""
 SIZES = 7
 """Sizes of query between whose times others are interpolated."""
+RARE, MOSTLY_SILENT = "lessons stay rare after the first one, and a mean field knows no waits", 1e-3
 UNFOLLOWED = "runs with a late first lesson never arrive"
 EXACT, CHAIN, SIZED = (1.0, 1.0), (0.98, 1.02), (0.95, 1.05)
-FIELD, BOTH_WAYS, SEVERAL = (0.85, 1.2), (0.85, 1.3), (0.25, 1.5)
+FIELD, BOTH_WAYS, STRUCK = (0.85, 1.2), (0.85, 1.4), (0.7, 2.5)
+SEVERAL, SEVERAL_ADAM = (0.05, 1.1), (0.7, 2.0)
 """Errors of the mean: of the exact law, the chain, that over queries of all sizes; of mean fields whose
-log-odds only climb, may fall, or belong to several right arms."""
+log-odds only climb, may fall, are led by wrong arms that Adam strikes out one by one, or belong to several
+right arms."""
 MOST_SCATTER = 1.0
 """Standard deviation of the log-odds on the way above which runs do not follow the mean field, nats."""
+MOST_QUIET = 0.5
+"""Spread over mean above which linear noise of quiet arms, whose push changes sign, is not given."""
 MOST_TRAP = 0.5
 """Trap ratio over the rollouts of a round above which some runs of punished arms fail."""
 COARSE, COARSE_LEAP = 2048, 0.1
@@ -149,16 +154,18 @@ def _of_one_size(case: Case, target: float, rounds: int = 0, *, coarse: bool = F
     leap = COARSE_LEAP if coarse else LARGEST_LEAP
     path = follow(case.coordinates, case.design, p0=case.p0, rounds=rounds, target=target, leap=leap)
     whole = path.rounds_to(target)
-    cloud = (
-        None if whole is None else spread(case.coordinates, case.design, p0=case.p0, target=target, leap=leap)
-    )
-    if whole is None:
-        return Estimate("mean-field", None, mean_field=None, path=path)
-    refused = UNFOLLOWED if cloud is None else _unreliable(case, cloud, target)
-    if refused is not None or cloud is None:
+    cloud = spread(case.coordinates, case.design, p0=case.p0, target=target, leap=leap)
+    if cloud is None:
+        rare = climbing(case) and case.first.zero_signal_fraction > 1.0 - MOSTLY_SILENT
+        late = UNFOLLOWED if whole is not None else None
+        return Estimate("mean-field", None, mean_field=whole, path=path, refused=RARE if rare else late)
+    refused = _unreliable(case, cloud, target)
+    if refused is not None:
         return Estimate("mean-field", None, mean_field=whole, path=path, refused=refused)
     time_to = cloud.time_to(target)
-    mean = time_to.mean if out_of_range(case) else float(whole)
+    mean = time_to.mean if out_of_range(case) or whole is None else float(whole)
+    if case.coordinates.quiet and whole is not None and time_to.sd > MOST_QUIET * time_to.mean:
+        return Estimate("mean-field", float(whole), mean_field=whole, path=path, error=error_of(case))
     levels = named(time_to.quantiles(LEVELS))
     return Estimate(
         "mean-field", mean, time_to.sd, levels, whole, time_to.mean, path, cloud, error=error_of(case)
@@ -167,8 +174,11 @@ def _of_one_size(case: Case, target: float, rounds: int = 0, *, coarse: bool = F
 
 def error_of(case: Case) -> tuple[float, float]:
     """Factors between which a simulated mean lies over that of the mean field (docs/results/predict)."""
+    adam = case.design.optimizer != "sgd"
     if case.several:
-        return SEVERAL
+        return SEVERAL_ADAM if adam else SEVERAL
+    if case.design.signal == "raw" and case.design.reward in ("minus-one-zero", "minus-one-one"):
+        return STRUCK if adam and not case.shared else BOTH_WAYS
     return FIELD if climbing(case) else BOTH_WAYS
 
 

@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from banditrft.design import Design, Evaluation
 from banditrft.theory import cautions, domain
 from banditrft.theory.cases import check_design
-from banditrft.theory.pool import MAX_ROUNDS, pool_field
-from banditrft.theory.prediction import Prediction, rollouts_per_round
+from banditrft.theory.generalisation import sign_overlap
+from banditrft.theory.pool import MAX_ROUNDS, PoolField, pool_field
+from banditrft.theory.prediction import Prediction, mean_range, rollouts_per_round
 from banditrft.worlds import ContextualWorld
+
+ERROR = (0.75, 1.5)
+"""Errors of the mean (docs/results/predict)."""
+MOST_STEP, MOST_WAIT = 0.5, 0.1
+"""Log-odds of a step, and share of rounds before a first lesson, above which there is no mean."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,9 @@ def predict_pool(
         domain.positive("tokens_per_rollout", tokens_per_rollout)
     last = min(design.rounds, MAX_ROUNDS)
     field = pool_field(design, world, rounds=last, target=target)
-    rounds = field.rounds_to(target)
+    arrival = field.rounds_to(target)
+    refused = _unreliable(design, world, field, arrival)
+    rounds = None if refused else arrival
     notes = [
         *cautions.of_design(design),
         f"a pool of {world.train_items} queries: Pass@1 is its mean, without spread over seeds",
@@ -64,7 +72,9 @@ def predict_pool(
         notes.append(warned)
     if design.replay_window > design.rollouts + design.baseline_rollouts and design.signal != "raw":
         notes.append("replay_window: past rewards are taken as fresh, their lag is left out (theory §8)")
-    if rounds is None:
+    if refused:
+        notes.append(f"no mean: {refused}; the mean field alone says {arrival} rounds")
+    elif rounds is None:
         notes.append(f"target {target:g} is not reached in {MAX_ROUNDS} rounds")
     every = 1 if evaluation is None else evaluation.eval_every
     shown = sorted({*range(0, last + 1, every), last})
@@ -87,4 +97,18 @@ def predict_pool(
         },
         notes=tuple(notes),
         tokens_mean=None if spent is None or tokens_per_rollout is None else spent * tokens_per_rollout,
+        mean_range=mean_range(None if rounds is None else float(rounds), ERROR),
     )
+
+
+def _unreliable(design: Design, world: ContextualWorld, field: PoolField, rounds: int | None) -> str | None:
+    """Why pools do not follow their mean field, if so."""
+    size = world.dimension * world.noise**2 + world.transfer**2
+    gain = size if design.optimizer == "sgd" else sign_overlap(world.dimension) * math.sqrt(size)
+    step = design.learning_rate * gain
+    if step > MOST_STEP:
+        return f"learning_rate: a step moves a query by {step:.2g} log-odds, above {MOST_STEP:g} (theory §8)"
+    wait = 1.0 / max(1.0 - field.silent**design.batch_size, 1e-300)
+    if rounds is not None and wait > MOST_WAIT * rounds:
+        return f"the wait for a first lesson, {wait:.3g} rounds, is no small part of it (theory §8)"
+    return None

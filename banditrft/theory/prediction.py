@@ -139,14 +139,16 @@ def mean_range(mean: float | None, error: tuple[float, float] | None) -> tuple[f
 
 def _notes(case: Case, found: Estimate, target: float) -> list[str]:
     if found.refused is not None:
-        return [f"no mean: {found.refused}; the mean field alone says {found.mean_field} rounds"]
+        alone = "does not arrive" if found.mean_field is None else f"says {found.mean_field} rounds"
+        return [f"no mean: {found.refused}; the mean field alone {alone}"]
     if found.source == "chain":
         return ["mean_rounds and sd_rounds include sampling noise (chain), the curve does not"]
     if found.source == "mean-field" and found.mean is None:
         rest = f": Pass@1 rests at {found.path.rest:.3g}" if found.path is not None else ""
         return [f"target {target:g} is not reached{rest}"]
     if found.with_wait is not None and out_of_range(case):
-        return [f"mean_rounds includes the wait for the first lesson, {found.mean_field} rounds without it"]
+        without = "the mean field never arrives" if found.mean_field is None else f"{found.mean_field} rounds"
+        return [f"mean_rounds includes the wait for the first lesson, {without} without it"]
     return []
 
 

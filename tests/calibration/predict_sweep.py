@@ -4,8 +4,10 @@ A case is a world, a design and a target, drawn from its number alone. Cases tha
 rounds are drawn again: what they would add is tested by scaling (tests/exact/test_theory_long_runs.py).
 """
 
+import json
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ from sims.learner import Learner
 from sims.lumped import general
 from sims.lumped.simulator import Bandit, simulate
 
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "results" / "predict"
+FILE = "cases.jsonl"
 SEEDS = 1000
 KINDS = ("ladder", "chain", "adam", "advantage", "noisy", "negative", "general", "several", "query", "pool")
 ROUNDS = (4.0, 1500.0)
@@ -201,6 +205,76 @@ def horizon(found: Prediction) -> int:
         return 500
     wide = found.mean_rounds + 12.0 * (found.sd_rounds or found.mean_rounds)
     return int(min(max(3.0 * found.mean_rounds, wide) + 20, MOST))
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """Cases that were simulated already."""
+    path = folder / FILE
+    return (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    )
+
+
+def again(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with what is predicted now beside what was simulated."""
+    case = Case(row["number"], row["kind"], row["place"], row["fields"], row["target"])
+    found = case.predicted()
+    return row | {
+        "method": found.method,
+        "predicted": found.mean_rounds,
+        "predicted_sd": found.sd_rounds,
+        "mean_range": None if found.mean_range is None else list(found.mean_range),
+        "notes": list(found.notes),
+    }
+
+
+def complete(row: dict[str, Any]) -> bool:
+    """Whether all seeds arrived, so that they have a mean."""
+    return bool(row["arrived"] == 1.0)
+
+
+def inside(row: dict[str, Any]) -> bool:
+    """Whether the simulated mean, with three standard errors, meets the range that was predicted."""
+    low, high = row["mean_range"]
+    error = 3.0 * row["sd"] / math.sqrt(SEEDS)
+    return bool(low - error <= row["mean"] <= high + error)
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """The sweep as a table, a row per kind of case."""
+    lines = [
+        "# Predictions beside simulation",
+        "",
+        f"{len(rows)} random designs in every simulated world, {SEEDS:,} seeds each, written by",
+        "`PREDICT_OUT=docs/results/predict pytest -m calibration tests/calibration/test_predict_calibration.py` (case by case in",
+        f"`{FILE}`; delete it to simulate again). `no mean`: `predict` gives none and says why (an unreached target, runs that",
+        "go astray). `all arrive`: cases with a mean in which every seed arrives within the horizon; the others are not judged.",
+        "`inside`: the simulated mean lies in `mean_range`, three standard errors allowed. Ratios are simulated over predicted.",
+        "The ranges of approximations were set after cases 0 to 225 had been seen; the later ones judge them.",
+        "",
+        "| kind | cases | no mean | all arrive | inside | median ratio | lowest | highest | ratio of sd, median |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for kind in KINDS:
+        of_kind = [row for row in rows if row["kind"] == kind]
+        known = [row for row in of_kind if row["predicted"] is not None]
+        whole = [row for row in known if complete(row)]
+        ratios = [row["mean"] / row["predicted"] for row in whole]
+        spreads = [row["sd"] / row["predicted_sd"] for row in whole if row["predicted_sd"]]
+        figures = (
+            [f"{np.median(ratios):.3f}", f"{min(ratios):.3f}", f"{max(ratios):.3f}"] if ratios else ["-"] * 3
+        )
+        spread = f"{np.median(spreads):.2f}" if spreads else "-"
+        counts = (len(of_kind), len(of_kind) - len(known), len(whole), sum(map(inside, whole)))
+        lines.append(f"| {kind} | {' | '.join(map(str, counts))} | {' | '.join(figures)} | {spread} |")
+    return "\n".join(lines) + "\n"
+
+
+def write(rows: list[dict[str, Any]], folder: Path) -> None:
+    """Leave the cases and the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (folder / "README.md").write_text(page(rows), encoding="utf-8")
 
 
 def measured(case: Case, seeds: int = SEEDS) -> dict[str, Any]:

@@ -178,3 +178,52 @@ def test_figure_depends_on_the_numbers_alone(tmp_path, flags):
 )
 def test_bad_values_are_named(flags, start):
     assert call(flags, fails=True).startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ("quick --num-arms 10", "--num-arms: STUDY says it"),
+        ("quick --shared 0", "--shared: STUDY says it"),
+        ("quick --contextual", "--contextual: STUDY says it"),
+        ("quick --dimension 5", "--dimension: STUDY says it"),
+        (f"{GRPO} --contextual --num-arms 10", "--num-arms: belongs to the tabular world"),
+        (f"{GRPO} --transfer 1", "--transfer: belongs to --contextual"),
+        ("--p0 .1 --learning-rate 1e300", "learning_rate: times 2"),
+        ("--p0 1e-300 --learning-rate .1 --rollouts 4", "p0: a round must teach"),
+        (
+            "--p0 .1 --learning-rate .1 --rollouts 4096 --signal grpo --baseline-rollouts 100000",
+            "up to 8192 rewards",
+        ),
+    ],
+)
+def test_flags_that_do_not_apply_or_compute_are_named(flags, name):
+    assert name in call(flags, fails=True)
+
+
+def test_every_flag_that_is_offered_can_be_used():
+    assert (
+        as_json(f"{GRPO} --dual-clip 3 --updates-per-round 1")["mean_rounds"] == as_json(GRPO)["mean_rounds"]
+    )
+    assert as_json(f"{GRPO} --aggregation dapo")["mean_rounds"] == as_json(GRPO)["mean_rounds"]
+    assert as_json("--p0 .1 --num-arms 100000000000000000000 --learning-rate .1")["mean_rounds"] > 0
+
+
+def test_the_range_of_the_mean_is_shown():
+    found = as_json(GRPO)
+    low, high = found["mean_range"]
+    assert low < found["mean_rounds"] < high
+    exact = as_json("--p0 .1 --optimizer sgd --learning-rate .5")
+    assert exact["mean_range"] == [exact["mean_rounds"]] * 2
+    assert "mean lies within" in call(GRPO)
+
+
+def test_help_says_what_the_flags_mean():
+    help_ = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
+    for words in (
+        "distinct responses",
+        "kappa",
+        "|mu|, what all queries have in common",
+        "not of a language model's weights",
+    ):
+        assert words in help_

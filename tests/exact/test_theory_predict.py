@@ -152,7 +152,7 @@ def test_speed_up_of_four_rollouts_is_between_one_and_two_under_adam():
             one, four = design(learning_rate=rate), design(learning_rate=rate, rollouts=4)
             ratio = hitting_ratio(one, four, p0=p0, num_arms=1000, target=0.99)
             expected = [predict(d, p0=p0, num_arms=1000).mean_rounds for d in (one, four)]
-            assert ratio == pytest.approx(expected[0] / expected[1])
+            assert ratio == pytest.approx(expected[0] / expected[1], rel=0.005)  # by longer leaps
             assert 1.25 < ratio < 2.0
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from calibration.predict_sweep import Case, hits, horizon
+from calibration.predict_sweep import FOLDER, Case, again, complete, hits, horizon, inside, page, read
 
 from banditrft.predict import what_if
 from banditrft.theory.cases import tabular
@@ -92,3 +92,17 @@ def test_where_some_runs_go_astray_there_is_no_mean(of, word):
     if "p0" in of.place:
         beside = what_if(tabular(of.place["p0"], of.place["num_arms"]), of.design, of.target)
         assert beside.double_rollouts.rounds_ratio is None
+
+
+def test_a_part_of_the_published_sweep_is_predicted_as_simulated():
+    """Every twelfth case: what is predicted now beside what a thousand seeds did (docs/results/predict)."""
+    rows = read(FOLDER)
+    assert len(rows) >= 300
+    now = [again(row) for row in rows[5::12] if row["kind"] != "pool"]
+    judged = [row for row in now if row["predicted"] is not None and complete(row)]
+    assert len(judged) >= 15
+    assert [row["number"] for row in judged if not inside(row)] == []
+
+
+def test_the_published_page_is_that_of_its_cases():
+    assert (FOLDER / "README.md").read_text(encoding="utf-8") == page(read(FOLDER))
