@@ -1,4 +1,4 @@
-"""The study "rollouts", cut to 2 queries x 2 seeds and 40 rounds, sampled by torch and by a real vLLM."""
+"""The study "rollouts", cut to five conditions, 2 queries x 2 seeds and 40 rounds, sampled by torch and by a real vLLM."""
 
 import re
 
@@ -32,6 +32,7 @@ def small():
     text += "[[llm]]" + preset_text("rollouts").partition("[[llm]]")[2]
     for name, value in SMALL.items():
         text = re.sub(rf"^{name} = \d+", f"{name} = {value}", text, flags=re.MULTILINE)
+    text = re.sub(r'\[\[conditions\]\]\nname = "placebo, (.+\n)+', "", text)
     text = re.sub(r"^contextual = .*$", "", text, flags=re.MULTILINE)
     return parse_study(text.replace("count = 4", "count = 2"))
 
