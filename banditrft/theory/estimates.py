@@ -107,7 +107,7 @@ def estimate(case: Case, target: float, rounds: int = 0) -> Estimate:
         InputError: The target is outside (0, 1), or the case cannot be followed.
     """
     found = _of_one_size(case, target, rounds)
-    if case.sized is None or case.factors is None or found.mean is None or found.sd is None:
+    if case.sized is None or case.factors is None or not found.mean or found.sd is None:
         return found
     factors_Q, weights_Q = case.factors
     ends = np.quantile(factors_Q, (0.001, 0.999), weights=weights_Q, method="inverted_cdf")
@@ -121,6 +121,8 @@ def estimate(case: Case, target: float, rounds: int = 0) -> Estimate:
         for size, time in zip(sizes_N, times, strict=True)
         if time.mean and time.sd is not None
     ]
+    if not known:
+        return found
     size_N, mean_N, sd_N = np.array(known).T
     mean_Q = np.exp(np.interp(np.log(factors_Q), np.log(size_N), np.log(mean_N)))
     sd_Q = np.interp(np.log(factors_Q), np.log(size_N), sd_N)

@@ -207,6 +207,7 @@ def test_every_flag_that_is_offered_can_be_used():
     )
     assert as_json(f"{GRPO} --aggregation dapo")["mean_rounds"] == as_json(GRPO)["mean_rounds"]
     assert as_json("--p0 .1 --num-arms 100000000000000000000 --learning-rate .1")["mean_rounds"] > 0
+    assert as_json("--p0 .999 --learning-rate 1e-6 --contextual")["mean_rounds"] == 0
 
 
 def test_the_range_of_the_mean_is_shown():
