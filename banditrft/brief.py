@@ -24,21 +24,23 @@ class Brief:
 
 def brief(name: str, values: Mapping[str, Any]) -> str:
     """``Name(field=value, ...)`` with long values cut, and the fields that do not fit left out."""
-    text = f"{name}("
-    for place, (field, value) in enumerate(values.items()):
-        part = f"{', ' if place else ''}{field}={_value(value)}"
-        if len(text) + len(part) > LONGEST - len(", ...)"):
-            return f"{text}, ...)"
-        text += part
-    return f"{text})"
+    parts: list[str] = []
+    for field, value in values.items():
+        parts.append(f"{field}={_value(value)}")
+        if len(f"{name}({', '.join(parts)}, ...)") > LONGEST:
+            return f"{name}({', '.join([*parts[:-1], '...'])})"
+    return f"{name}({', '.join(parts)})"
 
 
 def shown(value: Any) -> str:
     """A value as an error quotes it: its repr, cut in the middle where it is long."""
-    if isinstance(value, str | dict | list | tuple) or not isinstance(value, int):
+    if isinstance(value, int) and value.bit_length() > QUOTED:
+        return f"an integer of {value.bit_length()} bits"
+    try:
         text = repr(value)
-        return text if len(text) <= QUOTED else f"{text[: QUOTED - 20]}...{text[-10:]}"
-    return repr(value) if value.bit_length() <= QUOTED else f"an integer of {value.bit_length()} bits"
+    except ValueError:  # Python writes out no integer of more than 4,300 digits
+        return f"a {type(value).__name__} of integers too long to be written out"
+    return text if len(text) <= QUOTED else f"{text[: QUOTED - 20]}...{text[-10:]}"
 
 
 def _value(value: Any) -> str:

@@ -51,7 +51,8 @@ def sweep_parts(root: Path) -> None:
     """Remove what is abandoned in a study's folder; others may be writing there, or sweeping, meanwhile."""
     for part in parts(root):
         place, owner = _owner(part)
-        if not _alive(owner) if place == HERE else time.time() - _changed(part) > ABANDONED_S:
+        abandoned = not _alive(owner) if place == HERE else time.time() - _changed(part) > ABANDONED_S
+        if abandoned:
             if part.is_dir():
                 shutil.rmtree(part, ignore_errors=True)
             else:

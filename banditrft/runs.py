@@ -65,8 +65,8 @@ class WorldQueries(Brief):
         pool_hash: sha256 of the pool items' content; None where runs train on one query.
         pool_left_out: Items of the pool (or candidates) whose prompts are too long, and which are not used.
         test_left_out: Test items likewise.
-        told: Base Pass@1 of the queries in the coarse table by which they were chosen, where they were, and
-            measured again; base_pass_at_1 is the new measurement.
+        told: For queries chosen from a coarse table and measured again, the base Pass@1 that the table gives;
+            base_pass_at_1 is the new measurement. Empty otherwise.
     """
 
     key: str

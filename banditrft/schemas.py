@@ -150,8 +150,9 @@ def check_table(table: pl.DataFrame, schema: Schema, where: str, filled: Collect
             f"{where}: columns must be {', '.join(schema)} of their types, got {dict(table.schema)}"
         )
     rules = _rules(schema, filled)
-    broken = table.select(rule.any().alias(said) for said, rule in rules.items())  # a query costs more than
-    for said, found in broken.row(0, named=True).items():  # what it computes, so there is one
+    # one query for all rules: each costs more than what it computes
+    broken = table.select(rule.any().alias(said) for said, rule in rules.items())
+    for said, found in broken.row(0, named=True).items():
         if found:
             names = dict.fromkeys(("row", "seed", "round", *rules[said].meta.root_names()))
             bad = table.with_row_index("row").filter(rules[said])

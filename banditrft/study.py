@@ -132,13 +132,17 @@ def parse_study(text: str, source: str = "study") -> Study:
         InputError: Lists every field that is wrong.
     """
     try:
-        return _resolve(_read(text), text)
+        return _resolve(read_tables(text), text)
     except InputError as error:
         raise InputError("\n".join(f"{source}: {line}" for line in str(error).splitlines())) from None
 
 
-def _read(text: str) -> Table:
-    """The tables of a TOML text that a study file may hold: neither deep nor with endless keys."""
+def read_tables(text: str) -> Table:
+    """The tables of a TOML text, which may be neither deep nor of endless keys.
+
+    Raises:
+        InputError: It is no TOML, or goes beyond these limits.
+    """
     if endless := _DOTTED.search(text):
         line = text.count("\n", 0, endless.start()) + 1
         raise InputError(f"line {line}: a key must have at most {DEEPEST} dotted parts")

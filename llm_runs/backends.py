@@ -19,13 +19,13 @@ import torch
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld
-from llm_runs.base_models import BaseModel, check_fits, find_model
+from llm_runs.base_models import BaseModel, check_fits
 from llm_runs.base_models.sizes import stacks
 from llm_runs.engines.base import Address, Engine, Limits, Prompts
 from llm_runs.engines.canary import Canary
 from llm_runs.learners.base import Learner
 from llm_runs.rounds.grading import Graded, grade_samples
-from llm_runs.tasks import Item, Task, task_of
+from llm_runs.tasks import Item, Task, task_and_model
 from llm_runs.tasks.fitting import prompt_ids
 from llm_runs.tokenizers import Tokenizer, load_tokenizer
 
@@ -140,8 +140,7 @@ def fitted(world: LLMWorld) -> tuple[Task, BaseModel, Tokenizer, Limits]:
     Raises:
         InputError: No such model or task, or sizes that do not fit.
     """
-    model = find_model(world.model, world.revision)
-    task = task_of(world, model.positions)
+    task, model = task_and_model(world)
     tokenizer = load_tokenizer(model.folder, world.chat)
     check_fits(model, prompt_max=task.prompt_max, max_new=task.max_new, tokens=tokenizer.size)
     limits = Limits(task.prompt_max, task.max_new, world.temperature, tokenizer.ends, tokenizer.pad)

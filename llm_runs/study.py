@@ -6,17 +6,18 @@ from pathlib import Path
 
 from banditrft.catalog import read_queries, refuse_other, write_queries
 from banditrft.launch import Executor, Outcome, launch
+from banditrft.names import visible
 from banditrft.runs import Run, WorldQueries, expand, queries_key
 from banditrft.study import Study
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import find_model
 from llm_runs.evaluation.checkpoint import evaluate_checkpoint
 from llm_runs.execution import execute
-from llm_runs.planning.checks import check, cut_lengths
-from llm_runs.planning.estimates import need, stack_size, task_and_model
+from llm_runs.planning.checks import check, notes
+from llm_runs.planning.estimates import need, stack_size
 from llm_runs.queries.items import content_hash, pool_items, test_items
 from llm_runs.queries.resolve import resolve_queries
-from llm_runs.tasks import task_of
+from llm_runs.tasks import task_and_model, task_of
 from llm_runs.tokenizers import load_tokenizer
 
 
@@ -65,17 +66,6 @@ def expand_study(study: Study, root: Path | str, *, write: bool) -> list[Run]:
     return expand(study, "llm", resolve(study, root, write=write))
 
 
-def told(study: Study, root: Path) -> list[str]:
-    """What is worth knowing of a study's language-model worlds before they run, one line each."""
-    worlds = [w for w in study.worlds("llm") if isinstance(w, LLMWorld)]
-    known = read_queries(root)
-    return [
-        f"{world.name}: {line}"
-        for world in worlds
-        for line in (*cut_lengths(world), *(known[world.name].surprises() if world.name in known else ()))
-    ]
-
-
 def run(
     study: Study,
     folder: Path | str = "runs",
@@ -105,8 +95,10 @@ def run(
     root = Path(folder) / study.name
     refuse_other(root, study)
     runs = expand_study(study, root, write=True)
-    for line in told(study, root):
-        print(f"note: {line}", file=sys.stderr)  # noqa: T201
+    known = read_queries(root)
+    surprises = [f"{w.name}: {line}" for w in study.worlds("llm") for line in known[w.name].surprises()]
+    for line in (*notes(study), *surprises):
+        print(visible(f"note: {line}"), file=sys.stderr)  # noqa: T201
     return launch(
         study,
         runs,

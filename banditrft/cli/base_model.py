@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from banditrft.cli.common import print_json
+from banditrft.cli.common import echo, print_json
 from banditrft.errors import InputError
 from banditrft.files import read_json
 from banditrft.progress import Board
@@ -28,7 +28,7 @@ def list_(as_json: bool) -> int:
         return 0
     for model in models:
         rates = ", ".join(f"{task} {rate:.3f}" for task, rate in model["base_pass_at_1"].items())
-        click.echo(
+        echo(
             f"{model['name']:18}{model['parameters']:>9} parameters   "
             f"sha256 {model['weights_sha256'][:16]}   base Pass@1: {rates}"
         )
@@ -48,7 +48,7 @@ def show(name: str, as_json: bool) -> int:
     if as_json:
         print_json(models[name])
     else:
-        click.echo(_page(models[name]))
+        echo(_page(models[name]))
     return 0
 
 
@@ -91,5 +91,5 @@ def train(name: str, out: Path, seed: int | None, steps: int | None, as_json: bo
     if as_json:
         print_json({"folder": str(folder), **read_json(folder / "provenance.json")})
     else:
-        click.echo(f"trained: {folder}")
+        echo(f"trained: {folder}")
     return 0

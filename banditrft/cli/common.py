@@ -119,9 +119,9 @@ def sweep_options(function: F) -> F:
     return function
 
 
-def echo(text: str, *, err: bool = False) -> None:
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
     """A line on the terminal, on which no text of a user's files can act."""
-    click.echo(visible(text), err=err)
+    click.echo(visible(text), err=err, nl=nl)
 
 
 def print_json(value: Any) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from banditrft.cli.common import print_json
+from banditrft.cli.common import echo, print_json
 
 
 @click.command(name="diagram")
@@ -29,7 +29,7 @@ def command(name: str, out: Path, seeds: int | None, as_json: bool) -> int:
     for one in NAMES if name == "all" else (name,):
         written += publish(one, out, seeds)
         if not as_json:
-            click.echo(f"{one}: {', '.join(str(path) for path in written[-4:-1])}")
+            echo(f"{one}: {', '.join(str(path) for path in written[-4:-1])}")
     if as_json:
         print_json({"written": [str(path) for path in dict.fromkeys(written)]})
     return 0

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from banditrft.cli.common import print_json
+from banditrft.cli.common import echo, print_json
 from banditrft.design import Design, Evaluation
 from banditrft.worlds import ArmClass, ArmLaw, ContextualWorld, LLMWorld, LumpedWorld, QuerySelection
 from banditrft.worlds.llm import Lora
@@ -88,5 +88,5 @@ def command(as_json: bool) -> int:
     if as_json:
         print_json({title: rows(model) for title, model in TABLES.items()})
     else:
-        click.echo(markdown(), nl=False)
+        echo(markdown(), nl=False)
     return 0

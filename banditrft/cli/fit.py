@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from banditrft.cli.common import print_json
+from banditrft.cli.common import echo, print_json
 from banditrft.errors import InputError
 
 if TYPE_CHECKING:
@@ -158,4 +158,4 @@ def _deliver(found: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        click.echo(text, nl=False)
+        echo(text, nl=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from banditrft.cli.common import print_json
+from banditrft.cli.common import echo, print_json
 
 if TYPE_CHECKING:
     from llm_runs.graders import Grade
@@ -40,7 +40,7 @@ def command(file: Path, task: str, timeout_s: float | None, as_json: bool) -> in
         ]
         print_json({"lines": lines, "totals": totals})
     else:
-        click.echo(_table(grades, totals))
+        echo(_table(grades, totals))
     return 0
 
 

@@ -4,15 +4,15 @@ import re
 import shlex
 import sys
 import textwrap
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from banditrft.cli.common import print_json
+from banditrft.cli.common import echo, print_json
 from banditrft.errors import InputError
+from banditrft.study import read_tables
 
 if TYPE_CHECKING:
     from analysis.importing import Imported
@@ -47,8 +47,8 @@ def settings(values: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         if not equals or not re.fullmatch(r"\w+", name):
             raise InputError(f"--set: must be [CONDITION:]FIELD=VALUE, got {value!r}")
         try:
-            parsed = tomllib.loads(f"x = {text}")["x"]
-        except tomllib.TOMLDecodeError:
+            parsed = read_tables(f"x = {text}")["x"]
+        except InputError:
             parsed = text
         found.setdefault(condition, {})[name] = parsed
     return found
@@ -59,9 +59,11 @@ def own_claims(file: Path | None) -> list[dict[str, Any]]:
     if file is None:
         return []
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{file}: cannot be read as TOML ({error})") from None
+        found = read_tables(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read ({error})") from None
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
     tables = found.get("own_claims")
     if set(found) != {"own_claims"} or not isinstance(tables, list):
         raise InputError(f"{file}: must hold tables [[own_claims]] and nothing else, got {', '.join(found)}")
@@ -178,7 +180,7 @@ def command(
     if as_json:
         print_json(summary)
     else:
-        click.echo(text(summary))
+        echo(text(summary))
     return 0
 
 

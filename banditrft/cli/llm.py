@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import click
 
-from banditrft.cli.common import announce, check_study, echo, find_study, study_argument, sweep_options
+from banditrft.cli.common import announce, check_study, find_study, study_argument, sweep_options
 from banditrft.cli.plan import show_plan
 from banditrft.cli.sweep import execute, look, looks
 from banditrft.errors import InputError, Problems
@@ -23,7 +23,6 @@ def command(study: str, runs: Path, engine: Literal["torch", "vllm"] | None, **o
     """
     import llm_runs
     import sims
-    from llm_runs.planning.checks import notes
 
     resolved = llm_runs.with_engine(find_study(study), engine)
     root = runs / resolved.name
@@ -41,7 +40,5 @@ def command(study: str, runs: Path, engine: Literal["torch", "vllm"] | None, **o
     announce(resolved, runs)
     if looks(options):
         return look(resolved, llm_runs.expand_study(resolved, root, write=False), root, options)
-    for line in notes(resolved):
-        echo(f"note: {line}", err=True)
     typed = f"banditrft llm {study}" + (f" --engine {engine}" if engine else "")
     return execute(resolved, runs, llm_runs.run, options, typed)

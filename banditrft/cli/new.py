@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from string import Template
 
 import click
 
@@ -9,9 +10,9 @@ from banditrft.cli.common import echo, preset_names, preset_text
 from banditrft.errors import InputError
 from banditrft.study import NAME
 
-TEMPLATE = """\
+TEMPLATE = Template("""\
 # A study: conditions x seeds x worlds. `banditrft fields` lists every field and its default.
-name = "NAME"             # of the folder of its records, runs/NAME
+name = "$name"             # of the folder of its records, runs/$name
 seeds = 64                # runs of every condition (for a language model: per training query)
 claims = ["A1"]           # what it tests; `[[own_claims]]` states claims of your own
 
@@ -35,7 +36,7 @@ rollouts = 4
 name = "placebo"          # no gain is believed that random rewards give as well
 reward = "random"
 
-[[sim]]                   # an exact simulation: `banditrft sim FILE`, in seconds
+[[sim]]                   # an exact simulation: `banditrft sim $file`, in seconds
 world = "lumped"
 seeds = 256
 classes = [
@@ -43,7 +44,7 @@ classes = [
   {name = "wrong", arms = 1_000_000, mass = 0.9, reward = 0},
 ]
 
-# The same conditions on a language model: `banditrft llm FILE`. Take the leading "# " away.
+# The same conditions on a language model: `banditrft llm $file`. Take the leading "# " away.
 # [[llm]]
 # model = "tiny-qwen2"    # shipped (tiny-...), a folder, or ORG/NAME on the Hugging Face hub
 # learning_rate = 1e-4
@@ -55,7 +56,7 @@ classes = [
 # seeds = 4
 # test_items = 100
 # queries = {count = 2, base_pass_at_1 = [0.1, 0.5]}   # training queries, chosen by their base Pass@1
-"""
+""")
 
 
 @click.command(name="new")
@@ -68,7 +69,7 @@ def command(file: Path, preset: str | None) -> int:
         raise InputError(f"FILE: must be NAME.toml, of letters, digits and . _ -, got {file}")
     if name in preset_names():
         raise InputError(f"FILE: {name!r} is a shipped study's name; its records would be mixed with yours")
-    text = TEMPLATE.replace("NAME", name).replace("FILE", file.name)
+    text = TEMPLATE.substitute(name=name, file=file.name)
     if preset is not None:
         if preset not in preset_names():
             raise InputError(f"--preset: must be one of {', '.join(preset_names())}, got {preset}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from banditrft.cli.common import check_study, find_study, print_json
+from banditrft.cli.common import check_study, echo, find_study, print_json
 from banditrft.cli.sweep import finished
 from banditrft.errors import InputError
 from banditrft.study import Study
@@ -64,11 +64,11 @@ def command(study: str, runs: Path | None, pilot_seeds: int, workers: int | None
         )
         return 0
     for p in plans:
-        click.echo("\n".join(_lines(p)))
+        echo("\n".join(_lines(p)))
     if not plans:
-        click.echo(f"no figure: no claim of {name} can be tested on the conditions of these records")
+        echo(f"no figure: no claim of {name} can be tested on the conditions of these records")
     if left:
-        click.echo(f"no pilot, so no figure: {', '.join(left)}")
+        echo(f"no pilot, so no figure: {', '.join(left)}")
     return 0
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-import click
+from banditrft.cli.common import echo
 
 COLUMNS = {
     "mean_rounds": "rounds",
@@ -66,7 +66,7 @@ def print_study(found: dict[str, Any]) -> None:
 
     cells = found["cells"]
     if not cells:
-        click.echo(NO_WORLD.format(study=found["study"]))
+        echo(NO_WORLD.format(study=found["study"]))
         return
     known = [cell for cell in cells if cell["method"] is not None]
     shown = [key for key in COLUMNS if any(cell[key] is not None for cell in known)]

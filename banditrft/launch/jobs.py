@@ -76,12 +76,13 @@ def split_shared(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
 def in_shard(runs: Sequence[Run], shard: tuple[int, int]) -> list[Run]:
     """Every n-th run from the i-th, with all its final evaluations, over unique ids.
 
-    Shards partition a study whatever is there already.
+    Shards partition a study whatever is there already. A run that is given another one's rewards is in the
+    shard of that one.
     """
     index, count = shard
     unique = {(run.run_id, run.evaluation_id): run for run in runs}
-    mine = set(list(dict.fromkeys(run.run_id for run in runs))[index - 1 :: count])
-    return [run for run in unique.values() if run.run_id in mine]
+    mine = set(list(dict.fromkeys(run.pair or run.run_id for run in runs))[index - 1 :: count])
+    return [run for run in unique.values() if (run.pair or run.run_id) in mine]
 
 
 @dataclass(frozen=True)

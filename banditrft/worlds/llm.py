@@ -138,7 +138,10 @@ class LLMWorld(Frozen):
     @model_validator(mode="after")
     def _named(self) -> Self:
         if not self.name:
-            object.__setattr__(self, "name", check_name(self.model))
+            try:
+                object.__setattr__(self, "name", check_name(self.model))
+            except ValueError as error:
+                raise ValueError(f"model: {error}") from None
         return self
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ from banditrft.runs import Run
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import BaseModel, find_model
 from llm_runs.base_models.sizes import Sizes, sizes_of, stacks
-from llm_runs.tasks import Task, task_of
+from llm_runs.tasks import Task, task_and_model
 
 Device = Literal["cpu", "cuda"]
 STACK = 8
@@ -177,12 +177,6 @@ def _vllm(world: LLMWorld, sizes: Sizes, task: Task, device: Device) -> int:
 
 def _some(parts: Mapping[str, int]) -> dict[str, int]:
     return {name: size for name, size in parts.items() if size}
-
-
-def task_and_model(world: LLMWorld) -> tuple[Task, BaseModel]:
-    """A world's task and model: files are read and the hub is asked."""
-    model = find_model(world.model, world.revision)
-    return task_of(world, model.positions), model
 
 
 def need(runs: Sequence[Run], look: Callable[[LLMWorld], tuple[Task, BaseModel]] = task_and_model) -> Need:

@@ -20,9 +20,9 @@ from banditrft.worlds import LLMWorld
 from llm_runs.base_models import SHIPPED, BaseModel, find_model
 from llm_runs.base_models.sizes import sizes_of, stacks
 from llm_runs.planning.checks import check
-from llm_runs.planning.estimates import STACK, Device, Memory, likely_device, memory, task_and_model
+from llm_runs.planning.estimates import STACK, Device, Memory, likely_device, memory
 from llm_runs.planning.workload import Workload, speed, workload
-from llm_runs.tasks import Task, task_of
+from llm_runs.tasks import Task, task_and_model, task_of
 from llm_runs.tasks.files import SOURCES
 
 

@@ -104,13 +104,11 @@ def measure(
     Raises:
         InputError: No such model, task or items; or `out` holds a table measured with something else.
     """
-    from llm_runs.base_models import find_model
     from llm_runs.queries.items import first_items
-    from llm_runs.tasks import task_of
+    from llm_runs.tasks import task_and_model
     from llm_runs.tokenizers import load_tokenizer
 
-    model = find_model(world.model, world.revision)
-    task = task_of(world, model.positions)
+    task, model = task_and_model(world)
     chosen = first_items(
         task, load_tokenizer(model.folder, world.chat), split, "all" if items is None else items, "items"
     )

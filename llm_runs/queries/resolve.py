@@ -16,7 +16,6 @@ from banditrft.errors import InputError
 from banditrft.runs import Query, WorldQueries, queries_key
 from banditrft.streams import Purpose
 from banditrft.worlds import LLMWorld
-from llm_runs.base_models import find_model
 from llm_runs.queries.choice import choose
 from llm_runs.queries.items import (
     Chosen,
@@ -28,7 +27,7 @@ from llm_runs.queries.items import (
     table_items,
     test_items,
 )
-from llm_runs.tasks import Item, Task, task_of
+from llm_runs.tasks import Item, Task, task_and_model
 from llm_runs.tasks.fitting import prompt_ids
 from llm_runs.tokenizers import Tokenizer, load_tokenizer
 
@@ -46,8 +45,7 @@ def resolve_queries(world: LLMWorld, root_seed: int) -> WorldQueries:
     Raises:
         InputError: unknown model or task, no such items, or the pool does not hold enough such queries.
     """
-    model = find_model(world.model, world.revision)
-    task = task_of(world, model.positions)
+    task, model = task_and_model(world)
     tokenizer = load_tokenizer(model.folder, world.chat)
     test = test_items(task, tokenizer, world)
     queries: tuple[Query, ...] = ()

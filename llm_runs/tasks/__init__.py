@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from banditrft.errors import InputError
+from llm_runs.base_models import BaseModel, find_model
 from llm_runs.tasks.arithmetic import Arithmetic
 from llm_runs.tasks.base import Item, Message, Task
 from llm_runs.tasks.boxed import BoxedAnswers
@@ -96,6 +97,16 @@ def task_of(world: LLMWorld, positions: int | None = None) -> Task:
     return task
 
 
+def task_and_model(world: LLMWorld) -> tuple[Task, BaseModel]:
+    """A world's task, of lengths that its model holds, and the model: files are read and the hub is asked.
+
+    Raises:
+        InputError: No such model or task, or files that do not do.
+    """
+    model = find_model(world.model, world.revision)
+    return task_of(world, model.positions), model
+
+
 __all__ = [
     "FROM_FILES",
     "TASKS",
@@ -108,5 +119,6 @@ __all__ = [
     "fitting",
     "load_task",
     "prompt_ids",
+    "task_and_model",
     "task_of",
 ]

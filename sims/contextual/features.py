@@ -12,8 +12,14 @@ from banditrft.errors import InputError
 
 Floats = NDArray[np.float64]
 BROKEN = (
-    *(OSError, ValueError, TypeError, EOFError, MemoryError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error),
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
 )
 """What reading a damaged, encrypted or foreign npz file raises, and a single array in its place."""
 LARGEST = 1e100

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from banditrft.cli import banditrft
+from banditrft.cli.import_ import own_claims, settings
 from banditrft.errors import InputError
 
 
@@ -178,6 +179,16 @@ def test_an_own_claim_on_a_condition_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"own_claims\[0\]\.a"):
         run("import", "verl", path, "--claims", tmp_path / "own.toml", "--out", tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 60 + "]" * 60, f"a{'.a' * 40} = 1", "x = " + "9" * 5000])
+def test_claims_are_read_within_the_limits_of_a_study_file(tmp_path, text):
+    (tmp_path / "own.toml").write_text(text)
+    with pytest.raises(
+        InputError, match=r"own\.toml: (x: must nest|line 1: a key must have|is not valid TOML)"
+    ):
+        own_claims(tmp_path / "own.toml")
+    assert settings(("rounds=" + "9" * 5000,))[""]["rounds"] == "9" * 5000
 
 
 def test_imported_records_are_the_pilot_of_their_own_claims(tmp_path):

@@ -30,6 +30,14 @@ def test_a_new_study_is_clean_and_runs(tmp_path):
     assert (plan["study"], plan["to_run"]) == ("mine", 3)
 
 
+def test_only_names_stand_in_for_names(tmp_path):
+    banditrft("new", "FILE-NAME.toml", cwd=tmp_path)
+    text = (tmp_path / "FILE-NAME.toml").read_text()
+    assert load_study(tmp_path / "FILE-NAME.toml").name == "FILE-NAME"
+    assert "`banditrft llm FILE-NAME.toml`" in text
+    assert "or ORG/NAME on the Hugging Face hub" in text
+
+
 def test_its_language_model_part_is_a_study_too(tmp_path):
     banditrft("new", "mine.toml", cwd=tmp_path)
     head, part, rest = (tmp_path / "mine.toml").read_text().partition("# [[llm]]")

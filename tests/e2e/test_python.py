@@ -9,6 +9,7 @@ from study_fixtures import LLM, LUMPED
 import analysis
 import banditrft
 import sims
+from banditrft.brief import brief
 from banditrft.design import Design
 from banditrft.launch import Outcome
 from banditrft.runs import Query, WorldQueries, expand
@@ -102,4 +103,7 @@ def test_reprs_are_short(folder):
         WorldQueries("k", "w", "t", (query,) * 100),
     ]
     assert {type(value).__name__: len(repr(value)) for value in many if len(repr(value)) >= LONGEST} == {}
+    assert (
+        brief("Name", {"first": {i: {j: ["x" * 60] * 3 for j in range(3)} for i in range(3)}}) == "Name(...)"
+    )
     assert repr(Design(learning_rate=0.1, rounds=3)) == "Design(learning_rate=0.1, rounds=3)"

@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from cli_fixtures import banditrft
 from hypothesis import given
 from hypothesis import strategies as st
 from llm_fixtures import TASK, TOKENIZER, world
@@ -133,12 +134,11 @@ def test_queries_of_a_coarse_table_are_measured_again(tmp_path):
 
 
 def files_world(tmp_path, **settings):
-    path = tmp_path / "q.jsonl"
-    path.write_text(
-        "".join(json.dumps({"question": f"{a}+1=?", "answer": str(a + 1)}) + "\n" for a in range(1, 9))
-    )
-    files = {"task": "file", "train_file": str(path), "test_file": str(path), "grader": "arithmetic"}
-    return world(**files, test_items=8, train_items=8, **settings)
+    for name, first in (("q", 1), ("t", 11)):
+        rows = [{"question": f"{a}+1=?", "answer": str(a + 1)} for a in range(first, first + 8)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = {"train_file": str(tmp_path / "q.jsonl"), "test_file": str(tmp_path / "t.jsonl")}
+    return world(task="file", **files, grader="arithmetic", test_items=8, train_items=8, **settings)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +163,18 @@ def test_lengths_are_cut_to_the_model(tmp_path, given, lengths):
         if field not in given
     }
     assert set(notes(study)) == wanted
+
+
+def test_notes_are_said_once(tmp_path):
+    files_world(tmp_path)
+    text = (
+        'name = "s"\nseeds = 1\n[design]\nlearning_rate = 0.1\nrounds = 1\n[[conditions]]\nname = "c"\n'
+        '[[llm]]\nmodel = "tiny-qwen2"\ntask = "file"\ntrain_file = "q.jsonl"\ntest_file = "q.jsonl"\n'
+        'grader = "arithmetic"\ntest_items = 8\ntrain_items = 8\n'
+    )
+    (tmp_path / "s.toml").write_text(text)
+    said = banditrft("llm", "s.toml", "--shard", "9/9", cwd=tmp_path).stderr.splitlines()
+    assert [line.split(":")[1] for line in said] == [" llm[0].prompt_max", " llm[0].max_new", " llm[0].task"]
 
 
 def test_lengths_that_are_asked_for_are_not_cut(tmp_path):

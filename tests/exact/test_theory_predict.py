@@ -173,6 +173,12 @@ def test_contextual_world_one_success_is_a_geometric_race():
     assert "jump" in notes(predict_contextual(one, WORLD))
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_contextual_target_at_the_base_takes_no_round(optimizer):
+    found = predict_contextual(design(optimizer=optimizer), WORLD, target=WORLD.one_base() / 2)
+    assert (found.mean_rounds, found.sd_rounds) == (0.0, 0.0)
+
+
 def test_contextual_prediction_carries_the_test_curve():
     found = predict_contextual(design(learning_rate=0.004), WORLD, evaluation=Evaluation(eval_every=50))
     assert found.curve["round"] == [0, 50, 100, 150, 200]

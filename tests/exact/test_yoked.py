@@ -16,7 +16,7 @@ import sims
 from banditrft.claims import placebo_conditions
 from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
-from banditrft.launch import JobsError, launch
+from banditrft.launch import JobsError, in_shard, launch
 from banditrft.lint import lint
 from banditrft.predict import predict
 from banditrft.provenance import provenance
@@ -220,6 +220,20 @@ def test_runs_wait_for_their_pairs(tmp_path: Path) -> None:
         "stopped",
         "the run whose rewards it is given was not executed",
     ]
+
+
+def test_a_shard_holds_pairs_whole() -> None:
+    runs = [
+        one
+        for _ in range(2)
+        for one in expand(parse_study(STUDY.replace("seeds = 20", "seeds = 999")), "sim")
+    ]
+    of = {(one.condition, one.seeds): one for one in runs}
+    runs = [replace(r, pair=of["G=1", r.seeds].run_id) if r.condition == "placebo" else r for r in runs]
+    shards = [in_shard(runs, (i, 5)) for i in range(1, 6)]
+    assert sorted(one.run_id for shard in shards for one in shard) == sorted({one.run_id for one in runs})
+    for shard in shards:
+        assert {one.pair for one in shard if one.pair} <= {one.run_id for one in shard}
 
 
 LLM_DESIGNS: dict[str, tuple[dict[str, object], dict[str, object]]] = {

@@ -6,6 +6,7 @@ import pytest
 from study_fixtures import LLM, LUMPED
 
 import sims
+from banditrft.design import Design, parse
 from banditrft.errors import InputError
 from banditrft.runs import expand
 from banditrft.study import load_study, parse_study
@@ -44,7 +45,7 @@ BAD = {
     "condition that turns the text": ('"placebo"', r'"pla\u202ecebo"', r"conditions\[2\]\.name: must hold only .*, got 'pla\\u202ecebo'$"),
     "world that turns the text": ('world = "lumped"', r'world = "lumped"' + '\n' + r'name = "a\u2066b"', r"sim\[0\]\.name: must hold only characters that can be seen, got 'a\\u2066b'$"),
     "class that rings": ('"wrong"', r'"wro\u0007ng"', r"sim\[0\]\.classes\[1\]\.name: must hold only characters"),
-    "model without an end": ('"tiny-qwen2"', f'"{"m" * 300}"', r"^s: llm\[0\]: must have at most 200 characters, got 300$"),
+    "model without an end": ('"tiny-qwen2"', f'"{"m" * 300}"', r"^s: llm\[0\]: model: must have at most 200 characters, got 300$"),
     "integer of 5,000 digits": ("seeds = 20", f"seeds = {'9' * 5000}", r"^s: is not valid TOML \(Exceeds the limit \(4300 digits\).{0,60}\)$"),
     "integer of 4,000 digits": ("seeds = 20", f"seeds = {'9' * 4000}", r"^s: seeds: .*, got an integer of 13288 bits$"),
     "step of 4,000 digits": ("learning_rate = 0.1", f"learning_rate = {'9' * 4000}", r"^s: design\.learning_rate: .{0,80}, got an integer of 13288 bits$"),
@@ -56,6 +57,11 @@ BAD = {
     "seeds without end": ("seeds = 20", "seeds = 2147483647", r"^s: seeds: world 'lumped' would have 25,165,824 runs, a study at most 1,000,000$"),
     "range upside down": ("[0.1, 0.6]", "[0.6, 0.1]", r"llm\[0\]\.queries: base_pass_at_1: the range must rise"),
 }  # fmt: skip
+
+
+def test_integers_that_cannot_be_written_out_are_quoted_too():
+    with pytest.raises(InputError, match=r"^rounds: .*, got a list of integers too long to be written out$"):
+        parse(Design, {"learning_rate": 0.1, "rounds": [10**5000]})
 
 
 @pytest.mark.parametrize("case", BAD)
