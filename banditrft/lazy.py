@@ -13,6 +13,9 @@ def lazy(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """A package's ``__getattr__`` and ``__dir__``.
 
+    A module of the package that is called like a public name (`banditrft.predict`) does not take that name's
+    place when it is imported.
+
     Args:
         package: The package's ``__name__``.
         homes: Public name -> module that defines it.
@@ -34,6 +37,12 @@ def lazy(
         own = {name for name, value in there if name.startswith("__") or isinstance(value, ModuleType)}
         return sorted({*own, *homes, *rooms})
 
+    class Package(ModuleType):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name not in homes or not isinstance(value, ModuleType):
+                super().__setattr__(name, value)
+
+    sys.modules[package].__class__ = Package
     return load, names
 
 

@@ -75,6 +75,11 @@ def test_names_are_listed_and_rooms_are_attributes():
     assert (banditrft.analysis, banditrft.sims) == (analysis, sims)
 
 
+def test_a_public_name_is_not_replaced_by_a_module(tmp_path):
+    script = "import banditrft, banditrft.predict, inspect; print(inspect.isfunction(banditrft.predict))"
+    assert python("-c", script, cwd=tmp_path).stdout == "True\n"
+
+
 def test_a_module_that_hides_a_room_is_named(tmp_path):
     (tmp_path / "analysis.py").write_text("")
     done = python("-c", "import banditrft; banditrft.analysis", cwd=tmp_path)
