@@ -36,9 +36,10 @@ def find(records: Records, group: Group, claim: MoreRollouts) -> Finding:
         near = _pairs(records, group.test, claim, optimizer) if group.test != group.train else None
         neighbours = [(f"the world '{near.few.world.name}'", near)] if near else []
         label = f"Rounds to train Pass@1 ≥ {claim.pass_at_1:g}, G = {few} over G = {many}, {title}"
-        parts.append(speed.measure(f"speed-{optimizer}", label, pairs, band, claim, neighbours))
+        needs = f"learns-{optimizer}"
+        parts.append(speed.measure(f"speed-{optimizer}", label, pairs, band, claim, neighbours, needs))
         arms = [pairs.many] if optimizer == "adam" else [pairs.few, pairs.many]
-        learns = placebos.gate(records, f"learns-{optimizer}", arms, sooner)
+        learns = placebos.gate(records, needs, arms, sooner)
         parts += [learns] if learns else []
         no_placebo += [] if learns else [placebos.needed(pairs.many)]
         read += [pairs.few, pairs.many]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.claims.reading import Band, Measured, beside, detectable
-from analysis.claims.worlds import Floats, points, unit
+from analysis.claims.worlds import Floats, pair_points, points, unit
 from analysis.inference.equivalence import Difference, paired_difference
 from analysis.loading.records import Cell
 from analysis.verdict import Comparator, Secondary
@@ -122,13 +122,7 @@ def between(
         detail=detectable(difference, band),
         counts={"first": float(values_N2[:, 0].mean()), "second": float(values_N2[:, 1].mean())},
         secondary=extra,
-        points={
-            "query": keys[:, 0].tolist(),
-            "seed": keys[:, 1].tolist(),
-            "first": values_N2[:, 0].tolist(),
-            "second": values_N2[:, 1].tolist(),
-            "value": (values_N2[:, 1] - values_N2[:, 0]).tolist(),
-        },
+        points=pair_points(keys, values_N2),
         split=split,
         comparator=comparator,
         needs=needs,

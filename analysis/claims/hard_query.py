@@ -64,7 +64,10 @@ def _case(records: Records, kind: Kind, cells: list[Cell], claim: HardQuery) -> 
     if dose is None:
         missing.append(f"no dose-response: fewer than {LEVELS} levels of base Pass@1.")
     else:
-        parts += [dose, *_dose_over(records, cells)]
+        over = _dose_over(records, cells)
+        parts += [dose, *over]
+        if not over and not no_placebo:
+            no_placebo.append("The dose-response is not read against a placebo: no kind has all of its runs.")
     name = "simulated" if kind == "sim" else cells[0].world.name
     placebo = placebos.gains(records, *(c.world.name for c in cells))
     return Case(kind, name, tuple(parts), tuple(missing), placebo, few_queries(cells), tuple(no_placebo))
@@ -85,10 +88,10 @@ def _dose(cells: list[Cell], placebo: list[Cell] | None = None) -> Measured | No
     if placebo is None:
         changes = [c.test - c.test_base for c in cells]
     else:
-        pairs = [table((p, c), (p.test, c.test))[1] for p, c in zip(placebo, cells, strict=True)]
+        pairs = [table((c, p), (c.test, p.test))[1] for p, c in zip(placebo, cells, strict=True)]
         if any(len(both) != c.n for both, c in zip(pairs, cells, strict=True)):
             return None
-        changes = [both[:, 1] - both[:, 0] for both in pairs]
+        changes = [both[:, 0] - both[:, 1] for both in pairs]  # in the order of the condition's runs
     found = _over_worlds(cells, changes) if len(cells) >= LEVELS else _over_queries(cells, changes)
     if found is None:
         return None

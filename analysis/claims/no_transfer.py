@@ -20,6 +20,8 @@ from analysis.loading.records import Cell, Records
 from analysis.verdict import ALL, Readings, Verdict, Word
 from banditrft.claims import NoTransfer
 
+NO_KIND = "The slopes are not read against placebos: no kind has test curves in every one of these worlds."
+
 
 def find(records: Records, claim: NoTransfer) -> list[Finding]:
     """Judge every world, and whether there is such a one among them."""
@@ -68,17 +70,21 @@ def _case(records: Records, kind: Kind, cell: Cell, others: list[Cell], claim: N
     learns = placebos.gate(records, "learns", [cell], more)
     parts: list[Component] = [reaching(cell, claim), slope, _behind(cell, own, [rise(c) for c in others])]
     over = [_over_placebos(records, c) for c in (cell, *others)]
-    for kind_of in over[0]:
-        if all(kind_of in values for values in over):
-            mine, *theirs = (values[kind_of] for values in over)
-            parts.append(_behind(cell, mine, theirs, kind_of))
+    shared = [kind_of for kind_of in over[0] if all(kind_of in values for values in over)]
+    for kind_of in shared:
+        mine, *theirs = (values[kind_of] for values in over)
+        parts.append(_behind(cell, mine, theirs, kind_of))
+    if learns is None:
+        no_placebo: tuple[str, ...] = (placebos.needed(cell),)
+    else:
+        no_placebo = () if shared else (NO_KIND,)
     return Case(
         kind,
         cell.world.name,
         (*parts, *([learns] if learns else [])),
         placebo=placebos.gains(records, cell.world.name),
         notes=few_queries([cell]),
-        no_placebo=() if learns else (placebos.needed(cell),),
+        no_placebo=no_placebo,
     )
 
 

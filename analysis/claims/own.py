@@ -16,7 +16,7 @@ from analysis.claims.pairs import match
 from analysis.claims.random_curves import FEWEST, area
 from analysis.claims.reading import Band, Gate, Measured
 from analysis.claims.trend import slope, uneven
-from analysis.claims.worlds import Kind, few_queries, kinds, own_queries, points, table
+from analysis.claims.worlds import Kind, few_queries, kinds, own_queries, pair_points, table
 from analysis.inference.ratio import RatioTest, ratio_test
 from analysis.inference.spread import spread_ratio
 from analysis.loading.records import Cell, Records
@@ -174,7 +174,7 @@ def _more_variable(records: Records, world: str, spec: MoreVariable) -> Read:
         ),
         detail=detail,
         counts={"sd_first": float(values[:, 0].std(ddof=1)), "sd_second": float(values[:, 1].std(ddof=1))},
-        points=points(keys, values[:, 1] - values[:, 0]),
+        points=pair_points(keys, values),
         estimand="area" if spec.split == "train" else "final",
         split=spec.split,
     )

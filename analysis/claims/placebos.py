@@ -26,7 +26,7 @@ from analysis.verdict import Estimand, Placebo, bounded
 from banditrft.claims import placebo_conditions, rest
 
 OWN = {"reward", "yoked_to", "rate", "false_positive", "false_negative"}
-"""Fields in which a placebo differs from any condition."""
+"""Fields in which a placebo may differ from any condition."""
 FEWEST = 2
 """Pairs that a comparison with a placebo needs."""
 
@@ -56,9 +56,11 @@ def matched(records: Records, cell: Cell, split: Split) -> list[Cell]:
 
 
 def differing(placebo: Cell, cell: Cell) -> list[str]:
-    """Fields beside the reward in which a placebo is another design."""
+    """Fields in which a placebo is another design: a yoked one has its pair's reward map, too."""
     first, second = rest(placebo.design, OWN), rest(cell.design, OWN)
-    return [name for name, value in first.items() if second[name] != value]
+    elsewhere = placebo.design.reward == "yoked" and placebo.design.yoked_to != cell.design.reward
+    found = [name for name, value in first.items() if second[name] != value]
+    return ["yoked_to", *found] if elsewhere else found
 
 
 def caution(placebo: Cell, cell: Cell) -> str:

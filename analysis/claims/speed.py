@@ -31,12 +31,8 @@ class Speed:
     times: tuple[HittingTimes, HittingTimes]
     test: RatioTest
     extra: tuple[Secondary, ...]
+    needs: str
     gate: ClassVar[bool] = False
-
-    @property
-    def needs(self) -> str:
-        """The gate without which a ratio of times says nothing."""
-        return self.id.replace("speed", "learns")
 
     @property
     def world(self) -> str:
@@ -99,6 +95,7 @@ def measure(
     band: tuple[float, float],
     claim: MoreRollouts,
     neighbours: list[tuple[str, Pairs]],
+    needs: str,
 ) -> Speed:
     """Test the ratio at the claim's threshold, with its sensitivities.
 
@@ -109,6 +106,7 @@ def measure(
         band: Band that the interval is compared with.
         claim: Protocol.
         neighbours: The same comparison in other worlds, by label.
+        needs: The gate without which a ratio of times says nothing.
     """
     times = both_times(pairs, claim.pass_at_1, claim.consecutive)
 
@@ -136,7 +134,7 @@ def measure(
         extra.append(_medians(times, pairs))
     if pairs.n > 1:
         extra.append(_restricted(times))
-    return Speed(part_id, label, pairs, band, claim, times, ratio(times, pairs, band), tuple(extra))
+    return Speed(part_id, label, pairs, band, claim, times, ratio(times, pairs, band), tuple(extra), needs)
 
 
 def both_times(

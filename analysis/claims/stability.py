@@ -24,6 +24,7 @@ from analysis.claims.worlds import (
     few_queries,
     kinds,
     own_queries,
+    pair_points,
     points,
     single_query_groups,
     table,
@@ -259,7 +260,7 @@ def _spread(
         detail=detail,
         counts={"sd_first": float(both[:, 0].std(ddof=1)), "sd_second": float(both[:, 1].std(ddof=1))},
         secondary=(beside("SD ratio, evaluation noise subtracted (jackknife)", own, test.n), *extra),
-        points=points(kept, both[:, 1] - both[:, 0]),
+        points=pair_points(kept, both),
         estimand=estimand,
         split=split,
     )

@@ -137,3 +137,9 @@ def points(keys_N2: Ints, values_N: Floats) -> dict[str, list[Any]]:
         "seed": keys_N2[:, 1].tolist(),
         "value": np.asarray(values_N).tolist(),
     }
+
+
+def pair_points(keys_N2: Ints, values_N2: Floats) -> dict[str, list[Any]]:
+    """Raw points of a component of two conditions: both values, and the second minus the first."""
+    first, second = values_N2.T
+    return points(keys_N2, second - first) | {"first": first.tolist(), "second": second.tolist()}

@@ -74,10 +74,7 @@ def least_p(of: Asked) -> tuple[float, float]:
         return least, least
     if isinstance(spec, FailsToLearn):
         all_fail, none_fails = spec.margin**runs, (1 - spec.margin) ** runs
-        if spec.b is None:
-            return all_fail, none_fails
-        apart = _boschloo(runs)
-        return max(all_fail, apart), min(1.0, 2 * min(none_fails, apart))
+        return (all_fail, none_fails) if spec.b is None else _failures(all_fail, none_fails, runs)
     if isinstance(claim, ReachesOne):
         return claim.fraction**runs, (1 - claim.fraction) ** runs
     if isinstance(claim, MoreRollouts):
@@ -87,8 +84,7 @@ def least_p(of: Asked) -> tuple[float, float]:
     if isinstance(claim, HardQuery | NoTransfer):
         return claim.fraction**runs, 0.0
     if isinstance(claim, Fails):
-        apart = _boschloo(runs)
-        return max(claim.fraction**runs, apart), min(1.0, 4 * min((1 - claim.fraction) ** runs, apart))
+        return _failures(claim.fraction**runs, (1 - claim.fraction) ** runs, runs)
     return (0.0, 0.0) if runs > 1 else (1.0, 1.0)
 
 
@@ -100,9 +96,14 @@ def _spread(queries: int, seeds: int, permuted_below: int) -> float:
     return 2.0 ** -(runs - queries * (seeds % 2)) if runs < permuted_below else 0.0
 
 
-def _boschloo(runs: int) -> float:
-    """All of A fail and none of B does: (p (1 - p))^N is largest at p = 1/2."""
-    return 4.0**-runs
+def _failures(all_fail: float, none_fails: float, runs: int) -> tuple[float, float]:
+    """Least p-values of a fraction of failures that must also exceed that of a condition that learns.
+
+    Boschloo's test has 4^-N where all of A fail and none of B does, for (p (1 - p))^N is largest at p = 1/2.
+    That B learns, without which the comparison neither supports nor refutes, is a sign test of N pairs.
+    """
+    apart, learns = 4.0**-runs, 2.0**-runs
+    return max(all_fail, apart, learns), min(1.0, 2 * none_fails, max(2 * apart, learns))
 
 
 def warnings(study: Study, alpha: float = ALPHA) -> list[str]:

@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from analysis.claims.optimum import field_of
-from analysis.claims.random_curves import area
 from analysis.claims.worlds import Floats, final_train, table
 from analysis.inference.keyed import of_data
 from analysis.inference.spread import pooled_variance
@@ -70,16 +69,10 @@ def ratio(_: Records, part: Part, each: float) -> Planned:
 
 def spread(records: Records, part: Part, each: float) -> Planned:
     """A ratio of spreads: the paired Brown-Forsythe test on normal values."""
-    cells = records.of(part.world)
     if len(part.conditions) != 2:
         return other(records, part, each)
-    first, second = (cells[name] for name in part.conditions)
-    on_test = "test Pass@1" in part.label
-    keys, values = table((first, second), [c.test if on_test else area(c) for c in (first, second)])
-    kept = np.isin(keys[:, 1], np.unique(part.points["seed"])) & np.isin(
-        keys[:, 0], np.unique(part.points["query"])
-    )
-    values, query = values[kept], keys[kept, 0]
+    values = np.stack([part.points["first"], part.points["second"]], axis=1)
+    query = np.asarray(part.points["query"])
     sds = [math.sqrt(pooled_variance(values[:, i], query)) for i in (0, 1)]
     if not min(sds) > 0:
         return Planned(None, None, "One of the conditions has no spread in the pilot.")
@@ -113,7 +106,7 @@ def _within(values: Floats, query: Floats) -> Floats:
 def location(records: Records, part: Part, _each: float) -> Planned:
     """A maximum's position: the verdict's own reading of normal values."""
     cells: list[Cell] = [records.of(part.world)[name] for name in part.conditions]
-    finals = [final_train(c) if " train" in part.label else c.test for c in cells]
+    finals = [final_train(c) if part.split == "train" else c.test for c in cells]
     _, values = table(cells, finals)
     steps = [float(getattr(c.design, field_of(part.label))) for c in cells]
     low, high = (math.log2(float(e or 1.0)) for e in part.band)

@@ -76,7 +76,8 @@ def _verdict(verdict: dict[str, Any]) -> list[str]:
     if rows:
         blocks.append(table(("beside it, unadjusted", "estimate", "95% two-sided", "n"), rows))
     blocks += [
-        f"Placebo. {escaped(item['label'])}: {escaped(item['sentence'])}" for item in verdict["placebo"]
+        f"Placebo “{escaped(item['condition'])}”. {escaped(item['label'])}: {escaped(item['sentence'])}"
+        for item in verdict["placebo"]
     ]
     return blocks + [f"Note. {escaped(note)}" for note in verdict["notes"]]
 

@@ -11,6 +11,7 @@ from analysis.inference.equivalence import paired_difference
 from analysis.inference.hitting import HittingTimes
 from analysis.inference.ratio import ratio_test
 from analysis.inference.risk import RiskDifference
+from analysis.judging import verdicts
 from analysis.planning import attainable
 from analysis.planning.attainable import Asked, least_p, warnings
 from analysis.planning.seeds import plan
@@ -68,7 +69,22 @@ def test_fractions_are_powers_of_their_margin_and_boschloos_is_four_to_the_minus
     assert least(alone, n) == pytest.approx((Fraction(n, n).p_above(0.6), Fraction(0, n).p_below(0.6)))
     assert least(CLAIMS["A1"], n) == pytest.approx((Fraction(n, n).p_above(0.5), Fraction(0, n).p_below(0.5)))
     apart = RiskDifference(Fraction(n, n), Fraction(0, n)).p_above
-    assert least(against, n)[0] == pytest.approx(max(0.1**n, apart), rel=1e-3)
+    learns = 0.5**n  # by the sign test that b is ahead of its placebo in each of n pairs
+    assert least(against, n)[0] == pytest.approx(max(0.1**n, apart, learns), rel=1e-3)
+    assert least(against, n)[1] == pytest.approx(min(1, 2 * 0.9**n, max(2 * apart, learns)), rel=1e-3)
+
+
+@pytest.mark.parametrize(("n", "word"), [(4, "undecided"), (5, "supported")])
+def test_four_seeds_decide_nothing_about_failing(n, word):
+    """The clearest data: all fail, none of the others does, and the placebo learns nothing."""
+    names = (("{0, 1}", "zero-one", 0.97), ("{-1, 0}", "minus-one-zero", 0.1), ("placebo", "random", 0.1))
+    cells = [
+        cell(lumped(), name, design(reward=reward), query=np.zeros(n), curve=np.full(ROUNDS.size, level))
+        for name, reward, level in names
+    ]
+    (found,) = verdicts(records(["A7"], *cells))
+    assert found.verdict == word
+    assert found.p == pytest.approx(least(CLAIMS["A7"], n)[0]) == pytest.approx(0.5**n)
 
 
 def test_students_t_has_none_from_two_runs_on():
@@ -129,8 +145,9 @@ SPREAD, SPEED, TEST = ("more-variable", 1.0), ("faster", 1.2), ("no-better", 0.0
         (5, [SPEED], []),
         (5, [SPEED, SPEED], ["can give is 0.031, corrected for 1 other claims; 6 seeds", "'U1'"]),
         (5, [SPEED, TEST], []),  # the other claim may be decided first and leaves it the whole level
-        (3, [("fails", 0.5)], ["cannot be supported", "can give is 0.12; 5 seeds"]),
-        (3, [("fails", 0.1)], []),
+        (3, [("fails", 0.9)], ["cannot be supported", "can give is 0.73; 29 seeds"]),
+        (3, [("fails", 0.5)], ["cannot be decided", "can give is 0.12; 5 seeds"]),
+        (3, [("fails", 0.1)], ["cannot be decided", "can give is 0.12; 5 seeds"]),
         (1, [TEST], ["cannot be decided with 1 seeds", "2 seeds are the fewest"]),
     ],
 )

@@ -1,5 +1,7 @@
 """Claims are read against the placebo: which one, what it decides, and what stands beside."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from claims_fixtures import SEEDS, cell, contextual, design, lumped, records
@@ -111,6 +113,67 @@ def test_a_gate_that_will_not_be_shown_is_planned_as_open_and_not_as_refuted():
     planned = {p.id: component(of, p) for p in verdict.parts}
     assert planned["no-better"].expects == "supported"
     assert (planned["gains"].expects, planned["gains"].power) == (None, None)
+
+
+def test_a_placebo_without_a_lenient_grade_leaves_that_reading_open():
+    """It used to end the whole report: its p-value was no number."""
+    world = contextual()
+    bare = replace(placebo(world, test=0.3), test_lenient=np.full(SEEDS, np.nan))
+    verdict, _ = over("A2", cell(world, "G=1", design(), test=0.4, lenient=0.5), bare)
+    assert verdict.verdict == "undecided"
+    assert any("no lenient grade" in note for note in verdict.notes)
+
+
+def test_a_placebo_yoked_to_another_reward_is_not_the_nearest_and_says_so():
+    world = contextual()
+    condition = cell(world, "G=1", design(), test=0.4)
+    own, others = (design(reward="yoked", **f) for f in ({}, {"yoked_to": "minus-one-zero"}))
+    elsewhere = cell(world, "elsewhere", others, test=0.4)
+    verdict, _ = over("A2", condition, cell(world, "own", own, test=0.3), elsewhere)
+    assert [p.conditions[0] for p in verdict.parts[1:]] == ["own"]
+    verdict, _ = over("A2", condition, elsewhere)
+    assert "differs also in yoked_to" in verdict.parts[1].sentence
+
+
+def test_a_dose_response_without_its_placebos_runs_is_not_supported():
+    """A placebo with too few runs used to drop the comparison and leave the verdict to the others."""
+    cells = [
+        made
+        for p, end in ((0.02, 0.1), (0.04, 0.2), (0.3, 0.4))
+        for made in (
+            cell(contextual(f"{p}", p), "G=1", design(), start=p, test=end),
+            placebo(contextual(f"{p}", p), start=p, final=0.5, test=0.3),
+        )
+    ]
+    assert over("A6", *cells)[0].verdict == "supported"
+    fields = ("query", "seed", "start", "train", "train_samples", "final_correct", "final_samples", "test")
+    fields += ("test_base", "test_lenient", "test_base_lenient", "test_samples", "test_curve")
+    last = cells[-1]
+    fewer = replace(
+        last, **{f: getattr(last, f)[1:] for f in (*fields, "test_curve_samples")}
+    )  # an easy query's placebo
+    verdict, _ = over("A6", *cells[:-1], fewer)
+    assert verdict.verdict == "undecided"
+    assert any("dose-response" in note for note in verdict.notes)
+
+
+def test_slopes_without_a_kind_of_placebo_in_every_world_are_not_supported():
+    learned, flat, other = contextual("one"), contextual("two"), contextual("three")
+    cells = [
+        cell(learned, "G=1", design(), test=0.4),
+        cell(flat, "G=1", design(), test=0.3),
+        cell(other, "G=1", design(), test=0.4),
+    ]
+    kinds = ("random", "yoked", "random")
+    worlds = (learned, flat, other)
+    placebos = [
+        cell(w, "placebo", design(reward=k), final=0.5, test=0.3) for w, k in zip(worlds, kinds, strict=True)
+    ]
+    found = verdicts(records(["A8"], *cells, *placebos))
+    assert all(v.readings.placebo == "undecided" for v in found if v.world in ("two", "all worlds"))
+    same = [replace(c, design=design(reward="random")) for c in placebos]
+    found = {v.world: v.verdict for v in verdicts(records(["A8"], *cells, *same))}
+    assert found["two"] == "supported"
 
 
 @pytest.mark.parametrize("kind", ["difference", "slope", "location", "fraction", "ratio", "risk", "spread"])

@@ -7,6 +7,8 @@ import pytest
 from claims_fixtures import ROUNDS, SEEDS, cell, contextual, design, lumped, records
 
 from analysis.inference.skewness import lowered
+from analysis.judging import verdicts
+from analysis.planning.components import component
 from analysis.planning.log_times import log_times
 from analysis.planning.power import MOST, binomial_power, boschloo_power, equivalence_power, needed, t_power
 from analysis.planning.seeds import plan
@@ -98,6 +100,29 @@ def test_speed_is_planned_from_the_law_of_log_times():
     found = planned({"type": "faster", "a": A, "b": B, "margin": 1.0}, fast, slow)
     assert found.expects == "supported"
     assert 4 <= found.seeds <= 12
+
+
+@pytest.mark.parametrize("part", ["progress-adam", "test-curves"])
+def test_spreads_are_planned_from_what_their_component_reads(part):
+    """They were planned from the area under the training curve, whatever the component was about."""
+    rng = np.random.default_rng(5)
+    rise = np.linspace(0.1, 0.9, ROUNDS.size)
+    made = {}
+    for name, wide in (("raw", 0.01), ("GRPO", 0.05)):
+        curve = rise + wide * rng.standard_normal((SEEDS, 1)) * np.minimum(rise, 1 - rise)
+        curve = curve + (0.03 - wide / 2) * rng.standard_normal((SEEDS, 1)) * (rise > 0.7)
+        signal = "grpo" if name == "GRPO" else "raw"
+        one = cell(
+            contextual(draw=0), name, design(rollouts=4, signal=signal), curve=curve, test=0.4, start=0.2
+        )
+        tests = 0.3 + wide * rng.standard_normal((SEEDS, 1)) * np.ones(3)
+        made[name] = replace(one, test_curve=tests)
+    of = records(["A4"], *made.values())
+    (found,) = [v for v in verdicts(of) if not v.derived]
+    (own,) = [p for p in found.parts if p.id == part]
+    planned = component(of, own)
+    ratio = own.counts["sd_second"] / own.counts["sd_first"]
+    assert f"SD ratio {ratio:.2f} " in planned.assumes
 
 
 def test_runs_that_never_hit_leave_speed_unplanned():
