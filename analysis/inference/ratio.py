@@ -115,12 +115,13 @@ def ratio_test(
         raise InputError(f"strata: need one per pair, got shape {strata.shape}")
     ratios = _grid(slow, fast, margins, grid_step)
     scores_XM = scores(slow, fast, ratios, np.concatenate([strata, strata]))
-    below, above = sign_tails(scores_XM[:, :n] - scores_XM[:, n:])  # a slower A has the smaller scores
+    differences_XN = scores_XM[:, :n] - scores_XM[:, n:]
+    below, above = sign_tails(differences_XN)  # a slower A has the smaller scores
     return RatioTest(
         ratio=ratios,
         above=np.maximum.accumulate(above),
         below=np.maximum.accumulate(below[::-1])[::-1],
-        estimate=_estimate(ratios, scores_XM[:, :n].sum(axis=1)),
+        estimate=_estimate(ratios, differences_XN.sum(axis=1)),
         pairs=n,
         smallest_p=2.0**-n,
     )
@@ -146,9 +147,9 @@ def _grid(slow: HittingTimes, fast: HittingTimes, margins: tuple[float, ...], st
 def scores(slow: HittingTimes, fast: HittingTimes, ratios_X: Floats, strata_M: npt.ArrayLike) -> Floats:
     """Log-rank scores of A's, then B's runs at each ratio, (X, M): events minus cumulative hazards.
 
-    Where hits are known to a step only, each is spread evenly over its step. The mass at risk then falls
-    linearly between the ends of steps, the pooled cumulative hazard is minus the logarithm of its share, and
-    a run's score is the mean over its step, in closed form. Exact times give the textbook's scores.
+    Where hits are known to a step only, each is spread evenly over its step. A run's score is the mean over
+    its own step of the score that its expected rank there has, in closed form: what the scores of hits drawn
+    inside their steps tend to. Exact times give the textbook's scores. Hits must be all of one kind.
 
     Args:
         slow: Times of A.
@@ -174,47 +175,58 @@ def scores(slow: HittingTimes, fast: HittingTimes, ratios_X: Floats, strata_M: n
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _fill_scores(lower_XM: Floats, upper_XM: Floats, horizon_X: Floats, out_XM: Floats) -> None:
-    """Fill the scores of one stratum; a hit's mass lies evenly between its ends, or at one point."""
+    """Fill the scores of one stratum of M runs; a hit's mass lies evenly between its ends, or at one point.
+
+    The cumulative hazard 1/M + ... + 1/(M - r + 1) at the r-th event is log((M + 1/2) / (M - r + 1/2)) to
+    within 1/(24 (M - r + 1/2)^2). At time t the run itself is the r-th where r - 1 others have hit; their
+    expected number stands for r - 1.
+    """
     count, m = lower_XM.shape
+    whole = np.log(m + 0.5)
     for x in range(count):
         lower, upper, last = lower_XM[x], upper_XM[x], horizon_X[x]
         knots = np.unique(np.append(np.minimum(np.append(lower, upper), last), 0.0))
-        rate, jump = np.zeros(knots.size), np.zeros(knots.size)  # mass per round from, and at, each knot
+        passed, jump = (
+            np.zeros(knots.size),
+            np.zeros(knots.size),
+        )  # events by, exact ones at, a knot
         first = np.searchsorted(knots, np.minimum(lower, last))
         final = np.searchsorted(knots, np.minimum(upper, last))
         for i in range(m):
             if upper[i] == lower[i] and upper[i] <= last:
                 jump[final[i]] += 1.0
             elif upper[i] < np.inf and lower[i] < last:
-                density = 1.0 / (upper[i] - lower[i])
-                for k in range(first[i], final[i]):
-                    rate[k] += density
-        hazard, area = np.zeros(knots.size), np.zeros(knots.size)  # cumulative hazard, and its integral
-        mass, so_far = float(m), 0.0
+                for k in range(first[i] + 1, knots.size):
+                    passed[k] += (min(knots[k], upper[i]) - lower[i]) / (upper[i] - lower[i])
+        hazard, at_risk = np.zeros(knots.size), float(m)  # of exact times, as in the textbook
         for k in range(knots.size):
-            if jump[k] > 0:
-                so_far += jump[k] / mass
-                mass -= jump[k]
-            hazard[k] = so_far
-            if k + 1 < knots.size:
-                length = knots[k + 1] - knots[k]
-                left = mass - rate[k] * length
-                area[k + 1] = area[k] + so_far * length
-                if rate[k] > 0:
-                    rest = left * np.log(left / mass) if left > 1e-9 else 0.0
-                    area[k + 1] += (mass - left + rest) / rate[k]
-                    so_far += np.log(mass / left) if left > 1e-9 else 0.0  # nobody is left to have it
-                mass = max(left, 0.0)
+            hazard[k] = (hazard[k - 1] if k > 0 else 0.0) + jump[k] / max(at_risk, 1.0)
+            at_risk -= jump[k]
         for i in range(m):
             if upper[i] == lower[i] and upper[i] <= last:
                 out_XM[x, i] = 1.0 - hazard[final[i]]
-            elif upper[i] < np.inf and lower[i] < last:
+                continue
+            event = 0.0
+            out_XM[x, i] = 0.0
+            if upper[i] < np.inf and lower[i] < last:
                 width = upper[i] - lower[i]
-                event = (knots[final[i]] - lower[i]) / width
-                within = (area[final[i]] - area[first[i]]) / width
-                out_XM[x, i] = event - within - (1.0 - event) * hazard[-1]
-            else:
-                out_XM[x, i] = -hazard[-1]
+                for k in range(first[i], final[i]):
+                    share = (knots[k + 1] - knots[k]) / width
+                    start = m - passed[k] + event - 0.5
+                    event += share
+                    end = m - passed[k + 1] + event - 0.5
+                    out_XM[x, i] += share * (1.0 - whole + _mean_log(start, end))
+            if event < 1.0 - 1e-12:
+                left = whole - np.log(m - passed[-1] + event + 0.5) + hazard[-1]
+                out_XM[x, i] -= (1.0 - event) * left
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def _mean_log(a: float, b: float) -> float:
+    """Mean of the logarithm between two positive numbers."""
+    if abs(a - b) < 1e-6 * a:
+        return float(np.log(0.5 * (a + b)))
+    return float((a * np.log(a) - b * np.log(b)) / (a - b) - 1.0)
 
 
 def _estimate(ratios: Floats, statistic: Floats) -> float:
