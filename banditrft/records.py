@@ -77,6 +77,8 @@ __all__ = [
 RUN = "run.json"
 """File that describes a run."""
 CHECKPOINT = "checkpoints/final.safetensors"
+AGAIN = "; delete the folder to run it again"
+"""What helps against a run that cannot be trusted: `sim` and `llm` look only whether its files are there."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +264,10 @@ def read_description(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _read_description(path: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    value = read_sealed(path)
+    try:
+        value = read_sealed(path)
+    except RecordError as error:
+        raise RecordError(f"{error}{'' if 'delete' in str(error) else AGAIN}") from None
     for name, must in wanted.items():
         _must(path, value, name, repr(must), value.get(name) == must)
     _must(path, value, "files", "a table of hashes", isinstance(value.get("files"), dict))
@@ -289,13 +294,15 @@ def read_file(folder: Path, name: str, description: Mapping[str, Any]) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise RecordError(f"{path}: cannot be read ({type(error).__name__}: {error.strerror})") from None
+        raise RecordError(
+            f"{path}: cannot be read ({type(error).__name__}: {error.strerror}){AGAIN}"
+        ) from None
     said, found = description["files"].get(name), sha256(content)
     if said != found:
         why = (
             "no description of the run states its sha256" if said is None else f"sha256 {found} is not {said}"
         )
-        raise RecordError(f"{path}: is damaged, or of another run: {why}; delete the folder to run it again")
+        raise RecordError(f"{path}: is damaged, or of another run: {why}{AGAIN}")
     return content
 
 

@@ -1,5 +1,6 @@
 """A design in a world that closed forms cover: its start, its parameters, its chain if any."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,8 @@ class Case:
     """Whether there are several right arms, which part company in a run."""
     trap: float = 0.0
     """Trap ratio over the rollouts of a round where wrong arms are punished under SGD (theory §5), else 0."""
+    misled: float = 0.0
+    """Rewards of a wrong answer per reward of a right one: several wrong arms, raw noisy rewards; else 0."""
     memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """What has been computed for this case already, by name: comparisons ask for one case several times."""
 
@@ -144,7 +147,11 @@ def tabular(p0: float, num_arms: int, num_correct: int = 1, shared: float = 0.0)
         if punished and design.optimizer == "sgd" and num_arms - num_correct > 1 and not shared:
             trap = trap_ratio(p0, design.learning_rate, num_arms, num_correct)
             trap /= design.rollouts * design.batch_size
-        return Case(design, p0, coordinates, one_direction, False, several=m > 1, trap=trap)
+        misled = 0.0
+        if design.signal == "raw" and design.reward == "noisy" and num_arms - num_correct > 1:
+            right = 1.0 - design.false_negative
+            misled = design.false_positive / right if right else math.inf
+        return Case(design, p0, coordinates, one_direction, False, several=m > 1, trap=trap, misled=misled)
 
     return case
 

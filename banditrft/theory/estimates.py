@@ -44,6 +44,8 @@ MOST_QUIET = 0.5
 """Spread over mean above which linear noise of quiet arms, whose push changes sign, is not given."""
 MOST_TRAP = 0.5
 """Trap ratio over the rollouts of a round above which some runs of punished arms fail."""
+MOST_MISLED = 0.3
+"""Rewards of a wrong answer per reward of a right one above which single wrong arms run ahead."""
 COARSE, COARSE_LEAP = 2048, 0.1
 """Grid of the chain, and leaps of a mean field, where designs are compared or queries differ in size."""
 
@@ -199,6 +201,12 @@ def _unreliable(case: Case, cloud: SpreadPath, target: float) -> str | None:
         return (
             f"reward: punished wrong arms scatter faster than right ones grow (trap ratio {trap:.2g}, above "
             f"{MOST_TRAP:g}): a share of the runs falls to 0, which has no closed form (theory §5)"
+        )
+    if case.misled > MOST_MISLED:
+        return (
+            f"false_positive: wrong answers are rewarded {case.misled:.2g} times as often as right ones "
+            f"(above {MOST_MISLED:g}): single wrong arms run ahead of raw rewards, and runs arrive late or "
+            "never, which has no closed form (theory §4)"
         )
     scatter = 0.0 if climbing(case) else cloud.scatter(domain.log_odds(target))
     if scatter > MOST_SCATTER:

@@ -127,8 +127,20 @@ def test_unknown_schema(tmp_path, written):
     ):
         read_run(path.parent, written[0].evaluation_id)
     path.write_text("{")
-    with pytest.raises(RecordError, match=r"run\.json: cannot be read as JSON"):
+    with pytest.raises(
+        RecordError, match=r"run\.json: cannot be read as JSON.*delete the folder to run it again"
+    ):
         read_run(path.parent, written[0].evaluation_id)
+
+
+def test_a_table_that_is_gone_says_how_to_get_it_back(tmp_path, written):
+    """`sim` takes a folder with run.json for a run and would never write the table again."""
+    folder = tmp_path / written[0].run_id
+    (folder / "evals.parquet").unlink()
+    with pytest.raises(
+        RecordError, match=r"evals\.parquet: cannot be read.*delete the folder to run it again"
+    ):
+        read_run(folder, written[0].evaluation_id)
 
 
 FIELDS = {

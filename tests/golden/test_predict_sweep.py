@@ -79,6 +79,7 @@ def test_queries_of_all_sizes_are_in_the_spread(place, fields):
             Case(10, "query", {"seeds": 1, "base_pass_at_1": 0.0465}, {"rounds": 1, "learning_rate": 0.0072, "reward": "noisy", "false_positive": 0.055, "false_negative": 0.088}, 0.5),
             "point the wrong way",
         ),
+        (case(13, learning_rate=0.1, reward="noisy", false_positive=0.5, false_negative=0.5), "run ahead"),
         (case(11, place={"p0": 0.02, "num_arms": 4}, learning_rate=0.2, **NOISY), "point the wrong way"),
         (case(12, "negative", place={"p0": 0.004, "num_arms": 3}, optimizer="sgd", learning_rate=2.0, rollouts=4, reward="minus-one-zero"), "trap ratio"),
     ],
