@@ -61,10 +61,10 @@ def tables(root):
 
 @pytest.mark.parametrize("kind", ["sim", "llm"])
 def test_records_are_those_of_the_local_executor(address, tmp_path, kind):
-    (tmp_path / "study.toml").write_text(LUMPED + LLM)
-    banditrft(kind, "study.toml", "--runs", "here", "--workers", 1, cwd=tmp_path)
+    (tmp_path / "small.toml").write_text(LUMPED + LLM)
+    banditrft(kind, "small.toml", "--runs", "here", "--workers", 1, cwd=tmp_path)
     banditrft(
-        kind, "study.toml", "--runs", "there", "--executor", "ray", "--ray-address", address, cwd=tmp_path
+        kind, "small.toml", "--runs", "there", "--executor", "ray", "--ray-address", address, cwd=tmp_path
     )
     here, there = tables(tmp_path / "here"), tables(tmp_path / "there")
     assert len(here) >= 12
@@ -73,11 +73,11 @@ def test_records_are_those_of_the_local_executor(address, tmp_path, kind):
 
 
 def test_a_cluster_of_its_own_is_started_and_stopped(tmp_path):
-    (tmp_path / "study.toml").write_text(LUMPED)
-    done = banditrft("sim", "study.toml", "--executor", "ray", "--workers", 2, cwd=tmp_path)
+    (tmp_path / "small.toml").write_text(LUMPED)
+    done = banditrft("sim", "small.toml", "--executor", "ray", "--workers", 2, cwd=tmp_path)
     assert "3 runs done, 0 found, 0 jobs failed" in done.stdout
     assert len(done.stderr.splitlines()) == 3  # one line a job, none of Ray's
-    again = banditrft("sim", "study.toml", "--executor", "ray", cwd=tmp_path)
+    again = banditrft("sim", "small.toml", "--executor", "ray", cwd=tmp_path)
     assert "0 runs done, 3 found, 0 jobs failed" in again.stdout
 
 
@@ -175,5 +175,5 @@ def test_interruption_leaves_only_whole_records_and_frees_the_cluster(address, t
     ],
 )
 def test_bad_addresses(tmp_path, flags, message):
-    (tmp_path / "study.toml").write_text(LUMPED)
-    assert banditrft("sim", "study.toml", *flags, cwd=tmp_path, code=2).stderr == f"error: {message}\n"
+    (tmp_path / "small.toml").write_text(LUMPED)
+    assert banditrft("sim", "small.toml", *flags, cwd=tmp_path, code=2).stderr == f"error: {message}\n"
