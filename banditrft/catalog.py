@@ -165,10 +165,10 @@ def refuse_other(root: Path, study: Study) -> None:
         return
     before = read_study(root)
     owner = before.get("source") or study.source
-    shipped = str(owner).startswith("preset ") or study.source.startswith("preset ")
+    fixed = any(str(source).startswith(("preset ", "import ")) for source in (owner, study.source))
     if owner == study.source or before["text"] == study.text:
         return
-    if shipped or study.source != f"{study.name}.toml":
+    if fixed or study.source != f"{study.name}.toml":
         raise InputError(
             f"name: {root} holds the records of another study of this name, from {owner}; give the one in "
             f"{study.source} a name of its own, or another folder (--runs), got {study.name!r}"

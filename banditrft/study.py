@@ -79,7 +79,7 @@ class Study(Brief):
         description: What the study is for.
         expected: Verdicts written down before the runs, by claim ("A1") or claim and world ("A1/lumped").
         own_claims: Claims that it states itself.
-        source: File name, or "preset NAME"; empty where it came from neither.
+        source: File name, "preset NAME" or "import of TOOL"; empty where it came from neither.
     """
 
     name: str
@@ -119,7 +119,7 @@ def load_study(path: Path | str) -> Study:
             every field that is wrong.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a study file ({error})") from None
     return replace(parse_study(text, str(path)), source=Path(path).name)

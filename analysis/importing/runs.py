@@ -19,6 +19,7 @@ from banditrft.claims import CLAIMS, own_claims
 from banditrft.design import Design
 from banditrft.errors import InputError, RecordError
 from banditrft.files import sha256_of
+from banditrft.names import check_name, visible
 from banditrft.parts import part_of
 from banditrft.provenance import now, provenance
 from banditrft.records import RunTables, write_run
@@ -26,8 +27,6 @@ from banditrft.runs import Run, digest
 from banditrft.study import NAME, Cell, Study
 from banditrft.worlds import ImportedWorld
 
-LONGEST = 200
-"""Characters of a condition's name, which a table's cell or a run in wandb may give."""
 Tool = Literal["trl", "verl", "table"]
 
 
@@ -94,11 +93,10 @@ def imported(tool: Tool, found: Sequence[Found], options: Options) -> Imported:
             raise InputError(f"paths: {f.source} is given twice")
         seen.add(place)
     for f in found:
-        if not f.condition.isprintable() or len(f.condition) > LONGEST:
-            raise InputError(
-                f"condition: a name must have at most {LONGEST} characters, all printable, got "
-                f"{f.condition!a:.80} from {f.source}"
-            )
+        try:
+            check_name(f.condition)
+        except ValueError as error:
+            raise InputError(f"condition: a name, here from {f.source}, {error}") from None
     if stray := [name for name in options.settings if name and name not in {f.condition for f in found}]:
         raise InputError(f"set: {stray[0]!r} is not a condition of these runs")
     left_out: list[str] = []
@@ -116,6 +114,11 @@ def imported(tool: Tool, found: Sequence[Found], options: Options) -> Imported:
         runs.append(ImportedRun(f.condition, seed, design, unknown, f.tables, f.source, f.row))
     _one_design(runs)
     runs, odd = _one_grid(runs, common=options.common_rounds)
+    if all(
+        table.is_empty() for run in runs for table in (run.tables.rounds, run.tables.evals, run.tables.final)
+    ):
+        why = " ".join(dict.fromkeys(sentence for f in found for sentence in f.missing))
+        raise InputError(f"paths: nothing to record was found in {found[0].source}. {why}".rstrip())
     world = ImportedWorld(
         name=options.world or options.model or tool,
         tool=tool,
@@ -242,7 +245,15 @@ def write(
     designs = {found.world.name: {run.condition: without(run.design, run.unknown) for run in found.runs}}
     stated = own_claims(own, designs, tuple(CLAIMS))
     text = _text(found, study, claims, own)
-    described = Study(study, 0, tuple(claims), _cells(found, runs), text, own_claims=stated)
+    described = Study(
+        study,
+        0,
+        tuple(claims),
+        _cells(found, runs),
+        text,
+        own_claims=stated,
+        source=f"import of {found.world.tool}",
+    )
     facts = provenance(described.in_force, now())
     part, made = part_of(root), not out.exists()
     try:
@@ -379,10 +390,6 @@ def _text(found: Imported, study: str, claims: Sequence[str], own: Sequence[Mapp
     lines += [f"# own claim: {json.dumps(table, sort_keys=True)}" for table in own]
     for run in found.runs:
         place = "" if run.row is None else f", run {run.row} of it"
-        content = f"{_plain(run.source.name)}{place}, sha256 {_sha256(run.source)[:12]}"
-        lines.append(f"# {_plain(run.condition)}, seed {run.seed}: {content}")
+        content = f"{visible(run.source.name)}{place}, sha256 {_sha256(run.source)[:12]}"
+        lines.append(f"# {run.condition}, seed {run.seed}: {content}")
     return "\n".join(lines) + "\n"
-
-
-def _plain(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -103,7 +103,8 @@ def placebo(tmp_path, n):
     return paths
 
 
-def test_a_claim_is_decided_on_imported_runs_whose_design_is_said(tmp_path):
+def test_a_claim_is_read_as_far_as_imported_runs_of_a_said_design_go(tmp_path):
+    """Rewards drawn at random count no right answers, so the placebo's log has no training curve to compare."""
     said = [
         "batch_size=32",
         "rollouts=1",
@@ -123,7 +124,14 @@ def test_a_claim_is_decided_on_imported_runs_whose_design_is_said(tmp_path):
     run("import", "verl", *paths, *names, *counts, *sets, "--claim", "B1", *place)
     value = json.loads(run("report", tmp_path / "runs" / "b1", "--json").stdout)
     (verdict,) = value["verdicts"]
-    assert (verdict["verdict"], verdict["n"]) == ("supported", 8)
+    words = {(p["split"], p["comparator"]): p["verdict"] for p in verdict["parts"]}
+    assert words == {
+        ("train", "base"): "supported",
+        ("test", "base"): "supported",
+        ("test", "placebo"): "supported",
+    }
+    assert (verdict["verdict"], verdict["n"]) == ("undecided", 8)
+    assert verdict["notes"][0] == "'placebo' in 'verl' has no train Pass@1 to compare with."
 
 
 def test_final_accuracies_alone_decide_no_claim(tmp_path):

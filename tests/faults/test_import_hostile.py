@@ -212,6 +212,13 @@ def test_a_number_of_responses_has_limits(name, value):
 def test_a_name_that_a_file_gives_can_be_printed(tmp_path, name):
     path = tmp_path / "m.csv"
     path.write_text(f'step,"{name} - reward"\n1,0.5\n')
-    with pytest.raises(InputError, match=r"condition: a name must have at most 200 characters") as error:
+    with pytest.raises(InputError, match=r"condition: a name, here from .*m\.csv, must h") as error:
         read_table([path], Options(columns=STEPS))
     assert str(error.value).isprintable()
+
+
+def test_a_log_that_holds_nothing_to_record_is_an_error(tmp_path):
+    path = tmp_path / "verl.log"
+    path.write_text("step:1 - other/metric:0.5\n")
+    with pytest.raises(InputError, match=r"^paths: nothing to record was found in .*verl\.log"):
+        read_verl([path], Options())
