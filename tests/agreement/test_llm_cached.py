@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from model_fixtures import CONFIGS, Held, V, random_model
+from support.model import CONFIGS, Held, V, random_model
 
 from banditrft.errors import InputError
 from banditrft.streams import Purpose

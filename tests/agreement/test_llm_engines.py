@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from model_fixtures import Held
+from support.model import Held
 
 from banditrft.streams import Purpose
 from llm_runs.base_models import find_model

@@ -7,7 +7,7 @@ rounds by 1e-5 to 5e-5 (transformers' own sdpa and eager attention differ as muc
 import numpy as np
 import pytest
 import torch
-from llm_fixtures import SHIPPED, TASK, TOKENIZER, packed, perturbed, some_prompts
+from support.llm import SHIPPED, TASK, TOKENIZER, packed, perturbed, some_prompts
 from transformers import AutoModelForCausalLM
 
 from llm_runs.base_models import find_model

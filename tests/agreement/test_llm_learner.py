@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from llm_fixtures import SHIPPED, TASK, TOKENIZER, packed, perturbed, world
+from support.llm import SHIPPED, TASK, TOKENIZER, packed, perturbed, world
 
 from banditrft.design import Design
 from llm_runs.engines.base import Limits, Prompts, Samples

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from module_fixtures import LENGTHS, LIMITS, SIGNALS, G, Q, T, design, round_of, world
+from support.module import LENGTHS, LIMITS, SIGNALS, G, Q, T, design, round_of, world
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from llm_runs.base_models import MODELS

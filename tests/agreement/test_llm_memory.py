@@ -1,7 +1,7 @@
 """Estimated memory against the peak of real runs, each in a process of its own: within a factor of 1.5."""
 
-import memory_fixtures
 import pytest
+from support import memory
 
 pytestmark = pytest.mark.slow(50)
 
@@ -12,12 +12,12 @@ FACTOR = 1.5
 def folder(tmp_path_factory):
     """A random Qwen2 of 27 million weights."""
     path = tmp_path_factory.mktemp("model")
-    memory_fixtures.grouped_qwen2(path)
+    memory.grouped_qwen2(path)
     return path
 
 
 def check(model, **settings):
-    estimated, real = memory_fixtures.measured(model, **settings)
+    estimated, real = memory.measured(model, **settings)
     assert real / FACTOR < estimated < real * FACTOR, (estimated, real)
 
 

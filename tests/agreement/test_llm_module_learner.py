@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from module_fixtures import (
+from support.module import (
     KINDS,
     LIMITS,
     SIGNALS,

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from contextual_replay import Setting, setting, train
 from numpy.typing import NDArray
 from scipy import stats
+from support.contextual_replay import Setting, setting, train
 
 from banditrft.design import Design
 from banditrft.errors import InputError

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from contextual_replay import Floats, Setting, replay, setting, train
-from sims_fixtures import torch_optimiser
+from support.contextual_replay import Floats, Setting, replay, setting, train
+from support.sims import torch_optimiser
 
 from banditrft.design import BATCH_SIGNALS, Design
 from banditrft.worlds import ContextualWorld

@@ -8,7 +8,7 @@ follow the simulator's order.
 import numpy as np
 import pytest
 import torch
-from sims_fixtures import Names, torch_optimiser
+from support.sims import Names, torch_optimiser
 
 from banditrft.design import BATCH_SIGNALS, Design
 from banditrft.objective import clipped_surrogate, kl_penalty

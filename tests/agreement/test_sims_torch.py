@@ -6,7 +6,7 @@ torch trains a dense policy with one logit per arm; only the *names* of the draw
 import numpy as np
 import pytest
 import torch
-from sims_fixtures import Names, torch_optimiser
+from support.sims import Names, torch_optimiser
 
 from banditrft.design import Design
 from banditrft.rewards import reward_values

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from llm_fixtures import TASK, TOKENIZER, world
+from support.llm import TASK, TOKENIZER, world
 
 from banditrft import signals
 from banditrft.design import Design
@@ -92,7 +92,7 @@ def given():
 def rounds(given, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trl")
     torch.save(given, folder / "given.pt")
-    script = Path(__file__).parents[1] / "trl_rounds.py"
+    script = Path(__file__).parents[1] / "programs" / "trl_rounds.py"
     command = [sys.executable, str(script), str(folder / "given.pt"), str(folder / "rounds.pt")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

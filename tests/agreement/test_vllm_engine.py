@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chi2
+from support.vllm import MODEL, TASK, address, engine, learner, limits, needs_vllm, prompts, step
 from transformers import AutoModelForCausalLM
-from vllm_fixtures import MODEL, TASK, address, engine, learner, limits, needs_vllm, prompts, step
 
 from llm_runs.base_models import find_model
 from llm_runs.engines.base import Prompts

@@ -7,10 +7,10 @@ seed has a query and so a step of its own, and the interval is that of the media
 import math
 from dataclasses import dataclass
 
-import bandit_fixtures
 import numpy as np
 import pytest
 from calibration.laws import LEVEL, SEEDS, SETS, WORST
+from support import bandit
 
 from analysis.fits.bandit_data import Counts, known_gain
 from analysis.fits.bandit_query import fit_query
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.slow(8)
 
 BASE = 0.2
 CASES = {
-    "lumped world, Adam": (bandit_fixtures.LUMPED, "lumped", "G=1"),
-    "lumped world, SGD": (bandit_fixtures.LUMPED, "lumped", "G=1, SGD"),
-    "contextual world, SGD": (bandit_fixtures.CONTEXTUAL, "contextual", "G=1, SGD"),
+    "lumped world, Adam": (bandit.LUMPED, "lumped", "G=1"),
+    "lumped world, SGD": (bandit.LUMPED, "lumped", "G=1, SGD"),
+    "contextual world, SGD": (bandit.CONTEXTUAL, "contextual", "G=1, SGD"),
 }
 MODULES = ("analysis.fits.bandit_query",)
 STEP, START = "Profile interval of a bandit's effective step", "Profile interval of a bandit's base log-odds"
@@ -46,10 +46,8 @@ def simulate(case, seeds, folder):
         conditions += 'optimizer = "sgd"\nlearning_rate = ' + ("1.0" if world == "lumped" else "0.015")
     more = "test_items = 1" if world == "contextual" else ""
     settings = settings.replace("test_items = 400\n", "")
-    text = bandit_fixtures.text(
-        seeds=seeds, rounds=60, base=BASE, conditions=conditions, worlds=[settings], more=more
-    )
-    records = bandit_fixtures.run(text, folder)
+    text = bandit.text(seeds=seeds, rounds=60, base=BASE, conditions=conditions, worlds=[settings], more=more)
+    records = bandit.run(text, folder)
     cell = records.of(world)[condition]
     return Truth(cell.world, counts_of_runs(records, cell, 0, seeds), true_log_step(cell))
 
@@ -69,7 +67,7 @@ def coverage(truth, n, sets):
     """Share of data sets whose intervals hold the true step and the true base."""
     step = start = 0
     for s in range(sets):
-        counts = bandit_fixtures.subset(truth.counts, slice(s * n, (s + 1) * n))
+        counts = bandit.subset(truth.counts, slice(s * n, (s + 1) * n))
         found = fit_query(truth.world, counts, "G=1", BASE, LEVEL).intervals
         step += holds(found["log_step"], truth.log_step)
         start += holds(found["base_log_odds"], math.log(BASE / (1 - BASE)))

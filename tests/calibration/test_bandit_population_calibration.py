@@ -7,11 +7,11 @@ other test answers, drawn from the models' own laws. n is queries for the gain, 
 import dataclasses
 import math
 
-import bandit_fixtures
 import numpy as np
 import pytest
 from calibration.laws import LEVEL, SEEDS, SETS, WORST, covered
 from scipy.stats import t
+from support import bandit
 
 from analysis.fits.bandit_population import gain_of_queries, transfer_to_test
 from analysis.fits.bandit_query import fit_query
@@ -28,10 +28,8 @@ TEST_ANSWERS = 1600
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     """A real fit of five runs, and their counts."""
-    text = bandit_fixtures.text(
-        seeds=5, rounds=20, worlds=[bandit_fixtures.LUMPED.replace("test_items = 400\n", "")]
-    )
-    records = bandit_fixtures.run(text, tmp_path_factory.mktemp("population"))
+    text = bandit.text(seeds=5, rounds=20, worlds=[bandit.LUMPED.replace("test_items = 400\n", "")])
+    records = bandit.run(text, tmp_path_factory.mktemp("population"))
     cell = records.of("lumped")["G=1"]
     counts = counts_of_runs(records, cell, 0, 5)
     return fit_query(cell.world, counts, "G=1", cell.base[0]), counts

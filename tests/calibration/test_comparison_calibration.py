@@ -1,9 +1,9 @@
 """Coverage of the interval of a difference of two forecasts' losses, items as clusters; n is items."""
 
-import fits_fixtures as fixtures
 import numpy as np
 import pytest
 from calibration.laws import LEVEL, SEEDS, SETS, WORST, covered, standard
+from support import fits as fixtures
 
 from analysis.fits.compare import FEWEST_RESAMPLED, compare
 from analysis.fits.forecasting import log_loss

@@ -5,11 +5,11 @@ Six entries of eight answers. Below 64 items no interval is given; the rates the
 
 import math
 
-import fits_fixtures as fixtures
 import numpy as np
 import pytest
 from calibration.laws import LEVEL, SETS, WORST, covered
 from scipy.special import expit
+from support import fits as fixtures
 
 from analysis.fits.item_models import wald
 from analysis.fits.mixed_logistic import FEWEST_ITEMS, TOO_FEW, fit_mixed_logistic

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from placebo_fixtures import CHANGES, SEEDS, word
 from scipy.stats import binom
+from support.placebo import CHANGES, SEEDS, word
 
 METHOD = "claims, placebo under the treatment's label"
 SETS = {"A1": 2000, "A2": 2000, "A6": 2000, "A8": 1000, "B1": 2000, "A5": 300, "A7": 1000}

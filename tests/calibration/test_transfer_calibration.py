@@ -8,10 +8,10 @@ those of the next data set, which is the harder case.
 import math
 from dataclasses import dataclass, fields, replace
 
-import bandit_fixtures
 import numpy as np
 import pytest
 from calibration.laws import LEVEL, SEEDS, SETS, WORST
+from support import bandit
 
 from analysis.fits.bandit_prediction import observed, parameters_of, predict_cell
 from analysis.fits.bandit_query import fit_query
@@ -41,10 +41,8 @@ class Truth:
 
 
 def simulate(runs, folder):
-    text = bandit_fixtures.text(
-        seeds=runs, rounds=40, base=BASE, conditions=TARGETS, worlds=[bandit_fixtures.LUMPED]
-    )
-    records = bandit_fixtures.run(text, folder)
+    text = bandit.text(seeds=runs, rounds=40, base=BASE, conditions=TARGETS, worlds=[bandit.LUMPED])
+    records = bandit.run(text, folder)
     cells = records.of("lumped")
     return Truth(counts_of_runs(records, cells["G=1"], 0, runs), cells["G=1"], cells["G=4"])
 
@@ -63,7 +61,7 @@ def coverage(truth, n, sets):
     held = {}
     for s in range(sets):
         there = slice((s + 1) % sets * n, ((s + 1) % sets + 1) * n)
-        counts = bandit_fixtures.subset(truth.counts, slice(s * n, (s + 1) * n))
+        counts = bandit.subset(truth.counts, slice(s * n, (s + 1) * n))
         target, rng = some(truth.target, there), np.random.default_rng(s)
         fit = fit_query(truth.start.world, counts, "G=1", BASE)
         found = predict_cell(target, [parameters_of(fit, DRAWN, rng)], rng)

@@ -5,9 +5,9 @@ import math
 import re
 from typing import get_args
 
-import analysis_page
 import pytest
 from click.testing import CliRunner
+from support import analysis_page
 
 import analysis
 import sims

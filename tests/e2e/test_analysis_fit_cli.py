@@ -4,12 +4,12 @@ import json
 import os
 from pathlib import Path
 
-import analysis_fixtures
-import fits_fixtures as fixtures
 import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from support import analysis as studies
+from support import fits as fixtures
 
 from analysis.fits.curves import CURVES
 from analysis.fits.tables import plain
@@ -106,14 +106,14 @@ def test_items_of_different_lengths_are_fitted(tmp_path):
 
 
 def test_a_study_s_folder_is_fitted_condition_by_condition(tmp_path):
-    root = analysis_fixtures.write(tmp_path / "s", analysis_fixtures.study(sim_seeds=4, llm_seeds=0))
+    root = studies.write(tmp_path / "s", studies.study(sim_seeds=4, llm_seeds=0))
     text = run(root, "--models", "logistic, bandit", "--split", "train")
     assert "## lumped: G=4" in text
     assert "Bandit model, lumped" in text
 
 
 def test_models_named_without_the_bandit_leave_it_out(tmp_path):
-    root = analysis_fixtures.write(tmp_path / "s", analysis_fixtures.study(sim_seeds=4, llm_seeds=0))
+    root = studies.write(tmp_path / "s", studies.study(sim_seeds=4, llm_seeds=0))
     assert "bandit" not in json.loads(run(root, "--models", "constant", "--json"))
 
 

@@ -2,9 +2,9 @@
 
 import json
 
-import importing_fixtures as logs
 import pytest
 from click.testing import CliRunner
+from support import importing as logs
 
 from banditrft.cli import banditrft
 from banditrft.cli.import_ import own_claims, settings

@@ -6,10 +6,10 @@ import re
 import subprocess
 import sys
 
-import analysis_fixtures as fixtures
-import analysis_page
 import pytest
-from records_fixtures import edit_json
+from support import analysis as fixtures
+from support import analysis_page
+from support.records import edit_json
 
 import analysis
 from analysis.reporting.content.origin import wall_seconds

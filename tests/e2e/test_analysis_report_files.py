@@ -5,9 +5,9 @@ import json
 import re
 import xml.etree.ElementTree as ET
 
-import analysis_fixtures as fixtures
-import analysis_page
 import pytest
+from support import analysis as fixtures
+from support import analysis_page
 
 import analysis
 from analysis.reporting.figures.figure import csv_text

@@ -2,10 +2,9 @@
 
 import json
 
-import analysis_page
-import bandit_fixtures
 import numpy as np
 import pytest
+from support import analysis_page, bandit
 
 import analysis
 from analysis.fits.bandit import fit_records
@@ -18,8 +17,8 @@ CONDITIONS = '\n[[conditions]]\nname = "G=1"\n[[conditions]]\nname = "G=4"\nroll
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    text = bandit_fixtures.text(seeds=6, rounds=60, conditions=CONDITIONS, worlds=(bandit_fixtures.LUMPED,))
-    return bandit_fixtures.run(text, tmp_path_factory.mktemp("bandits"))
+    text = bandit.text(seeds=6, rounds=60, conditions=CONDITIONS, worlds=(bandit.LUMPED,))
+    return bandit.run(text, tmp_path_factory.mktemp("bandits"))
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_fixtures import banditrft
-from study_fixtures import LLM, LUMPED
+from support.cli import banditrft
+from support.study import LLM, LUMPED
 
 from banditrft.catalog import write_queries
 from banditrft.cli.common import preset_names

@@ -8,8 +8,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from cli_fixtures import banditrft
-from study_fixtures import LUMPED
+from support.cli import banditrft
+from support.study import LUMPED
 
 import analysis
 from banditrft.catalog import write_study

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_fixtures import banditrft
-from study_fixtures import LLM, LUMPED
+from support.cli import banditrft
+from support.study import LLM, LUMPED
 
 import llm_runs
 from banditrft.errors import InputError

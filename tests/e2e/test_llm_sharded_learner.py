@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from programs.sharded_ranks import CASES, learner_for, results
 from safetensors.torch import load
-from sharded_ranks import CASES, learner_for, results
 
 from banditrft.errors import InputError
 from llm_runs.learners.module import ModuleLearner
@@ -25,7 +25,7 @@ def found(tmp_path_factory):
     out = tmp_path_factory.mktemp("ranks")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*launch, str(TESTS / "sharded_ranks.py"), str(out)],
+        [*launch, str(TESTS / "programs" / "sharded_ranks.py"), str(out)],
         capture_output=True,
         text=True,
         timeout=300,

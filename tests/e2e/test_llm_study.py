@@ -5,7 +5,7 @@ import shutil
 
 import polars as pl
 import pytest
-from study_fixtures import LLM, LUMPED
+from support.study import LLM, LUMPED
 
 import llm_runs
 from analysis.loading.scan import scan

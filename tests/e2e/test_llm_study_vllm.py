@@ -5,7 +5,7 @@ import re
 import polars as pl
 import pytest
 from scipy import stats
-from vllm_fixtures import needs_vllm
+from support.vllm import needs_vllm
 
 import analysis
 import llm_runs

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 import pytest
-from memory_fixtures import study_of
+from support.memory import study_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import llm_runs

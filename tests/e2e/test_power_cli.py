@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from cli_fixtures import banditrft
+from support.cli import banditrft
 
 pytestmark = pytest.mark.slow(30)
 

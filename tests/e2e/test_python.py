@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from study_fixtures import LLM, LUMPED
+from support.study import LLM, LUMPED
 
 import analysis
 import banditrft

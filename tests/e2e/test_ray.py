@@ -8,12 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-import launch_fixtures
-import memory_fixtures
 import polars as pl
 import pytest
 import ray
-from study_fixtures import LLM, LUMPED
+from support import launch as bodies
+from support import memory
+from support.study import LLM, LUMPED
 
 import llm_runs
 from banditrft.launch import JobsError, choose_executor, cluster, launch
@@ -37,7 +37,7 @@ def banditrft(*args, cwd, code=0):
 def address():
     """A cluster of two CPUs on this machine."""
     os.environ.update(QUIET)
-    for module in (sys.modules[__name__], launch_fixtures):  # which workers cannot import
+    for module in (sys.modules[__name__], bodies):  # which workers cannot import
         ray.cloudpickle.register_pickle_by_value(module)
     started = ray.init(
         address="local",
@@ -89,7 +89,7 @@ def launched(execute, root):
 @pytest.mark.usefixtures("address")
 def test_a_failing_job_is_reported_and_stops_no_other(tmp_path):
     with pytest.raises(JobsError) as raised:
-        launched(launch_fixtures.placebo_fails, tmp_path)
+        launched(bodies.placebo_fails, tmp_path)
     outcome = raised.value.outcome
     ((label, error),) = outcome.failed
     assert "placebo" in label
@@ -100,7 +100,7 @@ def test_a_failing_job_is_reported_and_stops_no_other(tmp_path):
 @pytest.mark.usefixtures("address")
 def test_a_lost_worker_is_made_up_for(tmp_path):
     marker = tmp_path / "died"
-    outcome = launched(functools.partial(launch_fixtures.first_worker_dies, marker), tmp_path / "root")
+    outcome = launched(functools.partial(bodies.first_worker_dies, marker), tmp_path / "root")
     assert marker.exists()
     assert (outcome.done, outcome.failed) == (3, [])
 
@@ -124,9 +124,9 @@ def test_losing_the_node_that_holds_progress_ends_no_job(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("address")
 def test_a_killed_workers_training_goes_on_from_its_checkpoint(tmp_path):
-    study, runs = memory_fixtures.study_of("tiny-qwen2", seeds=2, world="checkpoint_every = 1")
+    study, runs = memory.study_of("tiny-qwen2", seeds=2, world="checkpoint_every = 1")
     launch(study, runs, tmp_path / "calm", llm_runs.execute, workers=1)
-    execute = functools.partial(launch_fixtures.first_trainer_dies, str(tmp_path))
+    execute = functools.partial(bodies.first_trainer_dies, str(tmp_path))
     outcome = launch(study, runs, tmp_path / "runs", execute, executor=choose_executor("ray"))
     assert (outcome.done, outcome.failed) == (2, [])
     told = [line.split() for line in (tmp_path / "told").read_text().splitlines()]

@@ -6,9 +6,9 @@ import re
 import tempfile
 from pathlib import Path
 
-import analysis_fixtures as fixtures
 import pytest
-from browser import Browser, needs_chromium
+from support import analysis as fixtures
+from support.browser import Browser, needs_chromium
 
 import analysis
 

@@ -2,8 +2,8 @@
 
 import json
 
-import analysis_fixtures as fixtures
 import pytest
+from support import analysis as fixtures
 
 import analysis
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from claims_fixtures import ROUNDS, SEEDS, cell, design, lumped, records
 from click.testing import CliRunner
+from support.claims import ROUNDS, SEEDS, cell, design, lumped, records
 
 from analysis.inference import spread
 from analysis.inference.binomials import Fraction

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-import claims_fixtures as fix
 import numpy as np
 import pytest
-from claims_fixtures import SEEDS, cell, contextual, design, llm, lumped, placebo, records
+from support import claims as fix
+from support.claims import SEEDS, cell, contextual, design, llm, lumped, placebo, records
 
 from analysis.judging import verdicts
 from banditrft.claims import CLAIMS, claims_hash

@@ -5,8 +5,8 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from claims_fixtures import ROUNDS, cell, contextual, design, llm, records
 from scipy.stats import chi2
+from support.claims import ROUNDS, cell, contextual, design, llm, records
 
 from analysis.curves.components import components
 from analysis.curves.crossed import NAMES, crossed, effects, world_share

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from claims_fixtures import ROUNDS, SEEDS, cell, contextual, design, llm, records
+from support.claims import ROUNDS, SEEDS, cell, contextual, design, llm, records
 
 from analysis.curves.aggregates import iqm
 from analysis.curves.area import normalised_area

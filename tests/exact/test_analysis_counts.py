@@ -1,10 +1,10 @@
 """Success counts: from records and from files, one table."""
 
-import analysis_fixtures as fixtures
 import numpy as np
 import polars as pl
 import pytest
-from records_fixtures import edit_table
+from support import analysis as fixtures
+from support.records import edit_table
 
 import analysis
 from analysis.loading.counts import COUNTS, counts_of, read_counts

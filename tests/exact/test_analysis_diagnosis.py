@@ -2,10 +2,10 @@
 
 import json
 
-import claims_fixtures as fixtures
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from support import claims as fixtures
 
 import analysis
 from analysis.diagnosis import SIGNATURES, diagnose

@@ -3,11 +3,11 @@
 import itertools
 import math
 
-import bandit_fixtures
 import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.special import expit
+from support import bandit
 
 from analysis.fits.bandit_data import known_gain
 from analysis.fits.bandit_draws import draw_runs, statistics
@@ -25,14 +25,14 @@ RUNS = 6
 
 
 def model(condition, world="lumped", runs=RUNS):
-    records = bandit_fixtures.bandits()
+    records = bandit.bandits()
     cell = records.of(world)[condition]
     return cell, Model.of(cell.world, counts_of_runs(records, cell, 0, runs), cell.base[0])
 
 
 def exact_log_odds(condition, world, runs=RUNS):
     """The simulator's own Pass@1 at the evaluations, as log-odds, (R, E)."""
-    records = bandit_fixtures.bandits()
+    records = bandit.bandits()
     described = next(c for c in records.study["cells"] if (c["world"], c["condition"]) == (world, condition))
     table = read_table(records.path / described["runs"][0] / "evals.parquet", EVALS)
     rows = table.filter((table["split"] == "train") & (table["seed"] < runs)).sort("seed", "round")
@@ -188,9 +188,9 @@ def test_statistics_of_sets_of_runs():
 
 @pytest.fixture(scope="module", params=[0.2, 0.02])
 def without_groups(request, tmp_path_factory):
-    more, worlds = "keep_groups = false", [bandit_fixtures.LUMPED]
-    text = bandit_fixtures.text(seeds=32, rounds=200, base=request.param, more=more, worlds=worlds)
-    return request.param, bandit_fixtures.run(text, tmp_path_factory.mktemp("no-groups"))
+    more, worlds = "keep_groups = false", [bandit.LUMPED]
+    text = bandit.text(seeds=32, rounds=200, base=request.param, more=more, worlds=worlds)
+    return request.param, bandit.run(text, tmp_path_factory.mktemp("no-groups"))
 
 
 def fitted_without(without_groups, condition):

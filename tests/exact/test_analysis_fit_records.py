@@ -4,10 +4,10 @@ import dataclasses
 import json
 import math
 
-import analysis_fixtures
-import bandit_fixtures
 import numpy as np
 import pytest
+from support import analysis as studies
+from support import bandit
 
 import analysis
 from analysis.fits.bandit import fit_records
@@ -27,7 +27,7 @@ ADAM = ("G=1", "G=4", "GRPO")
 
 @pytest.fixture(scope="module")
 def records():
-    return bandit_fixtures.bandits()
+    return bandit.bandits()
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +114,8 @@ def test_the_table_shows_every_row_and_what_was_left_out(foretold):
 
 
 def test_a_language_models_other_optimiser_is_not_predicted(tmp_path):
-    study = analysis_fixtures.study(sim_seeds=0, llm_seeds=4, queries=2)
-    found = transfer_test(load(analysis_fixtures.write(tmp_path, study)), "tiny-qwen2")
+    study = studies.study(sim_seeds=0, llm_seeds=4, queries=2)
+    found = transfer_test(load(studies.write(tmp_path, study)), "tiny-qwen2")
     assert found.fitted == ("G=1", "G=1, SGD")
     assert {row.condition for row in found.rows} == {"G=4", "G=4, SGD"}
     assert found.left_out["G=1, SGD"].startswith("optimizer: sgd's log-odds per unit of step")
@@ -128,8 +128,8 @@ def test_every_world_of_a_study_is_fitted(records):
 
 def test_a_curve_that_never_moves_has_no_lower_limit(tmp_path):
     """Base .002 and 20 rounds: no run meets a success, and any small step is as good as none."""
-    text = bandit_fixtures.text(seeds=4, rounds=20, base=0.002, worlds=[bandit_fixtures.LUMPED])
-    fit = fit_records(bandit_fixtures.run(text, tmp_path), "lumped", ["G=1"])["G=1"]
+    text = bandit.text(seeds=4, rounds=20, base=0.002, worlds=[bandit.LUMPED])
+    fit = fit_records(bandit.run(text, tmp_path), "lumped", ["G=1"])["G=1"]
     assert fit.gain is None
     assert fit.checks == ()
     assert fit.queries[0].intervals["log_step"].low is None
@@ -139,8 +139,8 @@ def test_a_curve_that_never_moves_has_no_lower_limit(tmp_path):
 
 
 def test_one_run_says_that_it_is_one(tmp_path):
-    text = bandit_fixtures.text(seeds=1, worlds=[bandit_fixtures.LUMPED])
-    fit = fit_records(bandit_fixtures.run(text, tmp_path), "lumped", ["G=1"])["G=1"].queries[0]
+    text = bandit.text(seeds=1, worlds=[bandit.LUMPED])
+    fit = fit_records(bandit.run(text, tmp_path), "lumped", ["G=1"])["G=1"].queries[0]
     assert any(warning.startswith("one run") for warning in fit.warnings)
     low, high = fit.step_interval
     assert low < 0.2 < high

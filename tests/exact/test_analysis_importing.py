@@ -1,7 +1,7 @@
 """Logs of other trainers become records; what they do not say is unknown, never a default."""
 
-import importing_fixtures as logs
 import pytest
+from support import importing as logs
 
 import analysis
 from analysis.importing import Options, read_table, read_trl, read_verl, write

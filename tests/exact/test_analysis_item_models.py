@@ -2,10 +2,10 @@
 
 import math
 
-import fits_fixtures as fixtures
 import numpy as np
 import polars as pl
 import pytest
+from support import fits as fixtures
 
 from analysis.fits.compare import compare
 from analysis.fits.contest import contest, parameter_rows, rows

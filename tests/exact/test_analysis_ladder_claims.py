@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from claims_fixtures import SEEDS, cell, contextual, design, placebo, records
+from support.claims import SEEDS, cell, contextual, design, placebo, records
 
 from analysis.claims.optimum import location
 from analysis.judging import verdicts

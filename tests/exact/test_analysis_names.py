@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from claims_fixtures import SEEDS, cell, contextual, design, lumped, records
+from support.claims import SEEDS, cell, contextual, design, lumped, records
 
 from analysis.curves.conditions import summaries
 from analysis.inference.keyed import of_data

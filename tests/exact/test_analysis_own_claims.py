@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from claims_fixtures import ROUNDS, SEEDS, cell, contextual, design, lumped, placebo, records
+from support.claims import ROUNDS, SEEDS, cell, contextual, design, lumped, placebo, records
 
 from analysis.judging import verdicts
 from banditrft.claims import claims_hash, in_force

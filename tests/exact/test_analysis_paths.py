@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from claims_fixtures import ROUNDS, cell, contextual, design, records
+from support.claims import ROUNDS, cell, contextual, design, records
 
 import sims
 from analysis import load

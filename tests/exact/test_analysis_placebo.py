@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from claims_fixtures import SEEDS, cell, contextual, design, lumped, records
+from support.claims import SEEDS, cell, contextual, design, lumped, records
 
 from analysis.claims.against_placebo import excess
 from analysis.judging import verdicts

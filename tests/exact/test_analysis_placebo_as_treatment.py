@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from placebo_fixtures import CHANGES, word
 from scipy.stats import binom
+from support.placebo import CHANGES, word
 
 NO_DIFFERENCE = ("B2", "B3", "B4", "B5", "B6", "B7")
 """Claims that say nothing, either way, where nothing is learned."""

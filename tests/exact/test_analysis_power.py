@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from claims_fixtures import ROUNDS, SEEDS, cell, contextual, design, lumped, records
+from support.claims import ROUNDS, SEEDS, cell, contextual, design, lumped, records
 
 from analysis.inference.skewness import lowered
 from analysis.judging import verdicts

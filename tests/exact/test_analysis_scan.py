@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
-from analysis_fixtures import study, write
-from records_fixtures import edit_json, edit_table
+from support.analysis import study, write
+from support.records import edit_json, edit_table
 
 from analysis import load
 from analysis.loading.scan import scan, summary

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from claims_fixtures import cell, design, llm, records
 from scipy.special import stdtrit
+from support.claims import cell, design, llm, records
 
 from analysis.inference.equivalence import Difference, over_items_too
 from analysis.inference.skewness import lowered

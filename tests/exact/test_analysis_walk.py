@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-import fits_fixtures as fixtures
 import numpy as np
 import pytest
 from scipy import stats
+from support import fits as fixtures
 
 from analysis.fits.item_models import wald
 from analysis.fits.lattice import EDGE, answers, carried, seen, states, step

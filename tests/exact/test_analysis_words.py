@@ -4,10 +4,10 @@ import math
 import re
 from dataclasses import replace
 
-import claims_fixtures as fix
 import numpy as np
 import pytest
-from claims_fixtures import SEEDS, cell, contextual, design, lumped, records
+from support import claims as fix
+from support.claims import SEEDS, cell, contextual, design, lumped, records
 
 from analysis.claims.reading import Band, detectable
 from analysis.inference.equivalence import paired_difference

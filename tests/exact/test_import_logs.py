@@ -2,8 +2,8 @@
 
 import json
 
-import importing_fixtures as logs
 import pytest
+from support import importing as logs
 
 import analysis
 from analysis.importing import Options, Scale, read_table, read_trl, read_verl, write

@@ -4,7 +4,7 @@ import sys
 import textwrap
 
 import pytest
-from llm_fixtures import world
+from support.llm import world
 
 from banditrft.design import Evaluation
 from banditrft.errors import InputError

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from memory_fixtures import study_of
+from support.memory import study_of
 
 from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from llm_fixtures import TASK, TOKENIZER, packed, perturbed, world
+from support.llm import TASK, TOKENIZER, packed, perturbed, world
 
 from banditrft.design import Design
 from banditrft.errors import InputError

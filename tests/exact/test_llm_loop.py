@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from llm_fixtures import EVALUATION, query, run, same
+from support.llm import EVALUATION, query, run, same
 
 import llm_runs
 from banditrft.design import Design, Evaluation

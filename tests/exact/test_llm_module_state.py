@@ -4,7 +4,8 @@ import copy
 
 import pytest
 import torch
-from module_fixtures import (
+from safetensors.torch import load, save
+from support.module import (
     KINDS,
     LIMITS,
     design,
@@ -17,7 +18,6 @@ from module_fixtures import (
     with_adapters,
     world,
 )
-from safetensors.torch import load, save
 
 from banditrft.errors import InputError
 from llm_runs.learners import optimizers

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 import torch
-from llm_fixtures import TASK
+from support.llm import TASK
 
 import llm_runs
 from banditrft.errors import InputError

@@ -4,10 +4,10 @@ import json
 import math
 
 import pytest
-from cli_fixtures import banditrft
 from hypothesis import given
 from hypothesis import strategies as st
-from llm_fixtures import TASK, TOKENIZER, world
+from support.cli import banditrft
+from support.llm import TASK, TOKENIZER, world
 
 import llm_runs
 from banditrft.catalog import read_queries, write_queries

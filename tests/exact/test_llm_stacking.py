@@ -9,7 +9,7 @@ These are the rules the language-model world keeps:
 
 import pytest
 import torch
-from llm_fixtures import SHIPPED, TASK, query, run, same, world
+from support.llm import SHIPPED, TASK, query, run, same, world
 
 import llm_runs
 from banditrft.records import EVALS, GROUPS, ITEMS, ROUNDS, TEXTS, check_table, read_run, write_run

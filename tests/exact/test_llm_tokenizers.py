@@ -1,7 +1,7 @@
 """Tokenizers: prompts as the model was trained to read them, responses up to their end."""
 
 import pytest
-from tokenizer_fixtures import BOS, EOT, TEMPLATE, generation, write
+from support.tokenizer import BOS, EOT, TEMPLATE, generation, write
 from transformers import AutoTokenizer
 
 from banditrft.errors import InputError

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from study_fixtures import LLM, LUMPED
+from support.study import LLM, LUMPED
 
 from banditrft.claims import A5, claims_hash, rollout_pairs, single_query_conditions
 from banditrft.cli.common import preset_text

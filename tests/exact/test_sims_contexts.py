@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from contextual_replay import ROOT, Floats, Setting, sequence, setting
 from scipy import stats
 from scipy.special import expit, logit
+from support.contextual_replay import ROOT, Floats, Setting, sequence, setting
 
 from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from contextual_replay import ROOT, Setting, setting, train
 from numpy.typing import NDArray
 from scipy.special import expit, logit
+from support.contextual_replay import ROOT, Setting, setting, train
 
 from banditrft.streams import Purpose, uniforms
 from banditrft.theory.generalisation import ceiling, held_out

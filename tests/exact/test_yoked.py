@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from llm_fixtures import EVALUATION, run, same, world
-from study_fixtures import LLM, LUMPED
+from support.llm import EVALUATION, run, same, world
+from support.study import LLM, LUMPED
 
 import llm_runs
 import sims

@@ -4,10 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
-import analysis_fixtures as fixtures
 import polars as pl
 import pytest
-from records_fixtures import edit_table
+from support import analysis as fixtures
+from support.records import edit_table
 
 from analysis.loading import batches
 from analysis.loading.batches import read_runs

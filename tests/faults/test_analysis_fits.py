@@ -1,9 +1,9 @@
 """Records that the bandit cannot be fitted to: each says why, naming the file or the field."""
 
-import bandit_fixtures
 import polars as pl
 import pytest
-from records_fixtures import edit_table
+from support import bandit
+from support.records import edit_table
 
 import analysis
 from analysis.fits.bandit import fit_records
@@ -20,10 +20,10 @@ name = "only"
 """
 
 
-def records(tmp_path, fields="", worlds=(bandit_fixtures.LUMPED,), more=""):
+def records(tmp_path, fields="", worlds=(bandit.LUMPED,), more=""):
     conditions = ONLY.format(fields=fields)
-    text = bandit_fixtures.text(seeds=3, rounds=10, conditions=conditions, worlds=worlds, more=more)
-    return bandit_fixtures.run(text, tmp_path)
+    text = bandit.text(seeds=3, rounds=10, conditions=conditions, worlds=worlds, more=more)
+    return bandit.run(text, tmp_path)
 
 
 def test_groups_of_another_size_are_refused_by_file(tmp_path):
@@ -67,7 +67,7 @@ def test_designs_outside_the_closed_forms_are_left_out(tmp_path, fields, reason)
 
 
 def test_a_pool_of_queries_is_no_bandit(tmp_path):
-    found = records(tmp_path, "batch_size = 2", [bandit_fixtures.CONTEXTUAL], "train_items = 4")
+    found = records(tmp_path, "batch_size = 2", [bandit.CONTEXTUAL], "train_items = 4")
     with pytest.raises(InputError, match="world 'contextual': the bandit is fitted to runs on one query"):
         fit_records(found, "contextual")
     assert analysis.fit(found)[0].sentence.startswith("world 'contextual': the bandit is fitted")
@@ -85,8 +85,8 @@ def test_nothing_is_foretold_without_a_minimal_condition(tmp_path):
 
 
 def test_a_step_that_is_not_identified_predicts_nothing(tmp_path):
-    text = bandit_fixtures.text(seeds=3, rounds=10, base=0.001, worlds=[bandit_fixtures.LUMPED])
-    found = transfer_test(bandit_fixtures.run(text, tmp_path), "lumped")
+    text = bandit.text(seeds=3, rounds=10, base=0.001, worlds=[bandit.LUMPED])
+    found = transfer_test(bandit.run(text, tmp_path), "lumped")
     assert found.rows == ()
     assert found.covered is None
     assert found.left_out["G=4"] == "G=1: the step of query 0 is not identified"

@@ -2,9 +2,9 @@
 
 import json
 
-import importing_fixtures as logs
 import polars as pl
 import pytest
+from support import importing as logs
 
 import analysis
 from analysis.fits.bandit import fit_records

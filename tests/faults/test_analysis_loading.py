@@ -4,11 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
-import analysis_fixtures as fixtures
-import claims_fixtures as by_hand
 import polars as pl
 import pytest
-from records_fixtures import edit_json, edit_table
+from support import analysis as fixtures
+from support import claims as by_hand
+from support.records import edit_json, edit_table
 
 import analysis
 from analysis.diagnosis import diagnose

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from vllm_fixtures import MODEL, VOCABULARY, address, canary, learner, limits, nudge, prompts, world
+from support.vllm import MODEL, VOCABULARY, address, canary, learner, limits, nudge, prompts, world
 
 from banditrft.design import Design
 from banditrft.errors import InputError

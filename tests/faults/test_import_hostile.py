@@ -2,9 +2,9 @@
 
 import json
 
-import importing_fixtures as logs
 import polars as pl
 import pytest
+from support import importing as logs
 
 from analysis.importing import Options, read_table, read_trl, read_verl
 from banditrft.errors import InputError, RecordError

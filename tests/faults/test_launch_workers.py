@@ -9,9 +9,9 @@ import subprocess
 import sys
 import time
 
-import launch_fixtures
 import pytest
-from study_fixtures import LUMPED
+from support import launch as bodies
+from support.study import LUMPED
 
 from banditrft.errors import StorageError
 from banditrft.launch import JobsError, launch
@@ -42,7 +42,7 @@ def tables(root):
 
 @pytest.mark.skipif(len(cores()) < 2, reason="needs two cores")
 def test_workers_have_cores_of_their_own_and_one_thread(tmp_path):
-    outcome = launched(functools.partial(launch_fixtures.simulate_and_tell, str(tmp_path)), tmp_path / "runs")
+    outcome = launched(functools.partial(bodies.simulate_and_tell, str(tmp_path)), tmp_path / "runs")
     assert outcome.done == 3
     notes = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
     shares = {note["pid"]: set(note["cores"]) for note in notes}
@@ -54,7 +54,7 @@ def test_workers_have_cores_of_their_own_and_one_thread(tmp_path):
 
 
 def test_memory_keeps_large_jobs_apart(tmp_path):
-    execute = functools.partial(launch_fixtures.simulate_and_tell, str(tmp_path))
+    execute = functools.partial(bodies.simulate_and_tell, str(tmp_path))
     outcome = launched(execute, tmp_path / "runs", need=lambda _: Need(memory=2**60))
     assert outcome.done == 3
     notes = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
@@ -64,7 +64,7 @@ def test_memory_keeps_large_jobs_apart(tmp_path):
 def test_a_killed_workers_job_is_done_by_another(tmp_path):
     launched(execute_all, tmp_path / "calm", workers=1)
     marker = tmp_path / "died"
-    execute = functools.partial(launch_fixtures.first_worker_dies, str(marker))
+    execute = functools.partial(bodies.first_worker_dies, str(marker))
     outcome = launched(execute, tmp_path / "runs")
     assert marker.exists()
     assert (outcome.done, outcome.failed) == (3, [])
@@ -74,9 +74,9 @@ def test_a_killed_workers_job_is_done_by_another(tmp_path):
 @pytest.mark.parametrize(
     ("execute", "error"),
     [
-        (launch_fixtures.placebo_fails, "RuntimeError: no such drug"),
-        (launch_fixtures.placebo_exits, "its worker ended with exit code 3"),
-        (launch_fixtures.placebo_kills, "its worker was killed by SIGKILL"),
+        (bodies.placebo_fails, "RuntimeError: no such drug"),
+        (bodies.placebo_exits, "its worker ended with exit code 3"),
+        (bodies.placebo_kills, "its worker was killed by SIGKILL"),
     ],
 )
 def test_a_failing_job_is_reported_and_stops_no_other(tmp_path, execute, error):
@@ -93,7 +93,7 @@ def test_a_full_disk_is_one_error_and_no_more_jobs(tmp_path):
         with pytest.raises(
             StorageError, match=r"records cannot be written \(File too large\).*\(0 runs done"
         ):
-            launched(functools.partial(launch_fixtures.fill_the_disk, told), tmp_path, workers=1)
+            launched(functools.partial(bodies.fill_the_disk, told), tmp_path, workers=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert told == ["G=1"]
@@ -104,7 +104,7 @@ def test_a_full_disk_is_one_error_and_no_more_jobs(tmp_path):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_folder_that_is_moved_meanwhile_is_an_error(tmp_path, workers):
     root = tmp_path / "runs"
-    execute = functools.partial(launch_fixtures.move_the_folder, str(root))
+    execute = functools.partial(bodies.move_the_folder, str(root))
     with pytest.raises(StorageError, match=r"runs: holds no study\.json any more: was it moved"):
         launched(execute, root, workers=workers)
     assert not root.exists()
@@ -114,14 +114,14 @@ def test_a_folder_that_is_moved_meanwhile_is_an_error(tmp_path, workers):
 
 def test_records_that_vanish_meanwhile_are_not_counted(tmp_path):
     with pytest.raises(JobsError) as raised:
-        launched(functools.partial(launch_fixtures.lose_the_first, str(tmp_path)), tmp_path, workers=1)
+        launched(functools.partial(bodies.lose_the_first, str(tmp_path)), tmp_path, workers=1)
     outcome = raised.value.outcome
     assert (outcome.done, len(outcome.failed)) == (2, 1)
     assert "1 runs: are not in" in str(raised.value)
 
 
 def test_a_job_whose_runs_another_process_has_recorded_is_done(tmp_path):
-    outcome = launched(functools.partial(launch_fixtures.overtaken, str(tmp_path)), tmp_path, workers=1)
+    outcome = launched(functools.partial(bodies.overtaken, str(tmp_path)), tmp_path, workers=1)
     assert (outcome.done, outcome.failed) == (3, [])
 
 
@@ -154,16 +154,16 @@ def wait_until(true):
 
 LAUNCH = """
 import functools, sys
-import launch_fixtures
+from support import launch as bodies
 from pathlib import Path
-from study_fixtures import LUMPED
+from support.study import LUMPED
 from banditrft.launch import launch
 from banditrft.runs import expand
 from banditrft.study import parse_study
 
 if __name__ == "__main__":
     study = parse_study(LUMPED, "test")
-    execute = functools.partial(launch_fixtures.wait_for_ever, sys.argv[1])
+    execute = functools.partial(bodies.wait_for_ever, sys.argv[1])
     launch(study, expand(study, "sim"), Path(sys.argv[1]) / "runs", execute, workers=2)
 """
 
@@ -188,7 +188,7 @@ def test_workers_end_with_the_process_that_started_them(tmp_path, sign):
 def test_ranks_of_a_job_meet_and_the_first_records(tmp_path, runs):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "study.json").touch()
-    work = Work(tmp_path / "runs", (), functools.partial(launch_fixtures.meet, str(tmp_path)), None)
+    work = Work(tmp_path / "runs", (), functools.partial(bodies.meet, str(tmp_path)), None)
     reported = []
     assert attempt(work, Job(tuple(runs[:1]), need=Need(ranks=2)), reported.append) is None
     assert [(tmp_path / f"rank-{rank}").read_text() for rank in (0, 1)] == ["3", "3"]
@@ -197,12 +197,12 @@ def test_ranks_of_a_job_meet_and_the_first_records(tmp_path, runs):
 
 
 def test_a_rank_that_fails_ends_the_job(tmp_path, runs):
-    work = Work(tmp_path, (), launch_fixtures.second_rank_fails, None)
+    work = Work(tmp_path, (), bodies.second_rank_fails, None)
     said = attempt(work, Job(tuple(runs[:1]), need=Need(ranks=2)), lambda _: None)
     assert said == "rank 1: RuntimeError: out of breath"
 
 
 def test_jobs_of_several_ranks_run_in_workers(tmp_path):
-    execute = functools.partial(launch_fixtures.meet, str(tmp_path))
+    execute = functools.partial(bodies.meet, str(tmp_path))
     outcome = launched(execute, tmp_path / "runs", need=lambda _: Need(ranks=2))
     assert (outcome.done, outcome.failed) == (3, [])

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from study_fixtures import LLM, LUMPED
+from support.study import LLM, LUMPED
 
 import llm_runs
 from banditrft.design import parse

@@ -1,8 +1,8 @@
 """Bad stacks, checkpoints and studies give one clear error."""
 
 import pytest
-from llm_fixtures import run
-from study_fixtures import LLM, LUMPED
+from support.llm import run
+from support.study import LLM, LUMPED
 
 import llm_runs
 from banditrft.errors import InputError

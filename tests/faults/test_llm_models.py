@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 import torch
-from model_fixtures import CONFIGS, random_model, saved
 from safetensors.torch import load_file
+from support.model import CONFIGS, random_model, saved
 
 from banditrft.errors import InputError
 from banditrft.worlds.llm import Lora

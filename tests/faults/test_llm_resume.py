@@ -7,8 +7,8 @@ import shutil
 from contextlib import contextmanager
 
 import pytest
-from llm_fixtures import EVALUATION, run, same
-from llm_killed import RUNS, go_on, killed
+from support.llm import EVALUATION, run, same
+from support.llm_killed import RUNS, go_on, killed
 
 import llm_runs
 from banditrft.errors import InputError

@@ -1,8 +1,8 @@
 """Tables of a study's own claims that cannot be read: one error, naming the field."""
 
 import pytest
-from analysis_fixtures import study, write
-from records_fixtures import edit_json
+from support.analysis import study, write
+from support.records import edit_json
 
 from analysis import load
 from banditrft.errors import InputError, RecordError

@@ -10,8 +10,8 @@ import time
 
 import polars as pl
 import pytest
-from records_fixtures import edit_json, edit_table
-from study_fixtures import LUMPED
+from support.records import edit_json, edit_table
+from support.study import LUMPED
 
 import analysis
 from analysis.loading.scan import scan

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from study_fixtures import LLM, LUMPED
+from support.study import LLM, LUMPED
 
 import sims
 from banditrft.design import Design, parse

@@ -1,7 +1,7 @@
 """The sync canary on a real vLLM: pushes that did not happen, and a prefix cache that was not reset."""
 
 import pytest
-from vllm_fixtures import MODEL, canary, engine, learner, limits, needs_vllm, nudge, step, world
+from support.vllm import MODEL, canary, engine, learner, limits, needs_vllm, nudge, step, world
 
 from llm_runs.base_models import find_model
 from llm_runs.engines.canary import StaleWeightsError

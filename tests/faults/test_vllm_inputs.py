@@ -1,7 +1,7 @@
 """What vLLM cannot do is said in one line before it is started."""
 
 import pytest
-from vllm_fixtures import MODEL, engine, limits, needs_vllm, world
+from support.vllm import MODEL, engine, limits, needs_vllm, world
 
 from banditrft.errors import InputError
 from llm_runs.base_models import find_model

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from contextual_replay import ROOT, Floats, Setting, setting, train
+from support.contextual_replay import ROOT, Floats, Setting, setting, train
 
 import sims
 from banditrft.design import Design, Evaluation

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
-from claims_fixtures import ROUNDS, SEEDS, cell, contextual, design, lumped, records
 
 from analysis.judging import verdicts
+from support.claims import ROUNDS, SEEDS, cell, contextual, design, lumped, records
 
 BATCH = {"batch_size": 32, "optimizer": "adamw"}
 KINDS = ("random", "yoked")

@@ -1,10 +1,10 @@
-"""Pictures of a report for the README: `python tests/screenshots.py RUNS/report.html docs`."""
+"""Pictures of a report for the README: `python tests/programs/screenshots.py RUNS/report.html docs`."""
 
 import sys
 import tempfile
 from pathlib import Path
 
-from browser import Browser
+from support.browser import Browser
 
 WIDTH, HEAD, EDGE = 1160, 980, 24
 SECTION = "document.getElementById('forest').closest('section').getBoundingClientRect()"

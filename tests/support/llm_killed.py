@@ -6,14 +6,13 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from llm_fixtures import run
-
 import llm_runs.engines.stacked
 import llm_runs.execution
 import llm_runs.learners.stacked
 from banditrft.catalog import status
 from banditrft.launch.executors import environment
 from banditrft.records import write_run
+from support.llm import run
 
 ROUNDS = 60
 POOL = {"train_items": 5, "checkpoint_every": 2, "keep_texts": 10}
@@ -47,7 +46,7 @@ def killed(root: Path, chance: random.Random) -> bool:
     context.set_forkserver_preload([__name__])
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=go_on, args=(root, there))
-    with environment({"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}):
+    with environment({"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}):
         process.start()
     there.close()
     since = time.monotonic()

@@ -1,9 +1,10 @@
 """The peak memory of a real run in a process of its own, and what was estimated of it.
 
-`python memory_fixtures.py MODEL SETTINGS` trains one round and prints both, in bytes.
+`python -m support.memory MODEL SETTINGS` trains one round and prints both, in bytes.
 """
 
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from llm_runs.base_models import MODELS
 from llm_runs.planning.estimates import need
 from llm_runs.tasks import load_task
 
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(str(Path(__file__).parents[i]) for i in (1, 2))}
 STUDY = """
 name = "memory"
 seeds = {seeds}
@@ -88,8 +90,8 @@ def peak_of_this_process():
 
 def measured(model, **settings):
     """Estimated and real peak bytes."""
-    command = [sys.executable, __file__, str(model), json.dumps(settings)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "support.memory", str(model), json.dumps(settings)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
     return tuple(json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import torch
-from module_fixtures import LIMITS, SIGNALS, design, round_of, tiny, with_adapters, world
+from support.module import LIMITS, SIGNALS, design, round_of, tiny, with_adapters, world
 
 from llm_runs.learners.sharded import ShardedLearner, join_ranks
 

@@ -1,0 +1,1 @@
+"""Programs that tests or the README run in a process of their own."""

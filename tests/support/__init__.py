@@ -1,0 +1,1 @@
+"""What several tests share: small studies, records, models, processes, a browser."""
