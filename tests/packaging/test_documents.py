@@ -10,7 +10,9 @@ import pytest
 from banditrft.cli import banditrft
 
 ROOT = Path(__file__).parents[2]
-WRITTEN = (p for p in (ROOT / "docs").rglob("*.md") if p.name != "summary.md")  # a report's, without its figures
+WRITTEN = (
+    p for p in (ROOT / "docs").rglob("*.md") if p.name != "summary.md"
+)  # a report's, without its figures
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(WRITTEN)]
 SHOWN = re.compile(r"^ {4,}banditrft (.*)$|`(?:\.venv/bin/)?banditrft ([^`]*)`", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
