@@ -10,9 +10,8 @@ from analysis.judging import verdicts
 from analysis.loading.records import Records, load
 from analysis.reporting.content.document import document
 from analysis.reporting.content.further import Fits, further
-from analysis.reporting.figures.collect import collect
+from analysis.reporting.figures.collect import collect, save_figures
 from analysis.reporting.page import render
-from analysis.reporting.saving import save_figures
 from analysis.reporting.summary import summary
 from banditrft.files import write_bytes, write_json
 from banditrft.names import visible

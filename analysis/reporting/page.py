@@ -6,62 +6,22 @@ nothing: text that came from records can neither run nor call.
 
 import base64
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from analysis.fits.transfer_result import NAMES
 from analysis.formats import FORMATS
 from analysis.reporting.figures.collect import Numbered
-from analysis.reporting.figures.forests import card
-from analysis.reporting.figures.palette import variables
-from analysis.reporting.numbers import Shown
+from analysis.reporting.figures.forest import card
+from analysis.reporting.figures.svg import variables
+from analysis.reporting.wording import BETWEEN, KINDS, OUTCOMES, READINGS, TITLES
 
 TEMPLATES = Path(__file__).parent / "templates"
-KINDS = {"sim": "simulated", "llm": "language model"}
-BETWEEN = {
-    "worlds": "worlds",
-    "paper": "paper and measurement",
-    "size": "sizes in two worlds",
-    "theory": "theory and measurement",
-    "expectation": "expectation and measurement",
-}
-"""Kinds of disagreement, in words."""
-READINGS = {
-    "papers": "at the papers' horizon and margin",
-    "ours": "at ours",
-    "base": "against base",
-    "placebo": "against the placebo",
-}
-"""Readings of a verdict, in words."""
-OUTCOMES = {
-    "failed": "Failed, not slow: four times the papers' horizon changes nothing.",
-    "slow": "Slow, not failed: by four times the papers' horizon runs learn.",
-}
-"""What becomes of runs that fail by the papers' horizon."""
-TITLES = {
-    "summary": "Summary",
-    "verdicts": "Verdicts",
-    "disagreements": "Where the worlds, the papers and the theory disagree",
-    "forest": "Theory, simulation and language model side by side",
-    "curves": "Learning curves",
-    "times": "Time to the threshold",
-    "seeds": "Seed by seed",
-    "paths": "Test against train",
-    "components": "Where the variance comes from",
-    "fits": "Fits, and what they foretell",
-    "diagnosis": "Failure signatures",
-    "raw": "The raw points",
-    "placebo": "Placebo",
-    "sensitivity": "Sensitivities",
-    "methods": "Methods",
-    "protocol": "Protocol, deviations and limits",
-    "provenance": "Provenance",
-}
-"""Sections in the order of the page."""
 ABOUT_CLAIMS = {"summary", "verdicts", "disagreements", "placebo", "sensitivity"}
 
 
@@ -167,3 +127,31 @@ def _learning(document: dict[str, Any], figures: list[Numbered]) -> list[dict[st
         predicted = any(b["theory"] for b in document["bands"] if b["world"] == world["name"])
         found.append({"world": world, "splits": splits, "predicted": predicted})
     return found
+
+
+def lookup(document: Any, path: str) -> Any:
+    """The value at a path such as ``verdicts/0/parts/1/estimate``."""
+    for key in path.split("/"):
+        document = document[int(key)] if isinstance(document, list) else document[key]
+    return document
+
+
+class Shown:
+    """Renders numbers of one document by their path, so that page and JSON cannot differ."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+
+    def __call__(self, path: str, kind: str) -> Markup:
+        """The number at `path`, formatted as `kind`; an estimate that is not there is a dash."""
+        value = lookup(self.document, path)
+        full = "" if value is None else repr(value)
+        shown = estimated(value, FORMATS[kind]) if path.endswith("/estimate") else FORMATS[kind](value)
+        return Markup('<data value="{}" data-path="{}" data-kind="{}">{}</data>').format(
+            full, path, kind, escape(shown)
+        )
+
+
+def estimated(value: float | None, form: Callable[[float | None], str]) -> str:
+    """An estimate, which unlike the end of an interval is not unbounded where there is none."""
+    return "–" if value is None else form(value)

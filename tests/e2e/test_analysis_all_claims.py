@@ -11,7 +11,7 @@ from support import analysis_page
 
 import analysis
 import sims
-from analysis.reporting.numbers import lookup
+from analysis.reporting.page import lookup
 from analysis.verdict import Kind
 from banditrft.claims import CLAIMS
 from banditrft.cli.presets import sim_presets

@@ -12,8 +12,8 @@ from support import analysis_page
 from support.records import edit_json
 
 import analysis
-from analysis.reporting.content.origin import wall_seconds
-from analysis.reporting.numbers import lookup
+from analysis.reporting.content.document import wall_seconds
+from analysis.reporting.page import lookup
 from banditrft.cli.report import verdict_table
 
 pytestmark = pytest.mark.slow(30)

@@ -10,9 +10,8 @@ from support import analysis as fixtures
 from support import analysis_page
 
 import analysis
-from analysis.reporting.figures.figure import csv_text
-from analysis.reporting.figures.svg import text
-from analysis.reporting.markdown import code, escaped
+from analysis.reporting.figures.svg import csv_text, text
+from analysis.reporting.summary import code, escaped
 
 pytestmark = pytest.mark.slow(6)
 

@@ -9,8 +9,8 @@ from support import analysis_page, bandit
 import analysis
 from analysis.fits.bandit import fit_records
 from analysis.formats import FORMATS
-from analysis.reporting.content.profiles import profiles
-from analysis.reporting.numbers import lookup
+from analysis.reporting.content.fits import profiles
+from analysis.reporting.page import lookup
 
 CONDITIONS = '\n[[conditions]]\nname = "G=1"\n[[conditions]]\nname = "G=4"\nrollouts = 4\n'
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from analysis.reporting.content.assumptions import ALWAYS, BY_KIND, assumptions
-from analysis.reporting.content.methods import methods
+from analysis.reporting.content.methods import ALWAYS, BY_KIND, assumptions, methods
 
 TEST = "Exact one-sided bounds."
 SWAP = "A permutation log-rank test."

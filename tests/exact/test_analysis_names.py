@@ -10,7 +10,7 @@ from analysis.curves.conditions import summaries
 from analysis.inference.keyed import of_data
 from analysis.judging import verdicts
 from analysis.planning.components import component
-from analysis.reporting.content.bands import bands
+from analysis.reporting.content.curves import bands
 
 ROUNDS = np.arange(0.0, 41.0, 4.0)
 

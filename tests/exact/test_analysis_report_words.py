@@ -5,15 +5,13 @@ import pytest
 from analysis.curves.paths import PathComparison
 from analysis.fits.bandit import BanditFit, ConditionFit, Residual
 from analysis.fits.transfer_result import TransferRow, TransferTest
-from analysis.reporting.beside import beside
-from analysis.reporting.content.confidence import confidence
-from analysis.reporting.content.fitted import fitted
-from analysis.reporting.content.foretold import foretold
+from analysis.reporting.content.fits import fitted, foretold
 from analysis.reporting.content.further import said
-from analysis.reporting.figures.dots import values
-from analysis.reporting.figures.forest import Row, plot
-from analysis.reporting.figures.forests import of_points
-from analysis.reporting.numbers import Shown
+from analysis.reporting.figures.forest import Row, of_points, plot
+from analysis.reporting.figures.points import values
+from analysis.reporting.page import Shown
+from analysis.reporting.summary import beside
+from analysis.reporting.wording import confidence
 
 
 def fit(*zs, warnings=()):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from analysis.formats import FORMATS
-from analysis.reporting.content.confidence import confidence
+from analysis.reporting.wording import confidence
 from analysis.verdict import ALL
 
 Part = dict[str, Any]

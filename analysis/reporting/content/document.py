@@ -3,24 +3,23 @@
 import math
 import tomllib
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
+from analysis.claims.worlds import draws_a_world
 from analysis.judging import ALPHA
-from analysis.loading.records import Records
-from analysis.reporting.content.assumptions import assumptions
-from analysis.reporting.content.bands import bands
+from analysis.loading.records import Cell, Records
+from analysis.reporting.content.closed_forms import predictions
+from analysis.reporting.content.curves import bands, seeds
 from analysis.reporting.content.disagreements import disagreements
 from analysis.reporting.content.further import Further
-from analysis.reporting.content.limits import limits
-from analysis.reporting.content.methods import methods
-from analysis.reporting.content.origin import deviations, provenance
-from analysis.reporting.content.predictions import predictions
-from analysis.reporting.content.seeds import seeds
-from analysis.reporting.content.worlds import world
+from analysis.reporting.content.methods import assumptions, limits, methods
 from analysis.verdict import Verdict
-from banditrft.claims import in_force
+from banditrft.claims import claims_hash, in_force
+from banditrft.runs import digest
+from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWorld, WorldSettings
 
 SCHEMA = 2
 
@@ -67,3 +66,112 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def world(records: Records, world: WorldSettings) -> dict[str, Any]:
+    """One world with records: what it is, its conditions, runs, rounds and queries."""
+    cells = records.of(world.name)
+    first = next(iter(cells.values()))
+    return {
+        "name": world.name,
+        "kind": world.kind,
+        "describes": _describe(world),
+        "conditions": {name: cell.n for name, cell in cells.items()},
+        "rounds": {n: c.design.rounds for n, c in cells.items() if "rounds" not in c.unknown},
+        "pool": world.train_items if isinstance(world, LLMWorld) else None,
+        "base": {str(q): p for q, p in sorted(first.base.items()) if math.isfinite(p)},
+        "learning": {name: _learning(cell) for name, cell in cells.items()},
+    }
+
+
+def _learning(cell: Cell) -> str:
+    optimizer = "unknown optimizer" if "optimizer" in cell.unknown else cell.design.optimizer
+    unknown = "learning_rate" in cell.unknown
+    return f"{optimizer}, {'unknown step' if unknown else f'step {cell.design.learning_rate:g}'}"
+
+
+def _describe(world: WorldSettings) -> str:
+    if isinstance(world, LumpedWorld):
+        arms = world.num_arms
+        size = f"{arms:,}" if arms < 1e6 else f"{arms:.3g}"
+        return f"Softmax bandit of {size} arms in {len(world.classes)} classes, simulated exactly."
+    if isinstance(world, ContextualWorld):
+        return (
+            f"Log-linear contextual policy in {world.dimension} dimensions: {_queries(world)}, "
+            f"{world.test_items:,} test contexts{', each seed its own' * draws_a_world(world)}."
+        )
+    if isinstance(world, ImportedWorld):
+        return (
+            f"Logs of {world.tool} runs of {world.model or 'a model not named'} on "
+            f"{world.task or 'a task not named'}, imported; nothing was run here."
+        )
+    return f"Language model '{world.model}' on '{world.task}', really sampled and really trained."
+
+
+def _queries(world: ContextualWorld) -> str:
+    return "one training query" if world.train_items == 1 else f"{world.train_items:,} training queries"
+
+
+def deviations(records: Records) -> list[str]:
+    """What differs from what was registered."""
+    absent = [name for name in records.worlds if not records.of(name)]
+    found = [
+        f"World '{name}' of the study has no records here: no verdict is given on it." for name in absent
+    ]
+    current = claims_hash(in_force(records.study))
+    others = sorted({str(i.get("claims_hash")) for i in records.infos.values()} - {current})
+    if others:
+        found.append(
+            f"{sum(str(i.get('claims_hash')) != current for i in records.infos.values())} runs were "
+            "made under other "
+            f"protocols than the ones applied here ({', '.join(others)} against {current}): read those "
+            "verdicts as "
+            f"post hoc."
+        )
+    for name in ("banditrft", "torch", "numpy"):
+        seen = sorted({str(i.get("versions", {}).get(name)) for i in records.infos.values()} - {"None"})
+        if len(seen) > 1:
+            found.append(f"Runs were made with several versions of {name}: {', '.join(seen)}.")
+    commits = {i.get("commit") for i in records.infos.values()}
+    if len(commits) > 1:
+        found.append(f"Runs were made from {len(commits)} different source commits.")
+    return found
+
+
+def wall_seconds(infos: list[dict[str, Any]]) -> float | None:
+    """Seconds during which at least one run was being made, from their times of start and finish."""
+    spans = sorted(
+        (datetime.fromisoformat(i["started"]).timestamp(), datetime.fromisoformat(i["finished"]).timestamp())
+        for i in infos
+        if "started" in i and "finished" in i
+    )
+    total, end = 0.0, float("-inf")
+    for start, finish in spans:
+        total += max(0.0, finish - max(start, end))
+        end = max(end, finish)
+    return total if spans else None
+
+
+def provenance(records: Records) -> dict[str, Any]:
+    """Hashes, seeds, versions, times and the command that makes the records again."""
+    study, infos = records.study, list(records.infos.values())
+    versions = {k: v for info in infos for k, v in info.get("versions", {}).items()}
+    cells: list[Cell] = list(records.cells)
+    seeds: dict[str, int] = {}
+    for cell in cells:
+        seeds[cell.world.name] = max(seeds.get(cell.world.name, 0), int(cell.seed.max()) + 1)
+    return {
+        "study_hash": digest(study["text"])[:16],
+        "claims_hash": claims_hash(in_force(study)),
+        "root_seed": study["root_seed"],
+        "folders": len(infos),
+        "runs": sum(c.n for c in cells),
+        "seeds": seeds,
+        "versions": dict(sorted(versions.items())),
+        "commits": sorted({str(i.get("commit"))[:12] for i in infos if i.get("commit")}),
+        "finished": max((str(i["finished"]) for i in infos if "finished" in i), default=None),
+        "seconds": records.seconds,
+        "wall_s": wall_seconds(infos),
+        "command": study.get("command"),
+        "text": study["text"],
+    }

@@ -11,9 +11,7 @@ from analysis.fits.bandit import BanditFit, fit_records
 from analysis.fits.predict_there import transfer_test
 from analysis.fits.transfer_result import TransferTest
 from analysis.loading.records import Records
-from analysis.reporting.content.fitted import fitted
-from analysis.reporting.content.foretold import foretold
-from analysis.reporting.content.profiles import profiles
+from analysis.reporting.content.fits import fitted, foretold, profiles
 from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld
 

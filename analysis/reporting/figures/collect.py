@@ -1,18 +1,22 @@
-"""Every figure of a report, by section and in the order of the page, numbered for their files."""
+"""Every figure of a report, by section and in the order of the page, numbered and saved as SVG and CSV."""
 
+import json
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from analysis.curves.paths import PathTest
 from analysis.loading.records import Cell, Records
-from analysis.reporting.content import forecasts
-from analysis.reporting.content.bands import curve_of
+from analysis.reporting.content import closed_forms
+from analysis.reporting.content.curves import curve_of, final
 from analysis.reporting.content.further import Further
-from analysis.reporting.content.seeds import final
-from analysis.reporting.figures import curves, dots, fits, kaplan, paths, seeds
-from analysis.reporting.figures.figure import Figure
-from analysis.reporting.figures.forests import forests, of_points
+from analysis.reporting.figures import curves, fits, points
+from analysis.reporting.figures.forest import forests, of_points
+from analysis.reporting.figures.svg import Figure
 from banditrft.design import PLACEBOS
+from banditrft.files import write_bytes
+from banditrft.names import visible
 
 HITTING = 0.95
 """Threshold drawn where no claim sets one."""
@@ -39,16 +43,6 @@ class Numbered:
         """Name of its files, without the ending."""
         return f"{self.number:03d}-{self.figure.name}"
 
-    def listed(self) -> dict[str, Any]:
-        """Its entry in verdicts.json."""
-        return {
-            "number": self.number,
-            "section": self.section,
-            "caption": self.figure.caption,
-            "note": self.figure.note,
-            "file": self.stem,
-        }
-
 
 def collect(records: Records, document: dict[str, Any], beside: Further) -> list[Numbered]:
     """All figures.
@@ -62,7 +56,7 @@ def collect(records: Records, document: dict[str, Any], beside: Further) -> list
     found += [("curves", world, f) for world, f in _curves(records, document)]
     parts = [(v, p) for v in document["verdicts"] for p in v["parts"]]
     found += [
-        ("times", "", kaplan.panel(v["claim"], p)) for v, p in parts if p["kind"] == "ratio" and p["points"]
+        ("times", "", curves.times(v["claim"], p)) for v, p in parts if p["kind"] == "ratio" and p["points"]
     ]
     found += [("seeds", "", f) for f in _seeds(records, document)]
     found += [("paths", test.world, f) for test in beside.paths for f in _paths(records, test)]
@@ -101,9 +95,9 @@ def _css(cell: Cell) -> str:
 
 
 def _paths(records: Records, test: PathTest) -> list[Figure]:
-    predicted = {name: forecasts.curve(cell) for name, cell in records.of(test.world).items()}
+    predicted = {name: closed_forms.curve(cell) for name, cell in records.of(test.world).items()}
     closed = {name: c for name, c in predicted.items() if c is not None and c.test is not None}
-    return [paths.panel(test, c, closed) for c in test.comparisons]
+    return [curves.path(test, c, closed) for c in test.comparisons]
 
 
 def _fits(beside: Further, kinds: dict[str, str]) -> list[tuple[str, Figure]]:
@@ -125,7 +119,7 @@ def _seeds(records: Records, document: dict[str, Any]) -> list[Figure]:
     for entry in document["seeds"]:
         groups.setdefault((entry["world"], entry["split"]), []).append(entry)
     return [
-        seeds.panel(
+        points.seeds(
             world, split, entries, [final(records.of(world)[e["condition"]], split)[0] for e in entries]
         )
         for (world, split), entries in groups.items()
@@ -137,11 +131,42 @@ def _raw(document: dict[str, Any]) -> list[Figure]:
     figures = []
     for verdict in document["verdicts"]:
         for part in verdict["parts"]:
-            where, points = f"{verdict['claim']}, {part['world']}: {part['label']}", part["points"]
-            if "correct" in points:
-                figures.append(dots.reached(where, part, thresholds[verdict["claim"]]))
-            elif "value" in points:
-                figures.append(dots.values(where, part, *of_points(part)))
-            elif part["kind"] == "difference" and points:
-                figures.append(dots.differences(where, part))
+            where = f"{verdict['claim']}, {part['world']}: {part['label']}"
+            if "correct" in part["points"]:
+                figures.append(points.reached(where, part, thresholds[verdict["claim"]]))
+            elif "value" in part["points"]:
+                figures.append(points.values(where, part, *of_points(part)))
+            elif part["kind"] == "difference" and part["points"]:
+                figures.append(points.differences(where, part))
     return figures
+
+
+FOLDER, LISTED = "figures", "verdicts.json"
+STEM = re.compile(r"\d{3,}-[a-z0-9-]+")
+
+
+def save_figures(folder: Path, figures: list[Numbered]) -> None:
+    """Write figures/NNN-name.svg and .csv; files of an earlier report in the same folder that are no more go.
+
+    Args:
+        folder: The report's folder.
+        figures: What to write.
+    """
+    own = folder / FOLDER
+    own.mkdir(exist_ok=True)
+    stale = _earlier(folder) - {f.stem for f in figures}
+    for f in figures:
+        write_bytes(own / f"{f.stem}.svg", visible(f.figure.svg()).encode())
+        write_bytes(own / f"{f.stem}.csv", visible(f.figure.csv()).encode())
+    for stem in stale:
+        for ending in ("svg", "csv"):
+            (own / f"{stem}.{ending}").unlink(missing_ok=True)
+
+
+def _earlier(folder: Path) -> set[str]:
+    """Names that the report before this one listed."""
+    try:
+        listed = json.loads((folder / LISTED).read_text(encoding="utf-8"))["figures"]
+        return {item["file"] for item in listed if STEM.fullmatch(item["file"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()

@@ -1,12 +1,28 @@
-"""Learning curves: runs thin, their mean with its simultaneous band, the closed form dashed."""
+"""Figures over rounds: learning curves, times to a threshold, and test against train Pass@1."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from analysis.reporting.figures.figure import Figure, Rows, slug
-from analysis.reporting.figures.svg import Frame, drawing, line, short, text, ticks
+from analysis.curves.paths import PathComparison, PathPoints, PathTest
+from analysis.formats import ratio
+from analysis.inference.survival import Survival, at_risk, kaplan_meier, median_time
+from analysis.reporting.content.closed_forms import Curve
+from analysis.reporting.figures.svg import (
+    Figure,
+    Frame,
+    Rows,
+    dots,
+    drawing,
+    line,
+    marker,
+    number,
+    short,
+    slug,
+    text,
+    ticks,
+)
 
 WIDTH, HEIGHT = 360, 250
 MOST_SEEDS, FEWEST_SEEDS, POINTS = 200, 12, 150_000
@@ -118,4 +134,153 @@ def _rows(entry: dict[str, Any], values_KE: npt.NDArray[np.float64]) -> Rows:
             values_KE.T.tolist(),
             strict=True,
         )
+    ]
+
+
+TIMES_WIDTH, TIMES_HEIGHT = 380, 306
+
+
+def times(claim: str, part: dict[str, Any]) -> Figure:
+    """The figure behind a ratio component (its `points` and `counts`)."""
+    horizon, points = part["counts"]["horizon"], part["points"]
+    frame = Frame(44, 34, TIMES_WIDTH - 60, TIMES_HEIGHT - 146, (0.0, horizon))
+    marks = ticks(0, horizon, 5)
+    parts = [
+        text(10, 15, "share of runs that have reached the threshold", "label"),
+        frame.axes(marks, (0, 0.25, 0.5, 0.75, 1), "round"),
+        text(10, frame.bottom + 55, "runs not there yet", "label"),
+    ]
+    said: list[str] = []
+    rows: Rows = []
+    for row, (side, css) in enumerate((("few", "few"), ("many", "many"))):
+        by = np.array([np.inf if t is None else t for t in points[f"{side}_by"]])
+        hit = np.isfinite(by)
+        time = np.where(hit, by, horizon)
+        curve = kaplan_meier(time, hit)
+        name = part["conditions"][row]
+        xs, share, half = _share(curve, horizon)
+        lows, highs = [max(0.0, s - half) for s in share], [min(1.0, s + half) for s in share]
+        parts += [
+            frame.band(xs, lows, highs, f"band {css}"),
+            frame.steps(xs, share, f"mean step {css}"),
+        ]
+        rows += [
+            (name, *values, int(at))
+            for *values, at in zip(xs, share, lows, highs, at_risk(time, np.array(xs)), strict=True)
+        ]
+        y = frame.bottom + 73 + 18 * row
+        parts.append(line(10, y - 4, 26, y - 4, f"mean step {css}"))
+        counts = at_risk(time, np.array(marks))
+        parts += [
+            text(frame.at_x(m), y, str(int(c)), "tick mid num") for m, c in zip(marks, counts, strict=True)
+        ]
+        middle = median_time(curve)
+        text_middle = (
+            f"median {middle:g} rounds" if np.isfinite(middle) else f"median beyond round {horizon:g}"
+        )
+        said.append(f"{name}: {int(hit.sum())} of {hit.size} runs by round {horizon:g}, {text_middle}")
+    low, high = part["interval"]
+    return Figure(
+        slug("reached", claim, part["world"], part["id"]),
+        f"{claim}, {part['world']}: {part['conditions'][0]} over {part['conditions'][1]}",
+        drawing(TIMES_WIDTH, TIMES_HEIGHT, f"Kaplan-Meier in {part['world']}. {'; '.join(said)}.", parts),
+        ("condition", "round", "share_reached", "low", "high", "at_risk"),
+        rows,
+        f"ratio {ratio(part['estimate'])} ({ratio(low)} to {ratio(high)}), seen every "
+        f"{part['counts']['step']:g} rounds",
+    )
+
+
+def _share(curve: Survival, horizon: float) -> tuple[list[float], list[float], float]:
+    """Times, share of runs past the threshold from each on, and the half-width of its band."""
+    share = [0.0, *(1 - curve.survival).tolist()]
+    return [0.0, *curve.time.tolist(), horizon], [*share, share[-1]], curve.band()
+
+
+PATH_WIDTH, PATH_HEIGHT = 380, 330
+MOST_POINTS = 400
+"""Points of single runs drawn per condition."""
+PAIR = (("few", "circle"), ("many", "square"))
+Means = list[tuple[float, float, float]]
+
+
+def path(test: PathTest, comparison: PathComparison, closed: dict[str, Curve]) -> Figure:
+    """Two conditions of a world.
+
+    Args:
+        test: The world's paths.
+        comparison: Which two.
+        closed: Closed forms with a test curve, by condition.
+    """
+    points = {p.condition: p for p in test.points}
+    pair = [points[name] for name in comparison.conditions]
+    means = [mean_path(p) for p in pair]
+    forms = [closed[name] for name in comparison.conditions if name in closed]
+    seen = [y for own in means for _, _, y in own] + [y for p in pair for y in p.test]
+    seen += [y for form in forms for y in form.test or []]
+    pad = 0.05 * (max(seen) - min(seen)) or 0.02
+    span = (max(0.0, min(seen) - pad), min(1.0, max(seen) + pad))
+    frame = Frame(50, 60, PATH_WIDTH - 66, PATH_HEIGHT - 112, (0.0, 1.0), span)
+    parts = [
+        frame.axes((0, 0.25, 0.5, 0.75, 1), ticks(*span, 4), "train Pass@1"),
+        text(10, frame.top - 10, "test Pass@1", "label"),
+    ]
+    for (css, _), own in zip(PAIR, pair, strict=True):
+        rows = chosen(len(own.train), MOST_POINTS)
+        parts.append(
+            dots([(frame.at_x(own.train[i]), frame.at_y(own.test[i])) for i in rows], f"dots pale {css}")
+        )
+    for (css, shape), path, own, y in zip(PAIR, means, pair, (12, 30), strict=True):
+        dashed = "mean dashed" if shape == "square" else "mean"
+        xs, ys = [x for _, x, _ in path], [v for _, _, v in path]
+        parts.append(frame.polyline(xs, ys, f"{dashed} {css}"))
+        parts += [
+            marker(frame.at_x(a), frame.at_y(b), shape, f"dot {css}", 4.5)
+            for a, b in zip(xs, ys, strict=True)
+        ]
+        parts += [
+            line(10, y, 34, y, f"{dashed} {css}"),
+            marker(22, y, shape, f"dot {css}", 4.5),
+            text(42, y + 4, short(own.condition, 44), "name"),
+        ]
+    parts += [frame.polyline(form.train, form.test or [], "forecast") for form in forms]
+    caption = f"{comparison.conditions[1]} against {comparison.conditions[0]} in {test.world}"
+    return Figure(
+        slug("path", test.world, comparison.conditions[1]),
+        caption,
+        drawing(
+            PATH_WIDTH,
+            PATH_HEIGHT,
+            f"Test against train Pass@1, {caption}. {_paths_said(means, pair)}",
+            parts,
+        ),
+        ("condition", "query", "seed", "round", "train_pass_at_1", "test_pass_at_1"),
+        _path_rows(pair),
+        comparison.sentence,
+    )
+
+
+def mean_path(points: PathPoints) -> Means:
+    """Round, mean train and mean test Pass@1 over the runs of a condition."""
+    rounds = np.asarray(points.round)
+    train, test = np.asarray(points.train), np.asarray(points.test)
+    return [
+        (float(at), float(train[rounds == at].mean()), float(test[rounds == at].mean()))
+        for at in np.unique(rounds)
+    ]
+
+
+def _paths_said(means: list[Means], pair: list[PathPoints]) -> str:
+    return " ".join(
+        f"{own.condition} goes from train {path[0][1]:.2f} and test {path[0][2]:.3f} to train "
+        f"{path[-1][1]:.2f} and test {path[-1][2]:.3f} at round {number(path[-1][0])}."
+        for own, path in zip(pair, means, strict=True)
+    )
+
+
+def _path_rows(pair: list[PathPoints]) -> Rows:
+    return [
+        (p.condition, *values)
+        for p in pair
+        for values in zip(p.query, p.seed, p.round, p.train, p.test, strict=True)
     ]

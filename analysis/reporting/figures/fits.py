@@ -5,9 +5,8 @@ from typing import Any
 from analysis.fits.bandit import BanditFit, ConditionFit
 from analysis.fits.transfer_result import NAMES, CurveForecast, TransferTest
 from analysis.formats import position
-from analysis.reporting.figures.figure import Figure, slug
 from analysis.reporting.figures.forest import DECADES, Row, plot
-from analysis.reporting.figures.svg import Frame, dots, drawing, line, rect, text, ticks
+from analysis.reporting.figures.svg import Figure, Frame, dots, drawing, line, rect, slug, text, ticks
 
 WIDTH, HEIGHT = 360, 220
 LIMITS = (1e-12, 1e12)

@@ -1,14 +1,20 @@
-"""SVG by hand: a frame with two scales, and the few marks the figures need.
+"""SVG by hand: a frame with two scales, the marks that figures need, their colours, and a figure as files.
 
 Colours are CSS classes of templates/figure.css, so figures follow dark mode and print; text is real text.
-Output is a pure function of its input: no dates, no random ids.
+Output is a pure function of its input: no dates, no random ids. The hues are those of Okabe and Ito (2008),
+darkened until text in them reaches a contrast of 4.5 on its ground: people who confuse red and green can
+distinguish them, and so can a printer without colours. No figure says anything by colour alone: markers have
+shapes, lines have dashes, words have signs.
 """
 
+import csv
+import io
 import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from markupsafe import Markup, escape
 
@@ -232,3 +238,95 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     first = math.ceil(low / step - 1e-9)
     values = [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
     return [v + 0.0 for v in values]
+
+
+STYLE = Path(__file__).parent.parent / "templates" / "figure.css"
+Value = str | float | int | bool | None
+Rows = list[tuple[Value, ...]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Attributes:
+        name: What its files are called, before the number.
+        caption: Text above it; also its caption in a paper.
+        drawing: The picture.
+        columns: Names of the data's columns.
+        rows: What was drawn, in the unit of the axis.
+        note: A second line under the caption.
+    """
+
+    name: str
+    caption: str
+    drawing: Drawing
+    columns: tuple[str, ...]
+    rows: Rows
+    note: str = ""
+
+    def svg(self) -> str:
+        """The figure as a file of its own: light, or dark where the reader's screen is."""
+        style = STYLE.read_text(encoding="utf-8")
+        dark = f"@media (prefers-color-scheme: dark) {{ {resolved(style, dark=True)} }}"
+        return self.drawing.standalone(f"{resolved(style, dark=False)} {dark}")
+
+    def csv(self) -> str:
+        """The data, a line per row."""
+        return csv_text(self.columns, self.rows)
+
+
+def csv_text(columns: Sequence[str], rows: Rows) -> str:
+    """Rows as CSV: numbers in full, nothing for a missing one, no text that a spreadsheet would execute."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([_cell(name) for name in columns])
+    writer.writerows([[_cell(value) for value in row] for row in rows])
+    return out.getvalue()
+
+
+def _cell(value: Value) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else value
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
+def slug(*words: str) -> str:
+    """Words as a file name: lower case, digits and dashes only, at most 60 characters."""
+    return re.sub("[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")[:60].strip("-") or "figure"
+
+
+PALETTE: dict[str, tuple[str, str]] = {
+    "ink": ("#1c2126", "#e6e8ea"),
+    "muted": ("#565f69", "#a9b3bc"),
+    "line": ("#d9dee3", "#363d44"),
+    "paper": ("#fdfdfb", "#14181b"),
+    "panel": ("#ffffff", "#1b2024"),
+    "accent": ("#0b6e63", "#59c9b9"),
+    "yes": ("#0b6e63", "#59c9b9"),
+    "no": ("#a8281c", "#ff8f80"),
+    "open": ("#6b5a12", "#e0c45c"),
+    "few": ("#0067a5", "#5db4ee"),
+    "many": ("#b54708", "#ff9d4d"),
+    "placebo": ("#626b74", "#9aa3ab"),
+    "theory": ("#1c2126", "#f2f4f5"),
+    "sim": ("#0067a5", "#5db4ee"),
+    "llm": ("#8a2a7c", "#e39ad6"),
+    "third": ("#0b6e63", "#59c9b9"),
+    "fourth": ("#7a6200", "#e0c45c"),
+    "shade": ("#dfebe8", "#24403d"),
+}
+"""Name -> (on light, on dark)."""
+_VARIABLE = re.compile(r"var\(--([a-z]+)\)")
+
+
+def variables(*, dark: bool) -> str:
+    """The palette as CSS custom properties."""
+    return " ".join(f"--{name}: {pair[dark]};" for name, pair in PALETTE.items())
+
+
+def resolved(css: str, *, dark: bool) -> str:
+    """A style with the colours themselves, for programs that know no custom properties."""
+    return _VARIABLE.sub(lambda found: PALETTE[found.group(1)][dark], css)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.formats import FORMATS, points
-from analysis.reporting.markdown import escaped, table
+from analysis.reporting.summary import escaped, table
 
 HERE = Path(__file__).parent
 WORDS = {"supported": "supported", "refuted": "refuted", "undecided": "undecided", None: "–"}

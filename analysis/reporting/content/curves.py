@@ -1,14 +1,16 @@
-"""Mean learning curves with their simultaneous bands and closed forms, a condition, world and split each."""
+"""Learning curves and their ends: means with simultaneous bands and closed forms, the spread over seeds."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from analysis.claims.worlds import final_train
 from analysis.curves.bands import mean_band
 from analysis.inference.keyed import of_data
+from analysis.inference.spread import pooled_variance
 from analysis.loading.records import Cell, Records
-from analysis.reporting.content import forecasts
+from analysis.reporting.content import closed_forms
 from banditrft.errors import InputError
 
 FEWEST = 3
@@ -25,7 +27,7 @@ def bands(records: Records) -> list[dict[str, Any]]:
     """One entry per world, condition and split with a curve."""
     found = []
     for cell in records.cells:
-        predicted = forecasts.curve(cell)
+        predicted = closed_forms.curve(cell)
         for split in ("train", "test"):
             rounds_E, values_NE = curve_of(cell, split)
             if split == "train" and not cell.has_train:
@@ -62,3 +64,34 @@ def _band(cell: Cell, split: str, values_NE: Floats) -> dict[str, Any]:
         "level": band.level,
         "method": band.method,
     }
+
+
+def final(cell: Cell, split: str) -> tuple[Floats, Floats]:
+    """Final Pass@1 of each run, and the samples behind it."""
+    if split == "train":
+        return final_train(cell), np.asarray(cell.final_samples, dtype=np.float64)
+    return cell.test, np.asarray(cell.test_samples[:, 1], dtype=np.float64)
+
+
+def seeds(records: Records) -> list[dict[str, Any]]:
+    """One entry per world, split and condition; the SD is within queries, None for single runs."""
+    found = []
+    for cell in records.cells:
+        for split in ("train", "test"):
+            values, samples = final(cell, split)
+            if not np.isfinite(values).all():
+                continue
+            variance = pooled_variance(values, cell.query)
+            noise = values * (1 - values) / np.maximum(samples - 1, 1)
+            found.append(
+                {
+                    "world": cell.world.name,
+                    "split": split,
+                    "condition": cell.condition,
+                    "n": cell.n,
+                    "mean": float(values.mean()),
+                    "sd": float(np.sqrt(variance)) if np.isfinite(variance) else None,
+                    "evaluation_sd": float(np.sqrt(noise.mean())),
+                }
+            )
+    return found

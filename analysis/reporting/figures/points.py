@@ -1,14 +1,18 @@
-"""The raw points behind a verdict: one mark per run or pair, in a lane per query."""
+"""Single runs and pairs as marks: the raw points behind a verdict, and where every run ended."""
 
 import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.reporting.figures.figure import Figure, slug
-from analysis.reporting.figures.scales import POINTS, closed
+import numpy as np
+import numpy.typing as npt
+
+from analysis.reporting.figures.curves import chosen
+from analysis.reporting.figures.forest import POINTS, closed
 from analysis.reporting.figures.svg import (
     Drawing,
+    Figure,
     Frame,
     dots,
     drawing,
@@ -16,6 +20,7 @@ from analysis.reporting.figures.svg import (
     marker,
     rect,
     short,
+    slug,
     text,
     ticks,
 )
@@ -156,3 +161,57 @@ def _vertical(frame: Frame, value: float, css: str) -> str:
 def _name(frame: Frame, lane: int, query: int, world: str, lanes: int) -> str:
     y = frame.top + frame.height * (lane + 0.5) / lanes + 4
     return text(frame.left - 8, y, short(f"query {query}" if lanes > 1 else world, 12), "tick end")
+
+
+SEED_LANE, HEAD, FOOT = 46, 8, 44
+MOST_SEEDS = 400
+"""Runs of a lane that are drawn."""
+
+
+def seeds(
+    world: str, split: str, entries: list[dict[str, Any]], values: list[npt.NDArray[np.float64]]
+) -> Figure:
+    """Final Pass@1 of the runs of a world's conditions.
+
+    Args:
+        world: Its name.
+        split: "train" or "test".
+        entries: Items under "seeds" of the document, one per condition.
+        values: Final Pass@1 of their runs.
+    """
+    everything = np.concatenate(values)
+    low, high = float(everything.min()), float(everything.max())
+    pad = 0.06 * (high - low) or 0.02
+    height = SEED_LANE * len(entries)
+    frame = Frame(12, HEAD, WIDTH - 24, height, (max(0.0, low - pad), min(1.0, high + pad)))
+    parts = [frame.axes(ticks(*frame.x, 4), (), f"final {split} Pass@1")]
+    said = []
+    for lane, (entry, own) in enumerate(zip(entries, values, strict=True)):
+        top = HEAD + SEED_LANE * lane
+        spread = "one run per query" if entry["sd"] is None else f"SD {entry['sd']:.3f}"
+        parts += [
+            text(frame.left, top + 13, short(entry["condition"], 30), "name"),
+            text(frame.right, top + 13, f"{entry['mean']:.3f}, {spread}", "tick end num"),
+            _seed_marks(frame, top, own),
+            line(frame.at_x(entry["mean"]), top + 19, frame.at_x(entry["mean"]), top + 43, "summary"),
+        ]
+        said.append(
+            f"{entry['condition']}: {entry['n']} runs, mean {entry['mean']:.3f}, {spread}, "
+            f"{entry['evaluation_sd']:.3f} by evaluation alone"
+        )
+    caption = f"Final {split} Pass@1 of every run in {world}"
+    return Figure(
+        slug("seeds", split, world),
+        caption,
+        drawing(WIDTH, HEAD + height + FOOT, f"{caption}. {'; '.join(said)}.", parts),
+        ("condition", f"final_{split}_pass_at_1"),
+        [(e["condition"], v) for e, own in zip(entries, values, strict=True) for v in own.tolist()],
+    )
+
+
+def _seed_marks(frame: Frame, top: float, own: npt.NDArray[np.float64]) -> str:
+    kept = own[chosen(own.size, MOST_SEEDS)].tolist()
+    at = [(frame.at_x(v), top + 22 + 18 * ((i * 0.6180339887) % 1.0)) for i, v in enumerate(kept)]
+    if len(at) > FEW:
+        return dots(at, "dots few")
+    return "".join(marker(x, y, "circle", "dot few", 3.6) for x, y in at)

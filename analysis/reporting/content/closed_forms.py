@@ -9,9 +9,12 @@ log-odds is not known beforehand. What has no closed form yields None.
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from analysis.claims.worlds import one_query
 from analysis.loading.records import Cell, Records
+from analysis.verdict import Verdict
+from banditrft.claims import in_force
 from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.predict import hitting_ratio, hitting_ratio_contextual, predict_world, two_classes
@@ -98,3 +101,26 @@ def test_change(few: Cell, many: Cell) -> float | None:
     if a is None or b is None or a.test is None or b.test is None:
         return None
     return b.test[-1] - a.test[-1]
+
+
+def predictions(records: Records, verdicts: list[Verdict]) -> dict[str, Any]:
+    """Closed forms by "claim:world:component"; None where there is none."""
+    claims = {claim.id: claim for claim in in_force(records.study)}
+    found: dict[str, Any] = {}
+    for verdict in verdicts:
+        for part in verdict.parts:
+            if part.kind == "ratio":
+                target = float(getattr(claims[verdict.claim], "pass_at_1", 0.9))
+                for world in (part.world, *(s.world for s in part.secondary if s.world)):
+                    values = ratio(records, world, part.conditions, target)
+                    ends = None if values is None else {"low": values[0], "high": values[1]}
+                    found[f"{verdict.claim}:{world}:{part.id}"] = ends
+            elif (part.estimand, part.split) == ("final", "test") and part.comparator in (
+                "base",
+                "condition",
+            ):
+                cells = [records.of(part.world)[name] for name in part.conditions]
+                key = f"{verdict.claim}:{part.world}:{part.id}"
+                if key not in found:
+                    found[key] = test_change(*cells) if len(cells) == 2 else gain(*cells)
+    return found

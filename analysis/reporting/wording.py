@@ -1,0 +1,52 @@
+"""The report's own words: titles, labels, and how an interval is called. Claims speak for themselves."""
+
+from typing import Any
+
+from analysis.formats import percent
+
+KINDS = {"sim": "simulated", "llm": "language model"}
+BETWEEN = {
+    "worlds": "worlds",
+    "paper": "paper and measurement",
+    "size": "sizes in two worlds",
+    "theory": "theory and measurement",
+    "expectation": "expectation and measurement",
+}
+"""Kinds of disagreement, in words."""
+READINGS = {
+    "papers": "at the papers' horizon and margin",
+    "ours": "at ours",
+    "base": "against base",
+    "placebo": "against the placebo",
+}
+"""Readings of a verdict, in words."""
+OUTCOMES = {
+    "failed": "Failed, not slow: four times the papers' horizon changes nothing.",
+    "slow": "Slow, not failed: by four times the papers' horizon runs learn.",
+}
+"""What becomes of runs that fail by the papers' horizon."""
+TITLES = {
+    "summary": "Summary",
+    "verdicts": "Verdicts",
+    "disagreements": "Where the worlds, the papers and the theory disagree",
+    "forest": "Theory, simulation and language model side by side",
+    "curves": "Learning curves",
+    "times": "Time to the threshold",
+    "seeds": "Seed by seed",
+    "paths": "Test against train",
+    "components": "Where the variance comes from",
+    "fits": "Fits, and what they foretell",
+    "diagnosis": "Failure signatures",
+    "raw": "The raw points",
+    "placebo": "Placebo",
+    "sensitivity": "Sensitivities",
+    "methods": "Methods",
+    "protocol": "Protocol, deviations and limits",
+    "provenance": "Provenance",
+}
+"""Sections in the order of the page."""
+
+
+def confidence(part: dict[str, Any]) -> str:
+    """Confidence of a component's interval as people read it, such as "95% two-sided"."""
+    return f"{percent(part['level'])} {'two-sided' if part['two_sided'] else 'one-sided each'}"
