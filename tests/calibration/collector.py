@@ -1,20 +1,19 @@
 """What the calibration runs measured: one `Rate` per method, case and number of seeds, kept with a code hash.
 
-`docs/results/calibration/calibration.json` is written by `make calibration`. Each method names the modules
-that decide its figures; their sources, and those of every module of the same room that they import, are
-hashed without docstrings and comment lines, and a test compares that hash with the code as it is. A run of some methods replaces theirs and keeps
-the others'.
+`docs/results/calibration/calibration.json` is written by `make calibration`. Each method names what it measures,
+functions and classes of `analysis`; a test compares the hash of their code (`calibration.fingerprint`) with the code
+as it is. A run of some methods replaces theirs and keeps the others'.
 """
 
-import ast
-import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from calibration.fingerprint import ROOT, analysis
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "results" / "calibration"
 FILE = "calibration.json"
 KINDS = {
@@ -59,13 +58,13 @@ class Calibration:
 
     def __init__(self) -> None:
         self.rates: dict[str, list[Rate]] = {}
-        self.modules: dict[str, tuple[str, ...]] = {}
+        self.measures: dict[str, list[str]] = {}
 
     def add(
         self,
         method: str,
         *,
-        modules: tuple[str, ...],
+        measures: tuple[Callable[..., Any] | str, ...],
         kind: str,
         case: str,
         n: int,
@@ -75,12 +74,14 @@ class Calibration:
         exact: bool,
         refused: str | None = None,
     ) -> Rate:
-        """Keep one rate; `modules` are dotted names such as "analysis.inference.spread"."""
+        """Keep one rate; `measures` are the functions, classes and (by dotted name) constants of the method."""
         if kind not in KINDS:
             raise ValueError(f"kind: must be one of {list(KINDS)}, got {kind}")
         found = Rate(kind, case, n, nominal, float(rate), sets, exact, refused)
         self.rates.setdefault(method, []).append(found)
-        self.modules[method] = modules
+        self.measures[method] = [
+            of if isinstance(of, str) else f"{of.__module__}.{of.__name__}" for of in measures
+        ]
         return found
 
     def write(self, folder: Path) -> None:
@@ -88,48 +89,16 @@ class Calibration:
         path = folder / FILE
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         for method, rates in self.rates.items():
-            modules = self.modules[method]
+            measures = self.measures[method]
             known[method] = {
-                "modules": list(modules),
-                "code": code_hash(modules),
+                "measures": measures,
+                "code": analysis().fingerprint(measures),
                 "rates": [asdict(r) for r in rates],
             }
         known = {name: known[name] for name in sorted(known)}
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(page(known), encoding="utf-8")
-
-
-def code_hash(modules: tuple[str, ...]) -> str:
-    """Hash of the modules' sources and of everything in `analysis` that they import, 16 hex digits."""
-    todo, seen = list(modules), set()
-    while todo:
-        name = todo.pop()
-        path = ROOT / (name.replace(".", "/") + ".py")
-        if name in seen or not path.exists():
-            continue
-        seen.add(name)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("analysis"):
-                todo += [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
-    digest = hashlib.sha256()
-    for name in sorted(seen):
-        digest.update(f"{name}\n{_code(ROOT / (name.replace('.', '/') + '.py'))}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def _code(path: Path) -> str:
-    """A module's source without what decides no figure: docstrings, comment lines, blank lines."""
-    text = path.read_text(encoding="utf-8")
-    lines: list[str | None] = [*text.splitlines()]
-    for node in ast.walk(ast.parse(text)):
-        body = getattr(node, "body", None)
-        for part in body if isinstance(body, list) else ():
-            if isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant):
-                lines[part.lineno - 1 : part.end_lineno] = [None] * (part.end_lineno - part.lineno + 1)
-    return "\n".join(
-        line for line in lines if line is not None and line.strip(" ") and line.lstrip()[0] != "#"
-    )
 
 
 def page(known: dict[str, dict]) -> str:

@@ -81,12 +81,11 @@ def band_rate(draw, n, samples, sets):
     return inside / sets
 
 
-def kept(results, method, module, case, n, rate, sets=SETS, exact=False):
+def kept(results, method, measures, case, n, rate, sets=SETS, exact=False):
     """Record a coverage and hold it to the rule."""
-    modules = (f"analysis.curves.{module}",)
     found = results.add(
         method,
-        modules=modules,
+        measures=measures,
         kind="coverage",
         case=case,
         n=n,
@@ -115,7 +114,7 @@ def test_bands_hold_the_mean_curve(n):
 def test_band(n, law, samples, calibration_results):
     rate = band_rate(CURVES[law], n, samples, SETS)
     case = f"{law}, {samples} samples"
-    kept(calibration_results, "Simultaneous band of a mean curve", "bands", case, n, rate)
+    kept(calibration_results, "Simultaneous band of a mean curve", (mean_band,), case, n, rate)
 
 
 @pytest.mark.calibration
@@ -129,7 +128,7 @@ def test_band_of_interquartile_means(n, law, calibration_results):
         band = iqm_band(draw(rng, n), resamples=RESAMPLES, rng=rng)
         within = (np.array(band.low_E) <= expected) & (expected <= np.array(band.high_E))
         inside += bool(within[np.array(band.holds_E)].all())
-    kept(calibration_results, "Simultaneous band of interquartile means", "aggregates", law, n, inside / SETS)
+    kept(calibration_results, "Simultaneous band of interquartile means", (iqm_band,), law, n, inside / SETS)
 
 
 def population_iqm(values):
@@ -158,7 +157,7 @@ def test_crossings_hold_the_mean_curves():
 @pytest.mark.parametrize("n", SEEDS)
 def test_crossing(n, law, threshold, calibration_results):
     rate = crossing_rate(CURVES[law], threshold, n, SETS)
-    kept(calibration_results, "Crossing of a mean curve", "crossing", f"{law}, at {threshold}", n, rate)
+    kept(calibration_results, "Crossing of a mean curve", (mean_crossing,), f"{law}, at {threshold}", n, rate)
 
 
 @pytest.mark.calibration
@@ -169,7 +168,7 @@ def test_area(n, law, calibration_results):
     for s in range(SETS):
         low_end, high_end = mean_area(ROUNDS, draw(np.random.default_rng([s, n]), n)).interval
         inside += low_end <= expected <= high_end
-    kept(calibration_results, "Mean area under a curve", "area", law, n, inside / SETS)
+    kept(calibration_results, "Mean area under a curve", (mean_area,), law, n, inside / SETS)
 
 
 def graded(rng, n):
@@ -203,7 +202,7 @@ def test_interquartile_means_are_held():
 @pytest.mark.parametrize("n", SEEDS)
 def test_interquartile_mean(n, law, calibration_results):
     rate = iqm_rate(law, n, SETS)
-    kept(calibration_results, "Interquartile mean", "aggregates", f"{law} values", n, rate)
+    kept(calibration_results, "Interquartile mean", (iqm_interval,), f"{law} values", n, rate)
 
 
 def improvement_rate(p, correlation, n, sets):
@@ -226,7 +225,7 @@ def test_probabilities_of_improvement_are_held():
 def test_improvement(n, p, correlation, calibration_results):
     case = f"true value {p}, correlation {correlation}"
     rate = improvement_rate(p, correlation, n, SETS)
-    kept(calibration_results, "Probability of improvement", "aggregates", case, n, rate)
+    kept(calibration_results, "Probability of improvement", (probability_of_improvement,), case, n, rate)
 
 
 def path_rate(shift, n, sets):
@@ -261,7 +260,7 @@ def test_path(n, shift, calibration_results):
     kept(
         calibration_results,
         "Difference of paths at equal train Pass@1",
-        "levels",
+        (train_path, matched_differences, paired_difference),
         f"shift {shift}",
         n,
         rate,
@@ -293,7 +292,7 @@ def test_variances_of_seeds_are_held():
 @pytest.mark.parametrize("n", SEEDS)
 def test_components(n, law, calibration_results):
     seeds, _ = component_rates(law, 1, n, SETS)
-    kept(calibration_results, "Variance of seeds", "nested", f"{law} values", n, seeds)
+    kept(calibration_results, "Variance of seeds", (nested,), f"{law} values", n, seeds)
     if n >= 16:  # four seeds of each of four queries are the fewest that are taken apart
         _, share = component_rates(law, 4, n, SETS)
-        kept(calibration_results, "Share of queries", "nested", f"{law} values, 4 queries", n, share)
+        kept(calibration_results, "Share of queries", (query_share,), f"{law} values, 4 queries", n, share)

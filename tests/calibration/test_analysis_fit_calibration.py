@@ -26,7 +26,7 @@ CASES = {
     "lumped world, SGD": (bandit.LUMPED, "lumped", "G=1, SGD"),
     "contextual world, SGD": (bandit.CONTEXTUAL, "contextual", "G=1, SGD"),
 }
-MODULES = ("analysis.fits.bandit_query",)
+MEASURES = (fit_query, Counts)
 STEP, START = "Profile interval of a bandit's effective step", "Profile interval of a bandit's base log-odds"
 
 
@@ -90,7 +90,7 @@ def test_intervals_cover_the_truth(case, tmp_path):
 
 def keep(methods, case, n, folder, results):
     """Leave the rates of a case, each of which must be good enough."""
-    about = {"modules": MODULES, "kind": "coverage", "n": n, "nominal": LEVEL, "sets": SETS, "exact": False}
+    about = {"measures": MEASURES, "kind": "coverage", "n": n, "nominal": LEVEL, "sets": SETS, "exact": False}
     for method, rate in zip(methods, coverage(simulate(case, n * SETS, folder), n, SETS), strict=True):
         kept = results.add(method, case=f"{case}, base .2, 60 rounds", rate=rate, **about)
         assert kept.rate >= LEVEL - WORST - 3 * kept.error

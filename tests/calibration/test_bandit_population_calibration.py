@@ -19,7 +19,6 @@ from analysis.fits.bandit_records import counts_of_runs
 from analysis.fits.profile import Interval
 
 GAIN, TRANSFER = "Interval of the gain of a typical query", "Interval of test per train log-odds"
-MODULES = ("analysis.fits.bandit_population",)
 MEDIAN, ERROR, SLOPE = 20.0, 0.15, 0.4
 BETWEEN = {"queries alike": 0.0, "queries far apart": 0.5}
 TEST_ANSWERS = 1600
@@ -93,7 +92,14 @@ def test_the_transfer_to_test_is_covered(fitted):
 @pytest.mark.parametrize("n", SEEDS)
 @pytest.mark.parametrize("case", BETWEEN)
 def test_coverage_of_gains(case, n, fitted, calibration_results):
-    about = {"modules": MODULES, "kind": "coverage", "n": n, "nominal": LEVEL, "sets": SETS, "exact": False}
+    about = {
+        "measures": (gain_of_queries,),
+        "kind": "coverage",
+        "n": n,
+        "nominal": LEVEL,
+        "sets": SETS,
+        "exact": False,
+    }
     rate = gains(fitted[0], BETWEEN[case], n, SETS)
     assert covered(calibration_results.add(GAIN, case=case, rate=rate, **about))
 
@@ -101,6 +107,13 @@ def test_coverage_of_gains(case, n, fitted, calibration_results):
 @pytest.mark.calibration
 @pytest.mark.parametrize("n", SEEDS)
 def test_coverage_of_transfers(n, fitted, calibration_results):
-    about = {"modules": MODULES, "kind": "coverage", "n": n, "nominal": LEVEL, "sets": SETS, "exact": False}
+    about = {
+        "measures": (transfer_to_test,),
+        "kind": "coverage",
+        "n": n,
+        "nominal": LEVEL,
+        "sets": SETS,
+        "exact": False,
+    }
     rate = transfers(*fitted, n, SETS)
     assert covered(calibration_results.add(TRANSFER, case="binomial test answers", rate=rate, **about))

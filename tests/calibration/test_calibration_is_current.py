@@ -2,7 +2,8 @@
 
 import json
 
-from calibration.collector import FILE, FOLDER, Rate, code_hash, page
+from calibration.collector import FILE, FOLDER, Rate, page
+from calibration.fingerprint import analysis
 
 
 def results():
@@ -10,7 +11,7 @@ def results():
 
 
 def test_every_result_was_measured_on_the_code_as_it_is():
-    stale = [name for name, of in results().items() if of["code"] != code_hash(tuple(of["modules"]))]
+    stale = [name for name, of in results().items() if of["code"] != analysis().fingerprint(of["measures"])]
     assert not stale, "the code of these has changed since: run `make calibration`"
 
 
@@ -27,7 +28,7 @@ def test_intervals_were_measured_on_enough_data_sets():
 
 def test_every_interval_of_the_tests_was_measured_from_five_to_thirty_two_seeds():
     for name, of in results().items():
-        if all(module.startswith("analysis.inference") for module in of["modules"]):
+        if all(analysis().locate(entry)[0].startswith("analysis.inference") for entry in of["measures"]):
             seeds = {rate["n"] for rate in of["rates"] if rate["kind"] == "coverage"}
             assert seeds >= {5, 8, 16, 32} or not seeds, name
 

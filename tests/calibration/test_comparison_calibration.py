@@ -8,7 +8,7 @@ from support import fits as fixtures
 from analysis.fits.compare import FEWEST_RESAMPLED, compare
 from analysis.fits.forecasting import log_loss
 
-MODULES = ("analysis.fits.compare",)
+MEASURES = (compare,)
 STUDENT, BOOTSTRAP = (
     "t interval of a difference of forecasts",
     "Percentile bootstrap of a difference of forecasts",
@@ -99,7 +99,7 @@ def test_cells_of_one_item_are_no_units():
 )
 def test_coverage_of_comparisons(case, n, calibration_results):
     student, bootstrap = coverage(case, n, SETS, RESAMPLES)
-    about = {"modules": MODULES, "kind": "coverage", "case": case, "n": n, "nominal": LEVEL, "sets": SETS}
+    about = {"measures": MEASURES, "kind": "coverage", "case": case, "n": n, "nominal": LEVEL, "sets": SETS}
     exact = case == "normal"
     assert covered(calibration_results.add(STUDENT, rate=student, exact=exact, **about))
     if n >= FEWEST_RESAMPLED:

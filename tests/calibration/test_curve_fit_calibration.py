@@ -30,7 +30,7 @@ TRUTHS = {
 such, and drawn below), and the flows that are others of these without their ceiling or with another exponent."""
 EVERY_N = ("logistic", "exponential saturation")
 ONCE = [name for name in TRUTHS if name not in (*EVERY_N, "constant")]
-MODULES = ("analysis.fits.curve_fit",)
+MEASURES = (prepared, search, cutoffs, holds, Curve, "analysis.fits.curves.CURVES")
 RUNS = "Profile interval of a curve model, runs as units"
 CELLS = "Profile interval of a curve model, one run"
 ROUNDS, EVALUATIONS, ANSWERS, RHO = 80.0, 9, 32, 0.05
@@ -111,7 +111,7 @@ def test_cells_as_units_would_miss_a_truth_that_the_runs_cover():
 
 def kept(results, method, name, n, rates):
     """Leave the rates, with what share of the data sets gives no interval."""
-    about = {"modules": MODULES, "kind": "coverage", "n": n, "nominal": LEVEL, "sets": SETS, "exact": False}
+    about = {"measures": MEASURES, "kind": "coverage", "n": n, "nominal": LEVEL, "sets": SETS, "exact": False}
     found = []
     for parameter, held, none in zip(CURVES[name].parameters, *(r.tolist() for r in rates), strict=True):
         without = f", no interval in {none:.1%}" if none else ""

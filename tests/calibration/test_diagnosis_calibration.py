@@ -74,7 +74,7 @@ def test_look(name, n, calibration_results):
     for word, rate in zip(("present", "absent"), rates(name, n, FULL), strict=True):
         kept = calibration_results.add(
             "Looks for failure signatures",
-            modules=("analysis.diagnosis.single",),
+            measures=(plateau, falling, flat, no_improvement, Measures),
             kind="error",
             case=f"{name}: called {word} at the border",
             n=n,

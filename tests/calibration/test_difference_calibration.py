@@ -59,12 +59,12 @@ def _restricted_truth(law):
 
 RESTRICTED = {}
 METHODS = {
-    "Paired t interval of a difference": (paired, "analysis.inference.equivalence"),
-    "Welch interval of a difference": (welch, "analysis.inference.equivalence"),
-    "Welch-Satterthwaite interval of a contrast": (three_groups, "analysis.inference.equivalence"),
-    "t interval of a slope over conditions, seed by seed": (trend, "analysis.inference.slopes"),
-    "t interval of a slope over units": (dose, "analysis.inference.slopes"),
-    "t interval of rounds saved (restricted mean)": (restricted, "analysis.inference.equivalence"),
+    "Paired t interval of a difference": (paired, (paired_difference,)),
+    "Welch interval of a difference": (welch, (welch_difference,)),
+    "Welch-Satterthwaite interval of a contrast": (three_groups, (contrast,)),
+    "t interval of a slope over conditions, seed by seed": (trend, (slopes, mean_of)),
+    "t interval of a slope over units": (dose, (line,)),
+    "t interval of rounds saved (restricted mean)": (restricted, (paired_difference,)),
 }
 
 
@@ -88,12 +88,12 @@ def test_intervals_cover_normal_values(name):
 @pytest.mark.parametrize("n", SEEDS)
 @pytest.mark.parametrize("name", METHODS)
 def test_difference(name, n, law, calibration_results):
-    draw, module = METHODS[name]
+    draw, measures = METHODS[name]
     if draw is restricted and law not in RESTRICTED:
         RESTRICTED[law] = _restricted_truth(law)
     kept = calibration_results.add(
         name,
-        modules=(module,),
+        measures=measures,
         kind="coverage",
         case=f"{law} values",
         n=n,
@@ -110,14 +110,14 @@ def test_difference(name, n, law, calibration_results):
 @pytest.mark.parametrize("n", SEEDS)
 @pytest.mark.parametrize("kind", ["Paired", "Welch"])
 def test_equivalence_at_the_edge(kind, n, edge, calibration_results):
+    compare = paired_difference if kind == "Paired" else welch_difference
     rng, shown = np.random.default_rng([n, int(edge > 0)]), 0
     for _ in range(DRAWS):
         a, b = rng.normal(edge, 0.004, n), rng.normal(0, 0.003, n)
-        test = paired_difference(a, b) if kind == "Paired" else welch_difference(a, b)
-        shown += test.p_inside(MARGIN) <= 0.05
+        shown += compare(a, b).p_inside(MARGIN) <= 0.05
     kept = calibration_results.add(
         f"{kind} TOST at the margin's edge",
-        modules=("analysis.inference.equivalence",),
+        measures=(compare,),
         kind="error",
         case=f"difference {edge:+g}, margin {MARGIN:g}",
         n=n,
@@ -150,7 +150,7 @@ def test_one_sided_t_of_skewed_values(n, law, nominal, calibration_results):
     beyond = law.endswith("skewness 1")
     kept = calibration_results.add(
         "One-sided t test of a mean",
-        modules=("analysis.inference.inversion",),
+        measures=(t_tails,),
         kind="error",
         case=f"{law}, the worse side",
         n=n,
@@ -182,7 +182,7 @@ def test_runs_and_items_as_samples(n, items, calibration_results):
         inside += low <= truth <= high
     kept = calibration_results.add(
         "t interval over runs and test items",
-        modules=("analysis.inference.equivalence",),
+        measures=(paired_difference, over_items_too),
         kind="coverage",
         case=f"{items} items",
         n=n,

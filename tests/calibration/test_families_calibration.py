@@ -10,7 +10,6 @@ from analysis.inference.equivalence import paired_difference
 from analysis.inference.multiplicity import benjamini_hochberg, bonferroni, holm
 
 ALPHA = 0.05
-MODULE = ("analysis.inference.multiplicity",)
 SHIFTS = {
     "all at the border": [0.0, 0.0, 0.0, 0.0],
     "one at the border": [0.0, 2.2, 2.2, 2.2],
@@ -64,7 +63,7 @@ def test_families(case, correlation, calibration_results):
         found = two_way(procedure, SHIFTS[case], correlation, sets, np.random.default_rng(8))
         kept = calibration_results.add(
             name,
-            modules=MODULE,
+            measures=(procedure,),
             kind="error",
             case=f"{case}, correlation {correlation:g}",
             n=len(SHIFTS[case]),
@@ -84,7 +83,7 @@ def test_conjunctions(n, calibration_results):
     for name, rate in (("supported", shown), ("refuted", refuted)):
         kept = calibration_results.add(
             f"Conjunction wrongly {name}",
-            modules=("analysis.claims.reading",),
+            measures=(Band, paired_difference, bonferroni),
             kind="error",
             case="one of two differences at the margin's edge",
             n=n,

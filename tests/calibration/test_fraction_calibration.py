@@ -41,7 +41,7 @@ def test_fraction_of_runs(n, calibration_results):
     for p, rate in zip(RATES, found, strict=True):
         kept = calibration_results.add(
             "Clopper-Pearson interval of a fraction of runs",
-            modules=("analysis.inference.binomials",),
+            measures=(Fraction,),
             kind="coverage",
             case=f"fraction {p:.2f}",
             n=n,
@@ -63,7 +63,7 @@ def test_difference_of_fractions(n, calibration_results):
         inside = sum(pmf[key] for key, (low, high) in intervals.items() if low <= p - q <= high)
         kept = calibration_results.add(
             "Interval of a difference of fractions (Boschloo at 0, Clopper-Pearson beyond)",
-            modules=("analysis.inference.risk",),
+            measures=(RiskDifference, Fraction),
             kind="coverage",
             case=f"fractions {p}, {q}",
             n=n,
@@ -78,7 +78,7 @@ def test_difference_of_fractions(n, calibration_results):
         rejected = sum(pmf[key] for key, risk in outcomes.items() if risk.p_above <= 0.05)
         kept = calibration_results.add(
             "Boschloo's test, equal fractions",
-            modules=("analysis.inference.risk",),
+            measures=(RiskDifference, Fraction),
             kind="error",
             case=f"fraction {p:.2f}",
             n=n,

@@ -16,7 +16,7 @@ from analysis.fits.mixed_logistic import FEWEST_ITEMS, TOO_FEW, fit_mixed_logist
 
 TRUTH = {"level": -0.5, "slope": 0.8, "level_sd": 1.5, "slope_sd": 0.8, "correlation": 0.3}
 ENTRIES, ANSWERS = 6, 8
-METHOD, MODULES = "Wald interval of a hierarchical logistic", ("analysis.fits.mixed_logistic",)
+METHOD = "Wald interval of a hierarchical logistic"
 
 
 def panel(rng, items):
@@ -49,7 +49,14 @@ def test_intervals_cover_the_truth_from_64_items_on():
 @pytest.mark.calibration
 @pytest.mark.parametrize("n", [32, FEWEST_ITEMS])
 def test_coverage_of_lines(n, calibration_results):
-    about = {"modules": MODULES, "kind": "coverage", "n": n, "nominal": LEVEL, "sets": SETS, "exact": False}
+    about = {
+        "measures": (fit_mixed_logistic, wald),
+        "kind": "coverage",
+        "n": n,
+        "nominal": LEVEL,
+        "sets": SETS,
+        "exact": False,
+    }
     refused = TOO_FEW.split(":")[1].strip() if n < FEWEST_ITEMS else None
     for name, (held, none) in coverage(n, SETS).items():
         case = f"{name}, no interval in {none:.1%}" if none else name

@@ -80,7 +80,7 @@ def test_the_reading_withstands_a_wrong_curve():
 def test_set_of_best_conditions(n, law, scale, mean, calibration_results):
     found = calibration_results.add(
         BEST,
-        modules=("analysis.inference.best",),
+        measures=(best_rungs,),
         kind="coverage",
         case=f"{law} values, {scale}, {mean}",
         n=n,
@@ -100,7 +100,7 @@ def test_set_of_best_conditions(n, law, scale, mean, calibration_results):
 def test_lack_of_fit(n, law, degree, alpha, calibration_results):
     found = calibration_results.add(
         FIT,
-        modules=("analysis.inference.misfit",),
+        measures=(misfit,),
         kind="error",
         case=f"{law} values, polynomial of degree {degree}",
         n=n,
@@ -123,7 +123,7 @@ def test_place_where_a_quadratic_fits(n, law, calibration_results):
         inside += low <= 5.0 <= high
     found = calibration_results.add(
         CHOSEN,
-        modules=("analysis.inference.best",),
+        measures=(place,),
         kind="coverage",
         case=f"{law} values, a quadratic",
         n=n,
@@ -142,7 +142,7 @@ def test_place_where_no_quadratic_fits(n, sd, calibration_results):
     chosen, curve = wrongly_supported(n, sd, SETS)
     found = calibration_results.add(
         CHOSEN,
-        modules=("analysis.inference.best",),
+        measures=(place,),
         kind="error",
         case=f"no quadratic, sd {sd:g}; by the quadratic alone {curve:.2f}",
         n=n,
@@ -175,7 +175,7 @@ def test_place_of_a_maximum(n, best, sd, law, calibration_results):
         inside += above > TAIL and below > TAIL
         low, high = low + (above <= 0.05), high + (below <= 0.05)
     about = {
-        "modules": ("analysis.inference.slopes",),
+        "measures": (quadratic_argmax,),
         "case": f"{law} values, maximum at {best:g} of 0 to 8, sd {sd:g}",
         "n": n,
         "sets": SETS,
@@ -200,7 +200,7 @@ def test_share_of_the_worlds(n, sd, ratio, calibration_results):
         inside += low <= np.log(ratio) <= high
     kept = calibration_results.add(
         SHARE,
-        modules=("analysis.inference.shares",),
+        measures=(shares.log_variance_ratio,),
         kind="coverage",
         case=f"ratio of variances {ratio:g}, noise {sd:g}",
         n=n,

@@ -125,43 +125,67 @@ def argmax_planned(n, rng):
 
 FASTER, WITHIN = (1.0, np.inf), (np.sqrt(2), 2 * np.sqrt(2))
 METHODS = {
-    "One-sided t test": (t_simulated, lambda n, _: t_power(0.8, 1.0, n, ALPHA), (5, 8, 16), 4000),
+    "One-sided t test": (
+        t_simulated,
+        lambda n, _: t_power(0.8, 1.0, n, ALPHA),
+        (t_power, paired_difference),
+        (5, 8, 16),
+        4000,
+    ),
     "Paired TOST": (
         functools.partial(equivalence_simulated, groups=1, margin=1.0),
         lambda n, _: equivalence_power(1.0, 0.0, 1.0, n, ALPHA),
+        (equivalence_power, paired_difference),
         (5, 8, 16),
         4000,
     ),
     "Welch TOST": (
         functools.partial(equivalence_simulated, groups=2, margin=1.5),
         lambda n, _: equivalence_power(1.5, 0.0, 1.0, n, ALPHA, groups=2),
+        (equivalence_power, welch_difference),
         (5, 8, 16),
         4000,
     ),
-    "Exact binomial": (binomial_simulated, lambda n, _: binomial_power(0.8, 0.5, n, ALPHA), (8, 16), 4000),
-    "Boschloo": (boschloo_exactly, lambda n, _: boschloo_power(0.8, 0.2, n, ALPHA), (5, 8), None),
+    "Exact binomial": (
+        binomial_simulated,
+        lambda n, _: binomial_power(0.8, 0.5, n, ALPHA),
+        (binomial_power, Fraction),
+        (8, 16),
+        4000,
+    ),
+    "Boschloo": (
+        boschloo_exactly,
+        lambda n, _: boschloo_power(0.8, 0.2, n, ALPHA),
+        (boschloo_power, RiskDifference, Fraction),
+        (5, 8),
+        None,
+    ),
     "Permutation log-rank, faster": (
         functools.partial(ratio_simulated, band=FASTER),
         functools.partial(ratio_planned, band=FASTER),
+        (ratio_power, ratio_test),
         (5, 8, 16),
         600,
     ),
     "Permutation log-rank, inside a band": (
         functools.partial(ratio_simulated, band=WITHIN),
         functools.partial(ratio_planned, band=WITHIN),
+        (ratio_power, ratio_test),
         (8, 16, 32),
         600,
     ),
     "Brown-Forsythe for pairs": (
         spread_simulated,
         lambda n, rng: spread_power(2.0, 1.0, 0.5, n, ALPHA, rng=rng),
+        (spread_power, spread_ratio),
         (8, 16, 32),
         600,
     ),
-    "Fieller's maximum": (argmax_simulated, argmax_planned, (8, 16, 32), 600),
+    "Fieller's maximum": (argmax_simulated, argmax_planned, (argmax_power, place), (8, 16, 32), 600),
     "From the width of an interval (one-sided t)": (
         t_simulated,
         lambda n, _: approximate_power(0.8, 1.0 / np.sqrt(8), 8, n, ALPHA),
+        (approximate_power, paired_difference),
         (8, 16),
         4000,
     ),
@@ -170,20 +194,20 @@ METHODS = {
 
 @pytest.mark.parametrize("name", ["One-sided t test", "Paired TOST", "Welch TOST", "Exact binomial"])
 def test_computed_power_is_what_happens(name):
-    simulate, computed, _, _ = METHODS[name]
+    simulate, computed, *_ = METHODS[name]
     assert abs(simulate(8, 1000, np.random.default_rng(1)) - computed(8, None)) <= CLOSE
 
 
 @pytest.mark.calibration
 @pytest.mark.parametrize("name", METHODS)
 def test_power(name, calibration_results):
-    simulate, computed, seeds, sets = METHODS[name]
+    simulate, computed, measures, seeds, sets = METHODS[name]
     for n in seeds:
         planned = float(computed(n, np.random.default_rng([n, 1])))
         rate = float(simulate(n, sets, np.random.default_rng([n, 2])))
         kept = calibration_results.add(
             name,
-            modules=("analysis.planning.power", "analysis.planning.power_draws"),
+            measures=measures,
             kind="power",
             case="see tests/calibration/test_power_calibration.py",
             n=n,

@@ -9,6 +9,7 @@ import pytest
 from calibration.laws import LEVEL, SEEDS, SETS, TAIL, covered, held, times
 
 from analysis.inference import survival
+from analysis.inference.hitting import HittingTimes
 from analysis.inference.ratio import ratio_test
 
 RATIO_SETS = 6000
@@ -41,7 +42,7 @@ def rates(n, case, sets):
 def test_ratio_of_hitting_times(n, case, calibration_results):
     inside, wrong = rates(n, case, RATIO_SETS)
     about = {
-        "modules": ("analysis.inference.ratio",),
+        "measures": (ratio_test, HittingTimes),
         "case": case,
         "n": n,
         "sets": RATIO_SETS,
@@ -69,7 +70,7 @@ def test_ratio_of_medians(n, queries, calibration_results, monkeypatch):
         inside += low <= truth <= high
     kept = calibration_results.add(
         "Percentile bootstrap of a ratio of median times",
-        modules=("analysis.inference.survival",),
+        measures=(survival.median_ratio,),
         kind="coverage",
         case=f"{queries} queries",
         n=n,

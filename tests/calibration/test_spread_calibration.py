@@ -52,7 +52,7 @@ def test_spread_ratio(n, queries, ratio, correlation, law, calibration_results, 
     monkeypatch.setattr(spread, "FEWEST", 0)
     inside, wrong = spread_rates(n, queries, ratio, correlation, law, SETS)
     about = {
-        "modules": ("analysis.inference.spread",),
+        "measures": (spread.spread_ratio,),
         "case": f"{law} values, {queries} queries, ratio {ratio:g}, correlation {correlation:g}",
         "n": n,
         "sets": SETS,
@@ -78,7 +78,7 @@ def test_log_sd_ratio(n, law, calibration_results):
 
     kept = calibration_results.add(
         LOG_SD,
-        modules=("analysis.inference.spread",),
+        measures=(spread.log_sd_ratio,),
         kind="coverage",
         case=f"{law} values, ratio 2",
         n=n,
@@ -102,7 +102,7 @@ def test_noise_over_sd(n, ratio, law, calibration_results):
 
     kept = calibration_results.add(
         NOISE,
-        modules=("analysis.inference.spread",),
+        measures=(spread.noise_over_sd,),
         kind="coverage",
         case=f"{law} values, SD {ratio:.3g} times the noise",
         n=n,

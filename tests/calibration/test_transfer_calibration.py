@@ -20,7 +20,7 @@ from analysis.fits.predict_there import _curve, _row
 from analysis.loading.records import Cell
 
 BASE, DRAWN = 0.2, 100
-MODULES = ("analysis.fits.predict_there",)
+MEASURES = (fit_query, parameters_of, predict_cell, observed, _row, _curve)
 INTERVAL, BAND = "Prediction interval of an unseen condition", "Band of an unseen condition's mean curve"
 TARGETS = """
 [[conditions]]
@@ -84,7 +84,7 @@ def test_what_is_foretold_comes(tmp_path):
 @pytest.mark.parametrize("n", SEEDS)
 def test_coverage_of_predictions(n, tmp_path, calibration_results):
     rates = coverage(simulate(n * SETS, tmp_path), n, SETS)
-    about = {"modules": MODULES, "kind": "coverage", "n": n, "nominal": LEVEL, "sets": SETS, "exact": False}
+    about = {"measures": MEASURES, "kind": "coverage", "n": n, "nominal": LEVEL, "sets": SETS, "exact": False}
     for name, rate in rates.items():
         method = BAND if name == "band" else INTERVAL
         case = f"lumped world, Adam, base .2, G=4 from G=1: {name}"
