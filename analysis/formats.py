@@ -1,5 +1,7 @@
 """How a number reads: in sentences, in the report, in summary.md."""
 
+from collections.abc import Callable
+
 UNBOUNDED = "∞"
 
 
@@ -65,19 +67,13 @@ def position(value: float | None) -> str:
     return f"{value:,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
-FORMATS = {
+Show = Callable[[float | None], str]
+NAMED: dict[str, Show] = {
     "rounds": rounds,
-    "ratio": ratio,
-    "fraction": fraction,
-    "difference": points,
-    "spread": ratio,
-    "slope": points,
-    "risk": points,
-    "location": position,
-    "share": fraction,
     "pass": pass_rate,
     "z": standardised,
     "p": p_value,
     "percent": percent,
     "count": count,
 }
+"""Formats of numbers that are no estimates; those have theirs in `analysis.estimands`."""

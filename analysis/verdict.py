@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from analysis.estimands import Kind
 from banditrft.brief import Brief
 from banditrft.claims import PROTOCOL
 
 Word = Literal["supported", "refuted", "undecided"]
-Kind = Literal["fraction", "ratio", "difference", "spread", "slope", "risk", "location", "share"]
-"""What an estimate is: a fraction of runs; a ratio of times; a difference in Pass@1; a ratio of SDs; a change
-of Pass@1 along a scale; a difference of fractions of runs; a position; a share of variance."""
-Estimand = Literal[
+Quantity = Literal[
     "final",
     "reach",
     "time",
@@ -121,7 +119,7 @@ class Part(Brief):
     secondary: tuple[Secondary, ...] = ()
     points: dict[str, list[Any]] = field(default_factory=dict)
     two_sided: bool = False
-    estimand: Estimand = "final"
+    estimand: Quantity = "final"
     split: Literal["train", "test"] | None = None
     comparator: Comparator = "condition"
     needs: str | None = None

@@ -10,7 +10,7 @@ import numpy as np
 from analysis.claims.placebos import caution, matched
 from analysis.claims.random_curves import FEWEST, area
 from analysis.claims.worlds import final_train, table
-from analysis.formats import FORMATS
+from analysis.estimands import FORMATS
 from analysis.inference.equivalence import paired_difference
 from analysis.inference.spread import spread_ratio
 from analysis.loading.records import Cell, Records

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Literal, Protocol
 
 from analysis.claims.finding import Finding
-from analysis.formats import FORMATS
+from analysis.estimands import ESTIMANDS
 from analysis.inference.multiplicity import bonferroni
 from analysis.verdict import ALL, Part, Placebo, Readings, Verdict, Word, together
 from banditrft.claims import Claim
@@ -229,5 +229,4 @@ def _over_worlds(parts: Sequence[Part]) -> str:
 def _value(part: Part) -> str:
     if part.estimate is None:
         return "cannot be estimated"
-    unit = " points" if part.kind in ("difference", "slope", "risk") else ""
-    return f"{FORMATS[part.kind](part.estimate)}{unit}"
+    return ESTIMANDS[part.kind].said(part.estimate)

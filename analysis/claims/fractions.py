@@ -9,7 +9,7 @@ from analysis.claims.reading import Band, Measured
 from analysis.claims.worlds import unit
 from analysis.inference.binomials import Fraction, detectable_fraction, least_successes, reaches
 from analysis.loading.records import Cell
-from analysis.verdict import Estimand, Secondary
+from analysis.verdict import Quantity, Secondary
 from banditrft.claims import HardQuery, NoTransfer, ReachesOne
 
 Rows = npt.NDArray[np.bool_]
@@ -64,7 +64,7 @@ def share(
     least: float,
     sentence: str,
     points: dict[str, list[int]],
-    estimand: Estimand,
+    estimand: Quantity,
     beside: tuple[Secondary, ...] = (),
 ) -> Measured:
     """A fraction of runs against the least that the claim asks for."""

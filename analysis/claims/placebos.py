@@ -22,7 +22,7 @@ from analysis.formats import points
 from analysis.inference.binomials import Fraction, reaches
 from analysis.inference.equivalence import paired_difference
 from analysis.loading.records import Cell, Records
-from analysis.verdict import Estimand, Placebo, bounded
+from analysis.verdict import Placebo, Quantity, bounded
 from banditrft.claims import placebo_conditions, rest
 
 OWN = {"reward", "yoked_to", "rate", "false_positive", "false_negative"}
@@ -245,7 +245,7 @@ def _won(
     label: str,
     won: npt.NDArray[np.bool_],
     lost: npt.NDArray[np.bool_],
-    estimand: Estimand,
+    estimand: Quantity,
 ) -> Measured:
     test = Wins(int(won.sum()), int(lost.sum()))
     return Measured(

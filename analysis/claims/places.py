@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from analysis.formats import FORMATS
+from analysis.estimands import FORMATS
 from analysis.inference.best import SLACK, Place
 from analysis.inference.misfit import Misfit
 

@@ -9,24 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
 
-from analysis.formats import FORMATS
+from analysis.estimands import ESTIMANDS, FORMATS, Kind
 from analysis.inference.equivalence import Difference
 from analysis.inference.skewness import ALLOWED, beyond
-from analysis.verdict import Comparator, Estimand, Interval, Kind, Part, Secondary, bounded, decide, finite
+from analysis.verdict import Comparator, Interval, Part, Quantity, Secondary, bounded, decide, finite
 
 CONVENTION = 0.05
 """Error rate of each bound of a secondary reading is half of this."""
-SPANS: dict[Kind, tuple[float, float]] = {
-    "fraction": (0.0, 1.0),
-    "ratio": (0.0, math.inf),
-    "spread": (0.0, math.inf),
-    "difference": (-1.0, 1.0),
-    "slope": (-1.0, 1.0),
-    "risk": (-1.0, 1.0),
-    "location": (-math.inf, math.inf),
-    "share": (0.0, 1.0),
-}
-"""What each kind of estimate can be: ends without a bound are shown as these."""
 
 
 class Test(Protocol):
@@ -142,7 +131,7 @@ class Measured:
     secondary: tuple[Secondary, ...] = ()
     points: dict[str, list[Any]] = field(default_factory=dict)
     span: tuple[float, float] | None = None
-    estimand: Estimand = "final"
+    estimand: Quantity = "final"
     split: Literal["train", "test"] | None = None
     comparator: Comparator = "condition"
     needs: str | None = None
@@ -190,7 +179,7 @@ class Measured:
 
     def _within(self, interval: tuple[float, float]) -> Interval:
         """An interval cut to what the parameter can be."""
-        low, high = self.span or SPANS[self.kind]
+        low, high = self.span or ESTIMANDS[self.kind].span
         return bounded((min(max(interval[0], low), high), max(min(interval[1], high), low)))
 
 

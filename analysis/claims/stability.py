@@ -38,7 +38,7 @@ from analysis.inference.inversion import Inverted
 from analysis.inference.slopes import mean_of
 from analysis.inference.spread import log_sd_ratio, spread_ratio
 from analysis.loading.records import Cell, Records
-from analysis.verdict import Estimand, Secondary
+from analysis.verdict import Quantity, Secondary
 from banditrft.claims import Fields, LessStable, contrasts
 from banditrft.errors import InputError
 
@@ -225,7 +225,7 @@ def _spread(
     values: list[Floats],
     noise: list[Floats],
     claim: LessStable,
-    estimand: Estimand,
+    estimand: Quantity,
     split: Split,
     extra: tuple[Secondary, ...],
 ) -> Measured:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from analysis.claims.worlds import Floats
-from analysis.formats import FORMATS
+from analysis.estimands import FORMATS
 from analysis.inference.equivalence import over_items_too, paired_difference
 from analysis.inference.slopes import mean_of
 from analysis.loading.records import Cell, Records

@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.claims.pairs import Pairs
 from analysis.claims.reading import skewed
-from analysis.formats import FORMATS
+from analysis.estimands import FORMATS
 from analysis.inference.equivalence import Difference, margin, paired_difference
 from analysis.verdict import Part, Secondary, bounded, decide
 from banditrft.claims import MoreRollouts

@@ -15,7 +15,7 @@ from analysis.claims.gains import Split
 from analysis.claims.places import fit
 from analysis.claims.reading import CONVENTION, Band, Measured, beside, detectable
 from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, table, tested
-from analysis.formats import FORMATS
+from analysis.estimands import FORMATS
 from analysis.inference.equivalence import Difference, paired_difference
 from analysis.inference.misfit import misfit
 from analysis.inference.slopes import mean_of, slopes

@@ -1,11 +1,11 @@
 """Components whose power function is known, or taken from the width of the pilot's own interval."""
 
 import math
-from collections.abc import Callable
 
 from scipy.special import ndtr, ndtri, stdtrit
 
 from analysis.claims.test_set import differences
+from analysis.estimands import ESTIMANDS
 from analysis.inference.skewness import lowered
 from analysis.loading.records import Records
 from analysis.planning.planned import Planned, is_span, one_end, sides, units
@@ -80,13 +80,13 @@ def risk(_: Records, part: Part, each: float) -> Planned:
 
 def other(_: Records, part: Part, each: float) -> Planned:
     """From the width of the pilot's own interval, taken to shrink as one over the root of the seeds."""
-    inward = _INWARD.get(part.kind, _as_it_is)
+    of = ESTIMANDS[part.kind]
     low, high = part.interval
-    end, more = one_end(part) if part.kind in ("difference", "slope") else (float(part.band[0] or 0.0), True)
+    end, more = one_end(part) if of.unit else (float(part.band[0] or 0.0), True)
     support, refute = sides(part)
     try:
-        ends = [inward(float(e)) for e in (low, high) if e is not None]
-        at, border = inward(float(part.estimate or 0.0)), inward(end)
+        ends = [of.inward(float(e)) for e in (low, high) if e is not None]
+        at, border = of.inward(float(part.estimate or 0.0)), of.inward(end)
     except (ValueError, ZeroDivisionError):
         ends = []
         at = border = 0.0
@@ -102,14 +102,3 @@ def other(_: Records, part: Part, each: float) -> Planned:
         lambda s: approximate_power(abs(distance), se, known, max(s, 2), alpha),
         f"the pilot's estimate, and its interval shrinking as one over the root of the seeds ({known} now)",
     )
-
-
-def _as_it_is(x: float) -> float:
-    return x
-
-
-_INWARD: dict[str, Callable[[float], float]] = {
-    "spread": lambda x: -1 / x,
-    "share": lambda x: math.log(x / (1 - x)),
-}
-"""Scales on which the intervals of these kinds are symmetric."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from analysis.estimands import ESTIMANDS
 from analysis.verdict import Part, Word
 
 
@@ -30,19 +31,18 @@ def units(seeds: int, each: float) -> int:
 
 def sides(part: Part) -> tuple[float, float]:
     """Error rates of one side for "supported" and for "refuted"."""
-    two_sided = part.kind == "ratio" and part.band[1] is not None
-    share = 2 if two_sided else 1
+    share = 2 if part.two_sided else 1
     return (1 - part.level) / share, (1 - part.refuting_level) / share
 
 
 def one_end(part: Part) -> tuple[float, bool]:
     """The end of a one-sided band, and whether the claim says more than it."""
     low, high = part.band
-    if low is not None and low > -1.0:
+    if low is not None and low > ESTIMANDS[part.kind].span[0]:
         return low, True
     return (0.0 if high is None else high), False
 
 
 def is_span(part: Part) -> bool:
     """Whether one end of the band is only where the estimate's range ends."""
-    return part.band[0] == -1.0 or part.band[1] == 1.0
+    return any(e in ESTIMANDS[part.kind].span for e in part.band)

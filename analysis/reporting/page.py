@@ -14,8 +14,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
+from analysis.estimands import ESTIMANDS, FORMATS
 from analysis.fits.transfer_result import NAMES
-from analysis.formats import FORMATS
 from analysis.reporting.figures.collect import Numbered
 from analysis.reporting.figures.forest import card
 from analysis.reporting.figures.svg import variables
@@ -37,6 +37,7 @@ def render(document: dict[str, Any], figures: list[Numbered]) -> str:
             kinds=KINDS,
             readings=READINGS,
             outcomes=OUTCOMES,
+            units={kind: of.unit for kind, of in ESTIMANDS.items()},
             between=BETWEEN,
             quantities=NAMES,
             style=Markup(style),

@@ -11,8 +11,8 @@ from support import analysis_page
 
 import analysis
 import sims
+from analysis.estimands import Kind
 from analysis.reporting.page import lookup
-from analysis.verdict import Kind
 from banditrft.claims import CLAIMS
 from banditrft.cli.presets import sim_presets
 from banditrft.cli.sim import command

@@ -7,8 +7,8 @@ import pytest
 from support import analysis_page, bandit
 
 import analysis
+from analysis.estimands import FORMATS
 from analysis.fits.bandit import fit_records
-from analysis.formats import FORMATS
 from analysis.reporting.content.fits import profiles
 from analysis.reporting.page import lookup
 

@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 from pathlib import Path
 
-from analysis.formats import FORMATS
+from analysis.estimands import FORMATS
 
 
 class Numbers(HTMLParser):

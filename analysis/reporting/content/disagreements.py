@@ -9,12 +9,11 @@ where its closed form lies outside the measured interval.
 from collections.abc import Iterator
 from typing import Any
 
-from analysis.formats import FORMATS
+from analysis.estimands import ESTIMANDS, Kind
 from analysis.reporting.wording import confidence
 from analysis.verdict import ALL
 
 Part = dict[str, Any]
-UNIT = {"difference": " points", "slope": " points", "risk": " points"}
 NOTHING = "There is no closed form for it here."
 
 
@@ -128,10 +127,9 @@ def _apart(a: Any, b: Any) -> bool:
 
 
 def _value(part: Part) -> str:
-    show, unit = FORMATS[part["kind"]], UNIT.get(part["kind"], "")
-    low, high = part["interval"]
-    estimate = "not estimated" if part["estimate"] is None else f"{show(part['estimate'])}{unit}"
-    return f"{estimate} ({show(low)} to {show(high)}, {confidence(part)})"
+    of, (low, high) = ESTIMANDS[part["kind"]], part["interval"]
+    estimate = "not estimated" if part["estimate"] is None else of.said(part["estimate"])
+    return f"{estimate} ({of.show(low)} to {of.show(high)}, {confidence(part)})"
 
 
 def _where(document: dict[str, Any], part: Part) -> str:
@@ -141,9 +139,9 @@ def _where(document: dict[str, Any], part: Part) -> str:
     return f"{part['world']} after {' to '.join(map(str, rounds))} rounds" if rounds else part["world"]
 
 
-def _range(ends: tuple[float, float], kind: str) -> str:
-    show, unit = FORMATS[kind], UNIT.get(kind, "")
-    return f"{show(ends[0])}{unit}" if ends[0] == ends[1] else f"{show(ends[0])} to {show(ends[1])}{unit}"
+def _range(ends: tuple[float, float], kind: Kind) -> str:
+    of, (low, high) = ESTIMANDS[kind], ends
+    return of.said(low) if low == high else f"{of.show(low)} to {of.said(high)}"
 
 
 def _names(verdicts: list[dict[str, Any]]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.claims.finding import groups
 from analysis.claims.worlds import draws_a_world
+from analysis.estimands import ESTIMANDS
 from analysis.formats import percent
 from analysis.inference import survival
 from analysis.inference.skewness import ALLOWED
@@ -35,8 +36,6 @@ BOUNDS = {
     True: "Intervals of speed-ups are two-sided at the stated level.",
 }
 """What the ends of an interval are, by whether it is two-sided."""
-STUDENTS = {"difference", "slope", "location", "share"}
-"""Kinds of estimates whose bounds are Student's."""
 SKEWED = (
     "Student's bounds are read at a level lowered so far that they hold for values of skewness up to "
     f"{ALLOWED:g} either way."
@@ -134,7 +133,7 @@ def _multiplicity(document: dict[str, Any]) -> Paragraph | None:
             "is not shown: what learns nothing shows no difference."
         )
     said += _sides([p for _, p in _parts(document)])
-    if any(p["kind"] in STUDENTS for _, p in _parts(document)):
+    if any(ESTIMANDS[p["kind"]].students for _, p in _parts(document)):
         said.append(SKEWED)
     if any(p["secondary"] for _, p in _parts(document)):
         said.append("Sensitivities carry two-sided 95% intervals that are not adjusted for their number.")
@@ -223,30 +222,12 @@ ALWAYS = (
     "Runs of a condition are independent: their random numbers are keyed by seed and query, and no two runs "
     "of a condition share both."
 )
-BY_KIND = {
-    "fraction": "Fractions of runs: a run either does it or not, with one probability per condition; over "
-    "several queries this is the mean over these queries.",
-    "ratio": "Ratios of times: one factor stretches the whole distribution of times; the two runs of a pair "
-    "are exchangeable once the factor is taken out; runs are censored only at the horizon.",
-    "difference": "Differences of Pass@1: the mean difference over runs is close to normal, which one run "
-    "far from the others would spoil where there are few.",
-    "slope": "Slopes: the units' own slopes have a mean that is close to normal; a straight line is a "
-    "summary, not a law.",
-    "spread": "Ratios of spread: the two distributions have one shape, so that mean absolute deviations and "
-    "SDs have the same ratio; samples of an evaluation are independent.",
-    "risk": "Differences of risk: the runs of the two conditions are independent; common random streams make "
-    "the test careful.",
-    "location": "Location of an optimum: the differences between conditions have means over runs that are "
-    "close to normal; a quadratic may narrow nothing, only widen what holds without a curve.",
-    "share": "Shares of variance: for these worlds and conditions; another choice of either gives another "
-    "share.",
-}
 
 
 def assumptions(document: dict[str, Any]) -> list[str]:
     """Assumptions behind the verdicts of a report."""
     kinds = dict.fromkeys(p["kind"] for v in document["verdicts"] for p in v["parts"])
-    return [ALWAYS, *(BY_KIND[kind] for kind in kinds if kind in BY_KIND)]
+    return [ALWAYS, *(ESTIMANDS[kind].assumes for kind in kinds)]
 
 
 def limits(records: Records, verdicts: list[Verdict]) -> list[str]:

@@ -106,9 +106,7 @@ def foretold(test: TransferTest, kind: str) -> list[Figure]:
                 Row(where, kind, r.observed, r.observed, r.observed, None, position(r.observed)),
             ]
         if rows:
-            found.append(
-                plot(rows, f"{name[0].upper()}{name[1:]}, {test.world}", name, log=False, zero=False)
-            )
+            found.append(plot(rows, f"{name[0].upper()}{name[1:]}, {test.world}", name, log=False))
     return found
 
 

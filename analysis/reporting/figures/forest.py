@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from analysis.formats import FORMATS
+from analysis.estimands import ESTIMANDS
 from analysis.reporting.figures.svg import (
     Drawing,
     Figure,
@@ -61,7 +61,7 @@ def plot(
     *,
     log: bool,
     scale: float = 1.0,
-    zero: bool = True,
+    null: float | None = None,
     limits: tuple[float, float] = (LOG_MARKS[0], LOG_MARKS[-1]),
 ) -> Figure:
     """Draw rows on one axis.
@@ -72,13 +72,12 @@ def plot(
         axis: Text of the axis.
         log: Whether the axis is logarithmic.
         scale: Turns values into the axis' unit (100 for points).
-        zero: Whether "no effect" (0, or a ratio of 1) is on the axis and marked.
+        null: The value of "no effect", on the axis and marked; None for none.
         limits: Furthest ends of a logarithmic axis; other than the usual ones, its marks are 1, 2 and 5.
     """
     ends = [v for r in rows for v in (r.low, r.high, r.estimate, *(r.band or ()))]
     known = [v * scale for v in ends if v is not None and v == v]
     usual = limits[0] == LOG_MARKS[0]
-    null = (1.0 if log else 0.0) if zero and usual else None
     known += [] if null is None else [null]
     low, high = min(known), max(known)
     if log:
@@ -152,29 +151,16 @@ def strip(row: Row, band: tuple[float, float], span: tuple[float, float, float],
     return drawing(300, 34, f"{row.label}: interval against the band", parts, "strip")
 
 
-POINTS = ("difference", "slope", "risk")
-"""Kinds that are shown in points of probability."""
-LOG = ("ratio", "spread", "location")
-"""Kinds that are drawn on a logarithmic axis."""
-OPEN = {"difference": (-1.0, 1.0), "slope": (-1.0, 1.0), "risk": (-1.0, 1.0), "spread": (0.0, None)}
-"""Ends of a band that say nothing."""
-
-
-def scale(kind: str) -> float:
-    """Factor from the estimate to the unit it is drawn in."""
-    return 100.0 if kind in POINTS else 1.0
-
-
 def closed(part: dict[str, Any]) -> tuple[float, float]:
     """The band of a component with its open ends put where the interval ends, a little beyond."""
-    low, high = part["band"]
-    no_low, no_high = OPEN.get(part["kind"], (None, None))
-    seen = [v for v in (part["estimate"], *part["interval"]) if v is not None and v not in (no_low, no_high)]
+    of, (low, high) = ESTIMANDS[part["kind"]], part["band"]
+    no_low, no_high = of.open
+    seen = [v for v in (part["estimate"], *part["interval"]) if v is not None and v not in of.open]
     ends = [v for v, none in ((low, no_low), (high, no_high)) if v is not None and v != none]
-    known = [*seen, *ends, 1.0 if part["kind"] in LOG else 0.0]
+    known = [*seen, *ends, 1.0 if of.log else 0.0]
     reach = 0.1 * (max(known) - min(known)) or 0.01
     bottom, top = min(known) - reach, max(known) + reach
-    if part["kind"] in LOG:
+    if of.log:
         bottom, top = 0.9 * min(known), 1.1 * max(known)
     return (
         bottom if low is None or low == no_low else low,
@@ -214,17 +200,6 @@ TITLES = {
     "share": ("Worlds against designs", "share of the two variances"),
 }
 """Component of the ledger -> title and axis of its plot; others are titled by their own label."""
-AXES = {
-    "fraction": "fraction of runs",
-    "ratio": "ratio of times",
-    "difference": "points",
-    "spread": "ratio of spreads",
-    "slope": "points",
-    "risk": "points of runs",
-    "location": "place",
-    "share": "share",
-}
-"""Kind of estimate -> axis, where the component has none of its own."""
 OF_POINTS = {
     "spread-train": (1.0, "mean train Pass@1 over the rounds"),
     "spread-test": (1.0, "mean test Pass@1 over the rounds"),
@@ -242,14 +217,14 @@ Part = dict[str, Any]
 
 def axis(part: Part) -> str:
     """What the axis of a component says."""
-    return TITLES.get(part["id"], ("", AXES[part["kind"]]))[1]
+    return TITLES.get(part["id"], ("", ESTIMANDS[part["kind"]].axis))[1]
 
 
 def of_points(part: Part) -> tuple[float, str]:
     """Factor and axis of a component's raw points."""
     if part["id"] == "dose" and part["unit"] == "queries":
         return 100.0, "mean change of a query, points"
-    return OF_POINTS.get(part["id"], (scale(part["kind"]), axis(part)))
+    return OF_POINTS.get(part["id"], (ESTIMANDS[part["kind"]].factor, axis(part)))
 
 
 def forests(document: dict[str, Any]) -> list[Figure]:
@@ -269,13 +244,13 @@ def _plot(document: dict[str, Any], claim: str, own: list[tuple[Verdict, Part]])
     for verdict, part in own:
         rows += [*_theory(document, claim, part), _measured(verdict, part)]
         rows += _neighbours(document, verdict, part)
-    log = first["kind"] in LOG
-    return plot(rows, f"{claim}: {title}", axis(first), log=log, scale=scale(first["kind"]))
+    of = ESTIMANDS[first["kind"]]
+    return plot(rows, f"{claim}: {title}", axis(first), log=of.log, scale=of.factor, null=of.null)
 
 
 def _measured(verdict: Verdict, part: Part) -> Row:
     low, high = part["interval"]
-    show = FORMATS[part["kind"]]
+    show = ESTIMANDS[part["kind"]].show
     value = f"{'–' if part['estimate'] is None else show(part['estimate'])} ({show(low)}, {show(high)})"
     return Row(part["world"], verdict["kind"], part["estimate"], low, high, closed(part), value)
 
@@ -295,7 +270,7 @@ def _theory(document: dict[str, Any], claim: str, part: Part) -> list[Row]:
     found = document["predictions"].get(f"{claim}:{part['world']}:{part['id']}")
     if found is None:
         return []
-    band, show = closed(part), FORMATS[part["kind"]]
+    band, show = closed(part), ESTIMANDS[part["kind"]].show
     label = f"closed form, {part['world']}"
     if not isinstance(found, dict):
         return [Row(label, "theory", found, found, found, band, show(found))]
@@ -310,10 +285,10 @@ def card(verdict: Verdict, part: Part) -> Drawing:
     low, high = part["interval"]
     band = closed(part)
     row = Row(part["label"], verdict["kind"], part["estimate"], low, high, None, "")
-    ranges = {"fraction": (0.0, 1.0, 0.5), "ratio": (0.45, 4.4, 1.0), "share": (0.0, 1.0, 0.5)}
-    if part["kind"] in ranges:
-        return strip(row, band, ranges[part["kind"]], log=part["kind"] == "ratio")
-    if part["kind"] in LOG:
+    of = ESTIMANDS[part["kind"]]
+    if of.strip and of.null is not None:
+        return strip(row, band, (*of.strip, of.null), log=of.log)
+    if of.log:
         seen = [v for v in (*band, low, high) if v]
         return strip(row, band, (0.8 * min(seen), 1.25 * max(seen), band[0]), log=True)
     reach = 1.6 * max(abs(v) for v in (*band, low or 0.0, high or 0.0, 1e-4))

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analysis.estimands import ESTIMANDS
 from analysis.reporting.figures.curves import chosen
-from analysis.reporting.figures.forest import POINTS, closed
+from analysis.reporting.figures.forest import closed
 from analysis.reporting.figures.svg import (
     Drawing,
     Figure,
@@ -79,7 +80,7 @@ def values(where: str, part: dict[str, Any], scale: float, axis: str) -> Figure:
     """One value per run, pair or seed, with what supports the component shaded."""
     points = part["points"]
     found = [scale * v for v in points["value"]]
-    band = [scale * v for v in closed(part)] if part["kind"] in POINTS else []
+    band = [scale * v for v in closed(part)] if ESTIMANDS[part["kind"]].unit else []
     low, high = min([*found, *band, 0.0]), max([*found, *band, 0.0])
     pad = 0.05 * (high - low) or 1.0
     lanes = _lanes(points["query"])

@@ -14,7 +14,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from analysis.formats import FORMATS, points
+from analysis.estimands import FORMATS
+from analysis.formats import points
 from analysis.reporting.summary import escaped, table
 
 HERE = Path(__file__).parent
