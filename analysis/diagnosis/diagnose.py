@@ -3,11 +3,20 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from analysis.diagnosis.look import Found, Look, Sign
-from analysis.diagnosis.measures import of_items, of_runs
-from analysis.diagnosis.rounds import inert_clip, read_rounds, zero_signal
-from analysis.diagnosis.signatures import SIGNATURES, ceiling, unstable
-from analysis.diagnosis.single import OF_ONE
+from analysis.diagnosis.signatures import (
+    OF_ONE,
+    SIGNATURES,
+    Found,
+    Look,
+    Sign,
+    ceiling,
+    inert_clip,
+    of_items,
+    of_runs,
+    read_rounds,
+    unstable,
+    zero_signal,
+)
 from analysis.inference.multiplicity import holm
 from analysis.loading.records import Records
 from banditrft.errors import InputError

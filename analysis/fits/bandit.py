@@ -14,11 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fits.bandit_data import Counts, Geometry, check_covered, check_world, known_gain
-from analysis.fits.bandit_population import GainOfQueries, TransferToTest, gain_of_queries, transfer_to_test
+from analysis.fits.bandit_data import Counts, Geometry, check_covered, check_world, counts_of_runs, known_gain
 from analysis.fits.bandit_prediction import Check, checks
-from analysis.fits.bandit_query import QueryFit, fit_query
-from analysis.fits.bandit_records import counts_of_runs
+from analysis.fits.bandit_query import (
+    GainOfQueries,
+    QueryFit,
+    TransferToTest,
+    fit_query,
+    gain_of_queries,
+    transfer_to_test,
+)
 from analysis.loading.records import Cell, Records
 from banditrft.brief import Brief
 from banditrft.errors import InputError

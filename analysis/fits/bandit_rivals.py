@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fits.bandit import MOST_RUNS
-from analysis.fits.bandit_data import Counts, check_covered, check_world
-from analysis.fits.bandit_draws import draw_runs
-from analysis.fits.bandit_prediction import parameters_of, sets_for
+from analysis.fits.bandit_data import Counts, check_covered, check_world, counts_of_runs
+from analysis.fits.bandit_prediction import draw_runs, parameters_of, sets_for
 from analysis.fits.bandit_query import QueryFit, fit_query
-from analysis.fits.bandit_records import counts_of_runs
 from analysis.fits.curve_fit import Curve, fit_curve, held_out
 from analysis.fits.curves import CURVES, EDGE
 from analysis.loading.records import Cell, Records

@@ -10,13 +10,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fits.item_models import ItemFit, ItemModel
-from analysis.fits.mixed_logistic import Clock, fit_mixed_logistic
+from analysis.fits.item_models import Clock, ItemFit, ItemModel, fit_mean, fit_mixed_logistic
 from analysis.fits.panel import Panel
 from analysis.fits.profile import Fit
-from analysis.fits.simple import fit_mean
-from analysis.fits.walk import Mechanisms
-from analysis.fits.walk_forecast import fit_walk
+from analysis.fits.walk import Mechanisms, fit_walk
 
 Floats = npt.NDArray[np.float64]
 WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0)

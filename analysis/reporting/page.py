@@ -15,7 +15,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from analysis.estimands import ESTIMANDS, FORMATS
-from analysis.fits.transfer_result import NAMES
+from analysis.fits.unseen import NAMES
 from analysis.reporting.figures.collect import Numbered
 from analysis.reporting.figures.forest import card
 from analysis.reporting.figures.svg import variables

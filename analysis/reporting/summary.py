@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from analysis.estimands import FORMATS
-from analysis.fits.transfer_result import NAMES
+from analysis.fits.unseen import NAMES
 from analysis.formats import fraction, p_value, pass_rate, percent, points, position, ratio
 from analysis.reporting.page import estimated
 from analysis.reporting.wording import BETWEEN, OUTCOMES, READINGS, confidence

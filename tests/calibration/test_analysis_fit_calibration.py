@@ -12,9 +12,8 @@ import pytest
 from calibration.laws import LEVEL, SEEDS, SETS, WORST
 from support import bandit
 
-from analysis.fits.bandit_data import Counts, known_gain
+from analysis.fits.bandit_data import Counts, counts_of_runs, known_gain
 from analysis.fits.bandit_query import fit_query
-from analysis.fits.bandit_records import counts_of_runs
 from banditrft.theory.contexts import Geometry
 from banditrft.worlds import WorldSettings
 

@@ -13,9 +13,8 @@ from calibration.laws import LEVEL, SEEDS, SETS, WORST, covered
 from scipy.stats import t
 from support import bandit
 
-from analysis.fits.bandit_population import gain_of_queries, transfer_to_test
-from analysis.fits.bandit_query import fit_query
-from analysis.fits.bandit_records import counts_of_runs
+from analysis.fits.bandit_data import counts_of_runs
+from analysis.fits.bandit_query import fit_query, gain_of_queries, transfer_to_test
 from analysis.fits.profile import Interval
 
 GAIN, TRANSFER = "Interval of the gain of a typical query", "Interval of test per train log-odds"

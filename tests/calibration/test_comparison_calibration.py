@@ -5,8 +5,7 @@ import pytest
 from calibration.laws import LEVEL, SEEDS, SETS, WORST, covered, standard
 from support import fits as fixtures
 
-from analysis.fits.compare import FEWEST_RESAMPLED, compare
-from analysis.fits.forecasting import log_loss
+from analysis.fits.contest import FEWEST_RESAMPLED, compare, log_loss
 
 MEASURES = (compare,)
 STUDENT, BOOTSTRAP = (

@@ -12,8 +12,7 @@ import pytest
 from calibration.laws import LEVEL, SEEDS, SETS, covered
 from scipy.stats import beta, norm
 
-from analysis.fits.curve_fit import Curve, fit_curve, prepared
-from analysis.fits.curve_profile import cutoffs, holds, search
+from analysis.fits.curve_fit import Curve, cutoffs, fit_curve, holds, prepared, search
 from analysis.fits.curves import CURVES
 
 TRUTHS = {

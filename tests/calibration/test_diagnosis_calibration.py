@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from calibration.laws import SEEDS, held
 
-from analysis.diagnosis.single import (
+from analysis.diagnosis.signatures import (
     LEARNED,
     MARGIN,
     NEAR_ZERO,

@@ -13,10 +13,10 @@ import pytest
 from calibration.laws import LEVEL, SEEDS, SETS, WORST
 from support import bandit
 
+from analysis.fits.bandit_data import counts_of_runs
 from analysis.fits.bandit_prediction import observed, parameters_of, predict_cell
 from analysis.fits.bandit_query import fit_query
-from analysis.fits.bandit_records import counts_of_runs
-from analysis.fits.predict_there import _curve, _row
+from analysis.fits.unseen import _curve, _row
 from analysis.loading.records import Cell
 
 BASE, DRAWN = 0.2, 100

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis.fits.curve_fit import Curve, fit_curve, held_out, prepared
-from analysis.fits.curve_profile import cutoffs, holds, search
-from analysis.fits.curve_table import curve_rows
+from analysis.fits.curve_fit import Curve, cutoffs, fit_curve, held_out, holds, prepared, search
 from analysis.fits.curves import CURVES, EDGE
 from analysis.fits.likelihood import beta_binomial
 from analysis.fits.profile import maximise
+from analysis.fits.tables import curve_rows
 from banditrft.errors import InputError
 
 pytestmark = pytest.mark.slow(10)

@@ -9,12 +9,10 @@ from scipy.integrate import quad
 from scipy.special import expit
 from support import bandit
 
-from analysis.fits.bandit_data import known_gain
-from analysis.fits.bandit_draws import draw_runs, statistics
-from analysis.fits.bandit_kernels import ladder
+from analysis.fits.bandit_data import counts_of_runs, known_gain
+from analysis.fits.bandit_likelihood import Model, Surface, ladder, surface
+from analysis.fits.bandit_prediction import draw_runs, statistics
 from analysis.fits.bandit_query import fit_query
-from analysis.fits.bandit_records import counts_of_runs
-from analysis.fits.bandit_surface import Model, Surface, surface
 from analysis.fits.likelihood import binomial
 from banditrft.records import EVALS, read_table
 from banditrft.theory.adam import mean_field

@@ -11,12 +11,11 @@ from support import bandit
 
 import analysis
 from analysis.fits.bandit import fit_records
-from analysis.fits.bandit_population import gain_of_queries
 from analysis.fits.bandit_prediction import observed, parameters_of
+from analysis.fits.bandit_query import gain_of_queries
 from analysis.fits.bandit_rivals import rivals
-from analysis.fits.bandit_targets import minimal, ratio_of_gains
-from analysis.fits.predict_there import transfer_test
-from analysis.fits.transfer_table import markdown
+from analysis.fits.unseen import minimal, ratio_of_gains, transfer_test
+from analysis.fits.unseen_table import markdown
 from analysis.loading.records import load
 from banditrft.errors import InputError
 

@@ -7,14 +7,22 @@ import polars as pl
 import pytest
 from support import fits as fixtures
 
-from analysis.fits.compare import compare
-from analysis.fits.contest import contest, parameter_rows, rows
-from analysis.fits.forecasting import CLIP, cross_validate, forecast, log_loss, oracle, select, split
-from analysis.fits.item_models import ItemModel, bound_warnings, search, wald
+from analysis.fits.contest import (
+    CLIP,
+    compare,
+    contest,
+    cross_validate,
+    forecast,
+    log_loss,
+    oracle,
+    parameter_rows,
+    rows,
+    select,
+    split,
+)
+from analysis.fits.item_models import ItemModel, bound_warnings, fit_mean, fit_mixed_logistic, search, wald
 from analysis.fits.items import FAMILIES, MAIN, ablations, average
-from analysis.fits.mixed_logistic import fit_mixed_logistic
 from analysis.fits.panel import Panel, clock, panel_of
-from analysis.fits.simple import fit_mean
 from analysis.loading.counts import COUNTS
 from banditrft.errors import InputError
 

@@ -4,7 +4,7 @@ import pytest
 
 from analysis.curves.paths import PathComparison
 from analysis.fits.bandit import BanditFit, ConditionFit, Residual
-from analysis.fits.transfer_result import TransferRow, TransferTest
+from analysis.fits.unseen import TransferRow, TransferTest
 from analysis.reporting.content.fits import fitted, foretold
 from analysis.reporting.content.further import said
 from analysis.reporting.figures.forest import Row, of_points, plot

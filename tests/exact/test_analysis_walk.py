@@ -8,11 +8,24 @@ from scipy import stats
 from support import fits as fixtures
 
 from analysis.fits.item_models import wald
-from analysis.fits.lattice import EDGE, answers, carried, seen, states, step
 from analysis.fits.panel import Panel
-from analysis.fits.walk import Mechanisms, mean_push, push, success
-from analysis.fits.walk_filter import Start, Walk
-from analysis.fits.walk_forecast import filtered, fit_walk, forecast
+from analysis.fits.walk import (
+    EDGE,
+    Mechanisms,
+    Start,
+    Walk,
+    answers,
+    carried,
+    filtered,
+    fit_walk,
+    forecast,
+    mean_push,
+    push,
+    seen,
+    states,
+    step,
+    success,
+)
 
 STILL = Mechanisms(own="none", transfer=False, diffusion=False, overdispersion=False, start="normal")
 TINY = Panel(("a", "b"), np.arange(3.0), np.full((2, 3), 4), np.array([[0, 1, 3], [4, 2, 2]]))

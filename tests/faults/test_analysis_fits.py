@@ -8,7 +8,7 @@ from support.records import edit_table
 import analysis
 from analysis.fits.bandit import fit_records
 from analysis.fits.bandit_data import check_world
-from analysis.fits.predict_there import transfer_test
+from analysis.fits.unseen import transfer_test
 from analysis.loading.records import load
 from banditrft.errors import InputError, RecordError
 from banditrft.worlds import ImportedWorld

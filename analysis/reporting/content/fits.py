@@ -9,11 +9,11 @@ import numpy as np
 from scipy.special import chdtri
 
 from analysis.fits.bandit import MOST_RUNS, BanditFit, ConditionFit
+from analysis.fits.bandit_data import counts_of_runs
+from analysis.fits.bandit_likelihood import COARSEST, Model, Surface, surface
 from analysis.fits.bandit_query import LARGEST_SPREAD, QueryFit
-from analysis.fits.bandit_records import counts_of_runs
-from analysis.fits.bandit_surface import COARSEST, Model, Surface, surface
 from analysis.fits.profile import cutoff
-from analysis.fits.transfer_result import COMPARED, TransferRow, TransferTest
+from analysis.fits.unseen import COMPARED, TransferRow, TransferTest
 from analysis.loading.records import Records
 
 CHANCE = 0.01

@@ -8,8 +8,7 @@ from analysis.curves.conditions import Summary, summaries
 from analysis.curves.paths import PathComparison, PathTest, path_independence
 from analysis.diagnosis import Sign, diagnose
 from analysis.fits.bandit import BanditFit, fit_records
-from analysis.fits.predict_there import transfer_test
-from analysis.fits.transfer_result import TransferTest
+from analysis.fits.unseen import TransferTest, transfer_test
 from analysis.loading.records import Records
 from analysis.reporting.content.fits import fitted, foretold, profiles
 from banditrft.errors import InputError

@@ -3,7 +3,7 @@
 from typing import Any
 
 from analysis.fits.bandit import BanditFit, ConditionFit
-from analysis.fits.transfer_result import NAMES, CurveForecast, TransferTest
+from analysis.fits.unseen import NAMES, CurveForecast, TransferTest
 from analysis.formats import position
 from analysis.reporting.figures.forest import DECADES, Row, plot
 from analysis.reporting.figures.svg import Figure, Frame, dots, drawing, line, rect, slug, text, ticks

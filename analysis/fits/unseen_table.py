@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.fits.bandit_data import Geometry
-from analysis.fits.predict_there import transfer_test
-from analysis.fits.transfer_result import NAMES, TransferRow, TransferTest
+from analysis.fits.unseen import NAMES, TransferRow, TransferTest, transfer_test
 from analysis.loading.records import load
 from banditrft.errors import InputError
 from banditrft.files import write_bytes

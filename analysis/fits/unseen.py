@@ -14,29 +14,227 @@ interval does not use, so it is rather too wide than too narrow.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fits.bandit import BanditFit, ConditionFit, fit_records
-from analysis.fits.bandit_data import Geometry, check_covered, check_world
-from analysis.fits.bandit_population import TransferToTest
+from analysis.fits.bandit_data import Geometry, check_covered, check_world, known_gain
+from analysis.fits.bandit_likelihood import COARSEST
 from analysis.fits.bandit_prediction import Parameters, observed, parameters_of, predict_cell, sets_for
-from analysis.fits.bandit_surface import COARSEST
-from analysis.fits.bandit_targets import minimal, ratio_of_gains, unseen_worlds
-from analysis.fits.transfer_result import (
-    NAMES,
-    CurveForecast,
-    TransferRow,
-    TransferTest,
-    share_closer,
-    share_covered,
-    summary,
-)
+from analysis.fits.bandit_query import TransferToTest
 from analysis.inference.keyed import of_data
 from analysis.loading.records import Cell, Records
+from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.worlds import LLMWorld
+from banditrft.worlds import LLMWorld, WorldSettings
+
+NAMES: dict[str, str] = {
+    "area": "mean train Pass@1 over the rounds",
+    "final": "final train Pass@1",
+    "rounds": "mean rounds to train Pass@1 of .9",
+    "seed_sd": "standard deviation of these rounds over seeds",
+    "test": "final test Pass@1",
+}
+"""Quantities that are predicted."""
+COMPARED = ("area", "final", "rounds")
+"""Those that are held against the fitted condition's own value."""
+
+
+@dataclass(frozen=True)
+class TransferRow:
+    """One quantity of one condition, predicted and observed.
+
+    Attributes:
+        world: The condition's world.
+        condition: Name in the study.
+        fitted: Condition that the prediction comes from.
+        quantity: "area", "final", "rounds", "seed_sd" or "test".
+        predicted: Median of the drawn sets.
+        low: 2.5% quantile.
+        high: 97.5% quantile.
+        observed: Of the condition's runs.
+        unchanged: The same quantity of the fitted condition: what "the design changes nothing" predicts;
+            None where the queries are others.
+        z: (observed - mean)/standard deviation of the drawn sets; None where they do not differ.
+        inside: Whether the observed value lies in the interval.
+        n: Runs of the condition.
+        sentence: In words.
+    """
+
+    world: str
+    condition: str
+    fitted: str
+    quantity: str
+    predicted: float
+    low: float
+    high: float
+    observed: float
+    unchanged: float | None
+    z: float | None
+    inside: bool
+    n: int
+    sentence: str
+
+
+@dataclass(frozen=True)
+class CurveForecast:
+    """Mean train curve of a condition, predicted and observed.
+
+    Attributes:
+        world: The condition's world.
+        condition: Name in the study.
+        rounds: Of the evaluations.
+        predicted: Mean of the drawn sets.
+        low: Lower edge of the simultaneous 95% band.
+        high: Upper edge.
+        observed: Mean of the runs.
+        inside: Whether the whole observed curve lies in the band.
+    """
+
+    world: str
+    condition: str
+    rounds: tuple[float, ...]
+    predicted: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    observed: tuple[float, ...]
+    inside: bool
+
+
+@dataclass(frozen=True)
+class TransferTest:
+    """Predictions of a world's conditions from its minimal one.
+
+    Attributes:
+        world: Name of the fitted world.
+        fitted: Conditions that were fitted, one per optimiser at most.
+        rows: Predicted and observed quantities.
+        curves: Predicted and observed mean curves.
+        left_out: Conditions that were not predicted, with the reason.
+        covered: Share of rows whose observed value lies in its interval; None without rows.
+        closer: Share of rows (area, final, rounds) in which the prediction lies closer to the observed value
+            than the fitted condition's own value does; None without such rows.
+        sentence: In words.
+        geometry: How a language model was taken to move, "shared" or "arms"; None in a simulated world.
+    """
+
+    world: str
+    fitted: tuple[str, ...]
+    rows: tuple[TransferRow, ...]
+    curves: tuple[CurveForecast, ...]
+    left_out: dict[str, str]
+    covered: float | None
+    closer: float | None
+    sentence: str
+    geometry: str | None = None
+
+
+def summary(
+    starts: dict[str, str], rows: Sequence[TransferRow], curves: Sequence[CurveForecast], closer: float | None
+) -> str:
+    """What the rows and curves say together.
+
+    Args:
+        starts: Optimiser -> condition that was fitted.
+        rows: Predicted and observed quantities.
+        curves: Predicted and observed mean curves.
+        closer: Share of train quantities closer to the prediction than to the fitted condition's value.
+    """
+    if not rows:
+        return "No other condition lies inside the closed forms, so nothing was predicted."
+    inside, whole = sum(bool(r.inside) for r in rows), sum(c.inside for c in curves)
+    text = (
+        f"Fitted to {' and '.join(starts.values())}, the bandit predicted {len(curves)} other conditions: "
+        f"{inside} of {len(rows)} observed quantities lie in their 95% intervals and {whole} of "
+        f"{len(curves)} mean curves in their simultaneous bands"
+    )
+    if closer is None:
+        return f"{text}."
+    return (
+        f"{text}; in {closer:.0%} of the train means, final values and rounds it was closer than the "
+        "fitted condition's value."
+    )
+
+
+def share_covered(rows: Sequence[TransferRow]) -> float | None:
+    """Share of rows whose observed value lies in its interval; None without rows."""
+    return sum(row.inside for row in rows) / len(rows) if rows else None
+
+
+def share_closer(rows: Sequence[TransferRow]) -> float | None:
+    """Share of train quantities that the prediction is closer to than the fitted condition's value is."""
+    found = [
+        abs(row.observed - row.predicted) < abs(row.observed - row.unchanged)
+        for row in rows
+        if row.unchanged is not None and row.quantity in COMPARED
+    ]
+    return sum(found) / len(found) if found else None
+
+
+def minimal(cells: dict[str, Cell]) -> dict[str, str]:
+    """Optimiser ("adam", "sgd") -> its minimal condition: raw {0,1} rewards, fewest rollouts a round.
+
+    The first of the study among equals; optimisers without such a condition are left out.
+    """
+    found: dict[str, str] = {}
+    for name, cell in cells.items():
+        design = cell.design
+        if (design.signal, design.reward) != ("raw", "zero-one"):
+            continue
+        try:
+            check_covered(design)
+        except InputError:
+            continue
+        family = "sgd" if design.optimizer == "sgd" else "adam"
+        if family not in found or _rollouts(design) < _rollouts(cells[found[family]].design):
+            found[family] = name
+    return found
+
+
+def ratio_of_gains(world: WorldSettings, fitted: Design, wanted: Design) -> float:
+    """Gain of one optimiser over that of another, from the settings of a simulated world.
+
+    Raises:
+        InputError: The world is a language model, of which no setting says it.
+    """
+    one, other = known_gain(world, wanted), known_gain(world, fitted)
+    if one is None or other is None:
+        raise InputError(
+            f"optimizer: {wanted.optimizer}'s log-odds per unit of step are another number than "
+            f"{fitted.optimizer}'s (|u|^2 against sum |u_i|, theory 4 and 6), and no setting of world "
+            f"'{world.name}' gives it"
+        )
+    return one / other
+
+
+def unseen_worlds(records: Records, world: str) -> list[Cell]:
+    """Minimal conditions of the study's other worlds of the same kind and model: other queries."""
+    here = records.worlds[world]
+    found: list[Cell] = []
+    for name, other in records.worlds.items():
+        if name == world or type(other) is not type(here) or not _same_model(here, other):
+            continue
+        try:
+            check_world(other)
+        except InputError:
+            continue
+        cells = records.of(name)
+        found += [cells[condition] for condition in minimal(cells).values()]
+    return found
+
+
+def _same_model(here: WorldSettings, other: WorldSettings) -> bool:
+    if isinstance(here, LLMWorld) and isinstance(other, LLMWorld):
+        return (here.model, here.task, here.lora) == (other.model, other.task, other.lora)
+    return True
+
+
+def _rollouts(design: Design) -> int:
+    return design.batch_size * design.rollouts
+
 
 Floats = NDArray[np.float64]
 LEVEL = 0.95
