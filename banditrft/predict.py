@@ -16,8 +16,7 @@ from banditrft.errors import InputError
 from banditrft.theory import cases, cautions
 from banditrft.theory.estimates import compare
 from banditrft.theory.generalisation import held_out_curve
-from banditrft.theory.pool_prediction import PoolSetting, predict_pool
-from banditrft.theory.prediction import Prediction, assemble
+from banditrft.theory.prediction import PoolSetting, Prediction, assemble, predict_pool
 from banditrft.theory.what_if import WhatIf, what_if
 from banditrft.worlds import ContextualWorld, LumpedWorld, WorldSettings
 

@@ -1,12 +1,22 @@
-"""A live table of running jobs on stderr; plain lines where stderr is no terminal."""
+"""Progress on stderr: a live table of jobs (plain lines where stderr is no terminal), a spinner, a bar."""
 
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    track,
+)
 
 
 class Board:
@@ -50,3 +60,24 @@ class Board:
         if failed or not self._live:
             mark = "[red]failed[/]" if failed else "done"
             self._console.print(f"[{self._finished}/{self._total}] {mark} {escape(label)}", highlight=False)
+
+
+T = TypeVar("T")
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """A spinner while the block runs."""
+    with Console(stderr=True).status(what):
+        yield
+
+
+def tracked(items: Sequence[T], what: str) -> Iterator[T]:
+    """The items, with a bar of how many are done that is gone at the end."""
+    yield from track(
+        items,
+        what,
+        console=(console := Console(stderr=True)),
+        transient=True,
+        disable=not console.is_terminal,
+    )

@@ -21,7 +21,7 @@ import polars as pl
 
 import llm_runs
 from banditrft.launch import choose_executor, launch
-from banditrft.launch.executors import environment, single_threaded
+from banditrft.launch.jobs import environment, single_threaded
 from banditrft.runs import Query, WorldQueries, expand
 from banditrft.study import parse_study
 from llm_runs.planning.estimates import need, stack_size

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 from banditrft.lazy import lazy
 
 if TYPE_CHECKING:
-    from sims.simulation import execute
-    from sims.study import check, run
+    from sims.study import check, execute, run
 
-_HOMES = {"check": "sims.study", "execute": "sims.simulation", "run": "sims.study"}
+_HOMES = {"check": "sims.study", "execute": "sims.study", "run": "sims.study"}
 __all__ = ["check", "execute", "run"]
 __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -1,7 +1,13 @@
-"""The simulated worlds of a study, run and recorded: `sims.run`."""
+"""Simulated runs and studies -> their records: the room's front door (`sims.execute`, `sims.run`).
+
+Records depend on the run's design, world, evaluations, root seed and seeds alone: not on the chunk a seed
+lies in, the number of workers or what ran before.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from banditrft.catalog import refuse_other
 from banditrft.errors import InputError
@@ -9,11 +15,32 @@ from banditrft.launch import Executor, Outcome, Report, launch
 from banditrft.records import Final, RunTables
 from banditrft.runs import Run, expand
 from banditrft.study import Study, iterate
-from banditrft.worlds import ContextualWorld, LumpedWorld
+from banditrft.worlds import ContextualWorld, LumpedWorld, check_supported
 from sims import tables
 from sims.contextual import run as contextual_run
 from sims.lumped import run as lumped_run
-from sims.simulation import execute
+
+
+def execute(run: Run) -> RunTables:
+    """Simulate a run.
+
+    Args:
+        run: A condition in a simulated world, for a range of seeds.
+
+    Returns:
+        Its records. Entropy and KL stand at rounds of evaluation; tokens and seconds are null, and so is what
+        a path does not know; the lenient grade equals the strict one.
+
+    Raises:
+        InputError: The world is not a simulated one, or cannot run the design.
+    """
+    check_supported(run.design, run.world)
+    seeds_R = np.arange(run.seeds.start, run.seeds.stop, dtype=np.int64)
+    if isinstance(run.world, LumpedWorld):
+        return lumped_run.execute(run, run.world, seeds_R)
+    if isinstance(run.world, ContextualWorld):
+        return contextual_run.execute(run, run.world, seeds_R)
+    raise InputError(f"world: sims runs worlds of kind 'sim', got '{run.world.name}' ({run.world.kind})")
 
 
 def execute_all(runs: Sequence[Run], report: Report) -> list[RunTables]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from banditrft.design import Design
+from banditrft.errors import InputError
 from sims.learner import Learner, reward_sums
 
 Floats = NDArray[np.float64]
@@ -93,3 +94,13 @@ class Trace:
             self.correct_RTB[rows, t] = correct_RB
             if items_RB is not None:
                 self.items_RTB[rows, t] = items_RB
+
+
+def check_rising(name: str, grid_E: NDArray[np.int64], rounds: int) -> None:
+    """Refuse a grid that does not rise strictly within 0..rounds; an empty one is a grid.
+
+    Raises:
+        InputError: Names the argument.
+    """
+    if len(grid_E) and (grid_E[0] < 0 or grid_E[-1] > rounds or (np.diff(grid_E) <= 0).any()):
+        raise InputError(f"{name}: must rise strictly within 0..{rounds}, got {grid_E.tolist()}")

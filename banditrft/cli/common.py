@@ -1,7 +1,7 @@
 """What several commands share: finding a study, resolving its runs, printing."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.resources import files
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from banditrft.errors import InputError, Problems
-from banditrft.launch.executors import EXECUTORS
+from banditrft.launch import EXECUTORS
 from banditrft.names import visible
 from banditrft.study import Study, load_study, parse_study
 
@@ -127,3 +127,23 @@ def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
     click.echo(json.dumps(value, indent=1, allow_nan=False))
+
+
+def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
+    """Rows under their titles, two spaces between columns, none at the end of a line.
+
+    Args:
+        titles: One per column.
+        rows: Cells, as many as titles each.
+        right: Titles of the columns that are flush right.
+    """
+    wide = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        put = [
+            text.rjust(width) if title in right else text.ljust(width)
+            for title, width, text in zip(titles, wide, cells, strict=True)
+        ]
+        return "  ".join(put).rstrip()
+
+    return "\n".join([line(titles), *map(line, rows)])

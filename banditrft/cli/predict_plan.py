@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from banditrft.cli import progress
+from banditrft import progress
 from banditrft.cli.predict_plot import Panel, draw
 from banditrft.design import Design, Evaluation, parse
 from banditrft.errors import InputError
@@ -16,7 +16,7 @@ from banditrft.study import Study, iterate
 from banditrft.theory.cases import Setting, has_single_query, tabular
 from banditrft.theory.estimates import estimate, hitting_cdf
 from banditrft.theory.generalisation import difficulty
-from banditrft.theory.pool_prediction import PoolSetting
+from banditrft.theory.prediction import PoolSetting
 from banditrft.worlds import ContextualWorld, WorldSettings
 
 

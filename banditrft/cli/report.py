@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from banditrft.cli.common import echo, print_json
-from banditrft.cli.text_table import text_table
+from banditrft.cli.common import echo, print_json, text_table
 from banditrft.errors import InputError
 
 NAME, VERDICTS = "report.html", "verdicts.json"

@@ -6,8 +6,7 @@ from typing import Literal
 import click
 
 from banditrft.catalog import read_queries, status
-from banditrft.cli.common import echo, find_study, print_json, study_argument
-from banditrft.cli.text_table import text_table
+from banditrft.cli.common import echo, find_study, print_json, study_argument, text_table
 from banditrft.runs import Run, expand, queries_key
 from banditrft.worlds import LLMWorld
 

@@ -1,13 +1,14 @@
-"""A job: a stack of runs that one worker executes together and records, wherever it happens to be."""
+"""A job, a stack of runs that one worker executes and records together; and what an executor of jobs is."""
 
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from banditrft.catalog import STUDY, status
 from banditrft.claims import Claim
@@ -174,3 +175,47 @@ class Work:
 
 def _records() -> bool:
     return os.environ.get(RANK, "0") == "0"
+
+
+Advance = Callable[[str, float], None]
+"""Takes a job's label and the fraction done of it, in [0, 1]."""
+Result = tuple[Job, str | None]
+"""A finished job and its error, if it failed."""
+Results = Generator[Result, None, None]
+"""Closing it stops what still runs."""
+RETRIES = 3
+"""How often a job whose worker was lost is given to another."""
+POLL_S = 0.2
+"""Seconds between two looks at the workers' progress."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class Executor(Protocol):
+    """Decides where jobs run."""
+
+    def run(self, work: Work, jobs: Sequence[Job], advance: Advance) -> Results:
+        """Run every job and yield each as it ends, in any order.
+
+        Ctrl-C, or a consumer that closes the generator, stops what is running and leaves whole records only.
+        """
+        ...
+
+
+@contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables, which processes started meanwhile inherit."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def single_threaded() -> dict[str, str]:
+    """Workers fill the cores; a library's own threads would only fight over them (and change bits)."""
+    return dict.fromkeys(THREAD_VARIABLES, "1")

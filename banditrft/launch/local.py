@@ -11,8 +11,7 @@ from functools import partial
 from multiprocessing.connection import wait
 
 from banditrft.launch import machine
-from banditrft.launch.executors import POLL_S, RETRIES, Advance, Result, Results
-from banditrft.launch.jobs import Job, Work
+from banditrft.launch.jobs import POLL_S, RETRIES, Advance, Job, Result, Results, Work
 from banditrft.launch.resources import (
     Need,
     Place,

@@ -1,4 +1,4 @@
-"""What is missing of a study, run by an executor and counted."""
+"""What is missing of a study, run by an executor of the user's choice and counted."""
 
 import os
 import shutil
@@ -12,16 +12,27 @@ from pathlib import Path
 from banditrft.brief import Brief
 from banditrft.catalog import Status, can_reevaluate, status, write_study
 from banditrft.errors import InputError, StorageError
-from banditrft.launch.executors import Executor
-from banditrft.launch.jobs import RANK, Execute, Fatal, Job, Reevaluate, Work, in_shard, split_shared, stack
+from banditrft.launch.jobs import (
+    RANK,
+    Execute,
+    Executor,
+    Fatal,
+    Job,
+    Reevaluate,
+    Work,
+    in_shard,
+    split_shared,
+    stack,
+)
 from banditrft.launch.local import Local
 from banditrft.launch.resources import Need
 from banditrft.parts import sweep_parts
 from banditrft.progress import Board
-from banditrft.records import training_path
+from banditrft.records import RUN, training_path
 from banditrft.runs import Run
 from banditrft.study import Study
 
+EXECUTORS = ("local", "ray")
 SAID = 5
 """Failures that an error quotes."""
 
@@ -59,6 +70,28 @@ class JobsError(RuntimeError):
         lines = [f"{label}: {error}" for label, error in failed[:SAID]]
         more = [f"and {len(failed) - SAID} more"] if len(failed) > SAID else []
         return "\n".join([f"{len(failed)} jobs failed, {self.outcome.done} runs done", *lines, *more])
+
+
+def choose_executor(name: str, workers: int | None = None, address: str | None = None) -> Executor:
+    """An executor by its name.
+
+    Args:
+        name: "local" or "ray".
+        workers: Most jobs at a time; all cores of the machine (all CPUs of the cluster) by default.
+        address: Ray cluster to join, as ``ray.init`` takes it; for "ray" only.
+
+    Raises:
+        InputError: There is no such executor, or an address was given to one that has none.
+    """
+    if name not in EXECUTORS:
+        raise InputError(f"executor: must be one of {', '.join(EXECUTORS)}, got {name}")
+    if name == "ray":
+        from banditrft.launch.cluster import Ray
+
+        return Ray(address, workers)
+    if address is not None:
+        raise InputError(f"ray-address: needs executor ray, got {address} with executor {name}")
+    return Local(workers)
 
 
 def launch(
@@ -170,7 +203,7 @@ def _count(job: Job, error: str | None, board: Board, outcome: Outcome) -> None:
 def _ready(root: Path, job: Job) -> bool:
     """Whether the runs that a job needs are recorded: its own to evaluate them again, else their pairs."""
     needed = [run.run_id if job.redo else run.pair or run.run_id for run in job.runs]
-    return all((root / run_id / "run.json").exists() for run_id in needed)
+    return all((root / run_id / RUN).exists() for run_id in needed)
 
 
 def _refuse_unusable(root: Path, state: Status, reevaluate: Reevaluate | None) -> None:
@@ -180,5 +213,5 @@ def _refuse_unusable(root: Path, state: Status, reevaluate: Reevaluate | None) -
             raise InputError(f"{folder}: has no checkpoint to re-evaluate; delete the folder to run it again")
     for run in state.missing:
         folder = root / run.run_id
-        if folder.exists() and not (folder / "run.json").exists():
+        if folder.exists() and not (folder / RUN).exists():
             raise InputError(f"{folder}: holds no run.json, so no run; delete the folder to run it again")

@@ -24,8 +24,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import ModuleType
 
-from banditrft.launch.executors import POLL_S, environment, single_threaded
-from banditrft.launch.jobs import RANK, Fatal, Job, Report, Work
+from banditrft.launch.jobs import POLL_S, RANK, Fatal, Job, Report, Work, environment, single_threaded
 from banditrft.launch.machine import pin
 
 GRACE_S = 10.0

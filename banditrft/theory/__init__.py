@@ -3,9 +3,9 @@
 - :mod:`banditrft.theory.hitting` (§2): exact law of hitting time and Pass@1, one rollout, raw reward, SGD;
 - :mod:`banditrft.theory.chain` (§2): moments and quantiles of the hitting time for groups under SGD;
 - :mod:`banditrft.theory.flow` (§2): the exact policy-gradient flow without sampling noise;
-- :mod:`banditrft.theory.signals` (§3): drift, noise and wasted groups of a learning signal, from
-  :mod:`banditrft.theory.laws`, :mod:`banditrft.theory.groups`, :mod:`banditrft.theory.batches`;
-- :mod:`banditrft.theory.matching` (§3): step sizes matched to the raw reward's drift;
+- :mod:`banditrft.theory.laws` (§3): the law of a round under a learning signal, on
+  :mod:`banditrft.theory.groups` and :mod:`banditrft.theory.batches`;
+- :mod:`banditrft.theory.matching` (§3): drift and noise of a signal, steps matched to the raw reward's drift;
 - :mod:`banditrft.theory.adam` (§4): mean-field recursions under SGD and Adam, eps included, on
   :mod:`banditrft.theory.coordinates`;
 - :mod:`banditrft.theory.spread` (§4): the wait for a first lesson and the spread over seeds;

@@ -14,9 +14,15 @@ import numpy as np
 from banditrft.design import Design
 from banditrft.theory import domain
 from banditrft.theory.adam import OPTIMIZERS, MeanField, follow
-from banditrft.theory.contexts import Geometry, normal_nodes
 from banditrft.theory.coordinates import Coordinates
-from banditrft.theory.generalisation import ALONG_NODES, mean_size, rest_nodes, sign_overlap
+from banditrft.theory.generalisation import (
+    ALONG_NODES,
+    Geometry,
+    mean_size,
+    normal_nodes,
+    rest_nodes,
+    sign_overlap,
+)
 from banditrft.theory.laws import require
 from banditrft.theory.matching import matched_law
 from banditrft.theory.moments import Floats

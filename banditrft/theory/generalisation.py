@@ -9,27 +9,124 @@ reached, not which path.
 
 Both paths are averaged here over training queries of the same base Pass@1, by quadrature, without random
 numbers. SGD's path does not depend on the basis, Adam's does. "isotropic" gives mu and v random directions,
-as the simulated world does; "axes" puts them on the first two axes (:mod:`banditrft.theory.axes`).
+as the simulated world does; "axes" puts them on the first two axes (`along_signs`).
 """
 
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
-from scipy.special import expit, gammaln, roots_genlaguerre
+from scipy.special import expit, gammaln, roots_genlaguerre, roots_hermitenorm, roots_legendre
 
 from banditrft.errors import InputError
 from banditrft.theory import domain
-from banditrft.theory.axes import along_signs
-from banditrft.theory.contexts import Geometry, expected_sigmoid, normal_nodes
 from banditrft.worlds import ContextualWorld
 
-ALONG_NODES, REST_NODES = 48, 24
+TEST_NODES = 96
+
+
+@functools.cache
+def normal_nodes(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gauss-Hermite nodes and weights of a standard normal variable, both (count,)."""
+    nodes, weights = roots_hermitenorm(count)
+    return np.asarray(nodes, dtype=np.float64), np.asarray(weights / weights.sum(), dtype=np.float64)
+
+
+def expected_sigmoid(mean: ArrayLike, variance: ArrayLike) -> NDArray[np.float64]:
+    """E[sigmoid(mean + sqrt(variance) Z)], Z standard normal: a Gauss-Hermite sum of 96 nodes (theory §6).
+
+    Args:
+        mean: Mean logit, any shape.
+        variance: Variance of the logit, same shape, 0 or more.
+    """
+    nodes, weights = normal_nodes(TEST_NODES)
+    sd = np.sqrt(np.asarray(variance, dtype=np.float64))
+    values = expit(np.asarray(mean, dtype=np.float64)[..., None] + sd[..., None] * nodes)
+    return np.asarray(values @ weights, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The plane of mu and w0, given a training query's base log-odds (theory §6).
+
+    Attributes:
+        world: The contextual world.
+        base_log_odds: l0 of the training query.
+    """
+
+    world: ContextualWorld
+    base_log_odds: float
+
+    @property
+    def weight_norm_sq(self) -> float:
+        """|w0|^2 = c^2 |mu|^2 + nu^2."""
+        return (self.world.alignment * self.world.transfer) ** 2 + self.world.misalignment**2
+
+    @property
+    def mean_logit(self) -> float:
+        """mu.w0 = c |mu|^2, mean logit of a context before training."""
+        return self.world.alignment * self.world.transfer**2
+
+    @property
+    def along_mean(self) -> float:
+        """Mean of the query's component orthogonal to w0 in the plane of mu and w0: |mu| nu / |w0|."""
+        return self.world.transfer * self.world.misalignment / math.sqrt(self.weight_norm_sq)
+
+    @property
+    def feature_norm_sq(self) -> float:
+        """E[|u0|^2 | l0] = l0^2/|w0|^2 + |mu|^2 - (mu.w0)^2/|w0|^2 + (d-1) sigma^2."""
+        parallel_sq = self.base_log_odds**2 / self.weight_norm_sq
+        return parallel_sq + self.along_mean**2 + (self.world.dimension - 1) * self.world.noise**2
+
+    @property
+    def transfer_logit(self) -> float:
+        """E[mu.u0 | l0] = |mu|^2 (nu^2 + c l0) / |w0|^2: gain of the mean logit per unit step."""
+        w = self.world
+        return w.transfer**2 * (w.misalignment**2 + w.alignment * self.base_log_odds) / self.weight_norm_sq
+
+
+PANEL_NODES, PANEL_END, REST_NODES = 40, 9.0, 24
+
+
+def _panels(breaks: list[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nodes and weights of a standard normal variable for a function that jumps at ``breaks``."""
+    edges = sorted({-PANEL_END, PANEL_END, *(b for b in breaks if abs(b) < PANEL_END)})
+    nodes, weights = roots_legendre(PANEL_NODES)
+    centres_P, halves_P = np.add(edges[1:], edges[:-1]) / 2, np.diff(edges) / 2
+    nodes_Y = (centres_P[:, None] + halves_P[:, None] * nodes).ravel()
+    weights_Y = (halves_P[:, None] * weights).ravel() * np.exp(-(nodes_Y**2) / 2)
+    return nodes_Y, weights_Y / weights_Y.sum()
+
+
+def along_signs(plane: Geometry, end: float) -> float:
+    """E over u0 of the test Pass@1 at w0 + s sign(u0), mu along the first axis and v along the second."""
+    world, sigma = plane.world, plane.world.noise
+    norm = math.sqrt(plane.weight_norm_sq)
+    weights_2 = np.array([world.alignment * world.transfer, world.misalignment])
+    unit_2, normal_2 = weights_2 / norm, np.array([weights_2[1], -weights_2[0]]) / norm
+    parallel_2 = plane.base_log_odds / norm * unit_2
+    flips = [-parallel_2[i] / normal_2[i] for i in range(2) if normal_2[i] != 0]
+    nodes_Y, weights_Y = _panels([(flip - plane.along_mean) / sigma for flip in flips])
+    query_Y2 = parallel_2 + (plane.along_mean + sigma * nodes_Y)[:, None] * normal_2
+    others = world.dimension - 2
+    nodes_Q, weights_Q = normal_nodes(REST_NODES)
+    spread = math.sqrt(others * (1.0 - 2.0 / math.pi))
+    rest_Q = sigma * np.maximum(others * math.sqrt(2.0 / math.pi) + spread * nodes_Q, 0.0)
+    step_YQ = (end - plane.base_log_odds) / (np.abs(query_Y2).sum(axis=1)[:, None] + rest_Q)
+    sign_Y2 = np.sign(query_Y2)
+    mean_YQ = plane.mean_logit + step_YQ * world.transfer * sign_Y2[:, :1]
+    overlap_Y1 = (sign_Y2 @ weights_2)[:, None]
+    norm_sq_YQ = plane.weight_norm_sq + 2 * step_YQ * overlap_Y1 + step_YQ**2 * world.dimension
+    return float(weights_Y @ expected_sigmoid(mean_YQ, sigma**2 * norm_sq_YQ) @ weights_Q)
+
+
+ALONG_NODES = 48
 ROUNDING = 1e-9
 PATH_NODES = 97
 """Points of the path that a curve of test Pass@1 is interpolated between."""
@@ -125,7 +222,7 @@ def held_out(
     SGD: exact up to quadrature, over the query's component in the plane of mu and w0 (normal) and the squared
     length of its rest (chi-squared, d - 2 degrees of freedom). Adam with negligible eps: in an isotropic
     basis the same mean logit and about pi/2 times the displacement's noise (asymptotic in d); on axes see
-    :mod:`banditrft.theory.axes`.
+    `along_signs`.
 
     Args:
         world: The contextual world.

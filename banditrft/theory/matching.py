@@ -9,6 +9,12 @@ on the signal and on q only. Label noise therefore enters through q alone; for t
 expected gradient is 0, the factor is the one of honest rewards at its rate, for the yoked one that of its
 pair. Baseline rollouts and a full replay window are part of the population at q. Under SGD only: Adam
 normalises its step.
+
+A group of G rollouts with S ~ Binomial(G, p) successes moves the policy along one direction, correct against
+wrong, by the multiplier u(S) = [S s1(S) (1-p) - (G-S) s0(S) p] / G, where s1 and s0 are the signals of a
+success and of a failure in that group; the raw signal's mean multiplier, its drift, is p(1-p). Label noise,
+placebo, baseline rollouts and batches of copies: :mod:`banditrft.theory.groups`. Expectations are finite
+sums.
 """
 
 import numpy as np
@@ -22,6 +28,7 @@ from banditrft.theory import domain
 from banditrft.theory.batches import BatchLaw
 from banditrft.theory.groups import GroupLaw
 from banditrft.theory.laws import round_law
+from banditrft.theory.moments import ClassMoments
 
 RAW = {"signal": "raw", "baseline_rollouts": 0, "replay_window": 0}
 
@@ -86,3 +93,24 @@ def _drift(design: Design, rate: float) -> float:
         honest |= {"reward": "zero-one", "false_positive": 0.0, "false_negative": 0.0}
     law = round_law(design.model_copy(update=honest))
     return float(law.moments(domain.log_odds(rate)).drift)
+
+
+def class_moments(design: Design, p: float, base: float | None = None) -> ClassMoments:
+    """Moments of one round's update of a design at Pass@1 = p (theory §3).
+
+    Args:
+        design: Any signal; a two-valued reward, honest, noisy or placebo; a batch is B copies of the query;
+            past rewards of a replay window count as fresh.
+        p: Pass@1, in (0, 1).
+        base: Base Pass@1, for the placebo's rate, step-size matching and a KL penalty; ``p`` by default.
+
+    Raises:
+        InputError: ``p`` is outside (0, 1), or the design has no closed form.
+    """
+    log_odds = domain.log_odds(domain.open_unit("p", p))
+    return ClassMoments.at(matched_law(design, p if base is None else base).moments(log_odds))
+
+
+def ratio_to_raw(design: Design, p: float) -> float:
+    """Drift of a design's signal over the raw {0,1} drift p(1-p): its relative step size (theory §3)."""
+    return class_moments(design, p).drift / (p * (1.0 - p))

@@ -12,8 +12,7 @@ from banditrft.theory.estimates import compare
 from banditrft.theory.laws import SIGNALS
 from banditrft.theory.matching import matching_factor
 from banditrft.theory.pool import base_pool
-from banditrft.theory.pool_prediction import PoolSetting
-from banditrft.theory.prediction import rollouts_per_round
+from banditrft.theory.prediction import PoolSetting, rollouts_per_round
 
 
 @dataclass(frozen=True)

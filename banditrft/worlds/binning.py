@@ -3,6 +3,8 @@
 The range of log-probabilities is cut into steps of equal length, so that arms of one bin differ by a bounded
 *ratio*; every bin keeps its exact mass, shared equally by its arms. Sums over ranks are exact to about 1e-12:
 term by term near a bin's ends, by the integral with its first midpoint correction between them.
+
+A module of its own since it needs NumPy and SciPy, which reading a study file must not load.
 """
 
 import math

@@ -16,7 +16,7 @@ from sims import tables
 from sims.contextual import contexts
 from sims.contextual import simulator as contextual
 from sims.contextual.evaluation import information, pass_at_1
-from sims.contextual.lockstep import base_pass_at_1
+from sims.contextual.simulator import base_pass_at_1
 
 Rounds = NDArray[np.int64]
 BYTES_AT_ONCE = 2**28

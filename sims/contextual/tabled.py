@@ -4,7 +4,7 @@ That is so for two-valued rewards that follow the answer, signals of a group (or
 population that is the group itself, and one update a round without penalty: the weights of a group's
 rollouts, their mean and their squares then hang on one count. Each replicate runs through all its rounds in
 one compiled loop. A yoked placebo runs here after its pair, whose counts of high rewards it is given. The
-same random numbers, trajectories and records as the general path of `sims.contextual.lockstep`, up to
+same random numbers, trajectories and records as the general path of `sims.contextual.simulator`, up to
 rounding (tested); anything else runs there.
 """
 
@@ -23,8 +23,17 @@ from sims.compiled.jit import kernel
 from sims.compiled.philox import ROLLOUT_BITS, SHIFT, block
 from sims.contextual.contexts import Contexts
 from sims.contextual.draws import scratch, shuffle
-from sims.contextual.rounds import Floats, Ints, dot, odds_of_some, sigmoid, sum_of_some
-from sims.contextual.steps import adam_row, adam_scales, clip_row
+from sims.contextual.rounds import (
+    Floats,
+    Ints,
+    adam_row,
+    adam_scales,
+    clip_row,
+    dot,
+    odds_of_some,
+    sigmoid,
+    sum_of_some,
+)
 from sims.trace import Trace
 
 FOLLOWING = ("zero-one", "minus-one-zero", "minus-one-one")

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from banditrft.design import Design
 from banditrft.theory.domain import log_odds
-from banditrft.theory.signals import class_moments
+from banditrft.theory.matching import class_moments
 from sims.diagrams import style
 from sims.diagrams.cells import (
     Row,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from banditrft.design import Design, Evaluation
 from banditrft.runs import Run
 from banditrft.worlds import ContextualWorld
-from sims.simulation import execute
+from sims.study import execute
 
 Cell = TypeVar("Cell")
 Row = dict[str, Any]

@@ -1,7 +1,17 @@
-"""What do noisy and partly graded rewards cost? Against the margin between right and wrong, and rollouts."""
+"""What do noisy and partly graded rewards cost? Against the margin between right and wrong, and rollouts.
 
-from collections.abc import Iterator
+Slopes of logit accuracy on the margin and on log2 G summarise simulated and real runs by the same two
+numbers: least squares with an intercept per model and heteroscedasticity-consistent (HC3) intervals, no model
+of how noise acts. The real ones are public: 141 GRPO runs of two Qwen2.5 models on GSM8K (batch 32, 4 to 64
+rollouts, false positives and negatives), published by their authors as a table of final accuracies under
+Apache-2.0. The table is read where the reader keeps it and is no part of this package: slopes fitted to it
+are published, not its rows.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,8 +20,103 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from banditrft.design import Design
-from sims.diagrams import public_runs, slopes, style
-from sims.diagrams.cells import Row, contextual, curves, error, high, in_parallel, low, prose
+from banditrft.errors import InputError
+from sims.diagrams import style
+from sims.diagrams.cells import Floats, Row, contextual, curves, error, high, in_parallel, low, prose
+
+LEVEL_Z = 1.959964
+TERMS = {
+    "margin": "change of logit accuracy per unit of margin",
+    "log2_rollouts": "change of logit accuracy per doubling of G",
+}
+
+
+def slopes(table: pl.DataFrame, source: str, **labels: object) -> list[Row]:
+    """Least squares of logit accuracy on margin and log2 G, an intercept per model, HC3 intervals of 95%.
+
+    Args:
+        table: Columns logit, margin, rollouts and, where there are several, model.
+        source: Where the runs are from.
+        **labels: More columns of the rows.
+
+    Returns:
+        One row for each of the two slopes: estimate, standard error, ends of the interval, number of runs.
+    """
+    y = table["logit"].to_numpy()
+    terms: Mapping[str, Floats] = {
+        "margin": table["margin"].to_numpy(),
+        "log2_rollouts": np.log2(table["rollouts"].to_numpy()),
+    }
+    groups = table["model"] if "model" in table.columns else pl.Series(["one"] * len(table))
+    dummies = [(groups == name).to_numpy().astype(float) for name in sorted(set(groups))]
+    X = np.column_stack([*terms.values(), *dummies])
+    inverse = np.linalg.inv(X.T @ X)
+    beta = inverse @ X.T @ y
+    leverage = np.einsum("ni,ij,nj->n", X, inverse, X)
+    residual = (y - X @ beta) / (1 - leverage)
+    spread = inverse @ (X.T * residual**2) @ X @ inverse
+    rows: list[Row] = []
+    for i, term in enumerate(terms):
+        wide = LEVEL_Z * float(np.sqrt(spread[i, i]))
+        row: Row = {"source": source, "term": term, "runs": len(table), "estimate": float(beta[i])}
+        rows.append(row | {"low": float(beta[i]) - wide, "high": float(beta[i]) + wide} | labels)
+    return rows
+
+
+def forest(panel: Axes, fits: pl.DataFrame) -> None:
+    """Estimates and intervals by source, simulated ones apart from real ones."""
+    y = np.arange(len(fits))[::-1]
+    for own, colour, marker in ((True, style.COLOURS[0], "o"), (False, style.COLOURS[1], "s")):
+        rows = [i for i, source in enumerate(fits["source"]) if source.startswith("simulated") == own]
+        some = fits[rows]
+        wide = [some["estimate"] - some["low"], some["high"] - some["estimate"]]
+        panel.errorbar(some["estimate"], y[rows], xerr=wide, fmt=marker, color=colour, capsize=2)
+    panel.axvline(0.0, color="black", linewidth=0.6)
+    panel.set_yticks(y, fits["source"])
+    panel.set_ylim(-0.6, len(fits) - 0.4)
+
+
+def slope_in_words(fits: pl.DataFrame, source: str, term: str) -> str:
+    """A slope with its interval, in words."""
+    row = fits.filter((pl.col("source") == source) & (pl.col("term") == term))
+    return f"{row['estimate'][0]:.2f} ({row['low'][0]:.2f} to {row['high'][0]:.2f})"
+
+
+SOURCE = "https://github.com/rm-3284/RLVR_noisy_rewards"
+FILE = Path("rlvr_noisy_rewards") / "batch32_metrics.csv"
+VARIABLE = "BANDITRFT_DATA"
+SAMPLES = 256
+"""Answers behind each accuracy of the table."""
+
+
+def find_public_runs() -> Path | None:
+    """The table, in the folder that BANDITRFT_DATA names; None if the variable is not set.
+
+    Raises:
+        InputError: The variable names a folder without it.
+    """
+    named = os.environ.get(VARIABLE)
+    if not named:
+        return None
+    path = Path(named) / FILE
+    if not path.exists():
+        raise InputError(f"{VARIABLE}: must name a folder that holds {FILE}, got {named}")
+    return path
+
+
+def read_public_runs(path: Path) -> pl.DataFrame:
+    """Runs with an accuracy: model, margin 1 - fp - fn, rollouts, empirical logit of the final accuracy."""
+    table = pl.read_csv(path).drop_nulls("final_validation_accuracy")
+    right = pl.col("final_validation_accuracy") * SAMPLES
+    return table.select(
+        model=pl.when(pl.col("run_name").str.starts_with("grpo0.5B"))
+        .then(pl.lit("0.5B"))
+        .otherwise(pl.lit("1.5B")),
+        margin=1 - pl.col("false_positive_rate") - pl.col("false_negative_rate"),
+        rollouts=pl.col("num_rollouts"),
+        logit=((right + 0.5) / (SAMPLES - right + 0.5)).log(),
+    )
+
 
 QUESTION = (
     "What do false positives, false negatives and partial grades cost, and do more rollouts pay for it?"
@@ -88,7 +193,7 @@ def compute(seeds: int = SEEDS, grid: Grid = FULL) -> pl.DataFrame:
 
     Returns:
         Rows of kind "noisy" and "graded" (a cell each: margin = expected reward of a right minus that of a
-        wrong answer, test Pass@1) and of kind "fit" (slopes of logit accuracy, `slopes.fit`).
+        wrong answer, test Pass@1) and of kind "fit" (slopes of logit accuracy, `slopes`).
     """
     noises = [("noisy", fp, fn, 0.0) for fp in grid.rates for fn in grid.rates]
     noises += [("graded", 0.0, 0.0, share) for share in grid.partial]
@@ -107,16 +212,16 @@ def _fits(table: pl.DataFrame) -> list[Row]:
         for tau in sorted(set(table["arm_noise"]))
         for rounds in sorted(set(table["rounds"]))
     }
-    path = public_runs.find()
+    path = find_public_runs()
     if path is not None:
-        public = public_runs.read(path)
+        public = read_public_runs(path)
         runs |= {f"public, {name}": public.filter(pl.col("model") == name) for name in ("0.5B", "1.5B")}
         runs[PUBLIC] = public
     return [
         {"kind": "fit", "least_margin": least} | row
         for source, some in runs.items()
         for least in (0.0, LEAST)
-        for row in slopes.fit(some.filter(pl.col("margin") >= least - 1e-9), source)
+        for row in slopes(some.filter(pl.col("margin") >= least - 1e-9), source)
     ]
 
 
@@ -132,8 +237,8 @@ def draw(table: pl.DataFrame) -> Figure:
         panel.set_title(f"simulated, answers' own features tau = {tau:g}")
     axes[0, 0].legend()
     fits = table.filter((pl.col("kind") == "fit") & (pl.col("least_margin") == LEAST))
-    for panel, (term, label) in zip(axes[1], slopes.TERMS.items(), strict=True):
-        slopes.forest(panel, fits.filter(pl.col("term") == term))
+    for panel, (term, label) in zip(axes[1], TERMS.items(), strict=True):
+        forest(panel, fits.filter(pl.col("term") == term))
         panel.set_xlabel(label)
     axes[1, 1].set_yticklabels([])
     return figure
@@ -181,7 +286,7 @@ def finding(table: pl.DataFrame) -> str:
     ours = fits.filter(pl.col("source").str.starts_with("simulated"))
     spans = {
         term: f"{low(rows['estimate']):.2f} to {high(rows['estimate']):.2f}"
-        for term in slopes.TERMS
+        for term in TERMS
         for rows in [ours.filter(pl.col("term") == term)]
     }
     text = f"""
@@ -189,7 +294,7 @@ def finding(table: pl.DataFrame) -> str:
         rollouts by {spans["log2_rollouts"]} over the simulated settings (margins above {LEAST:g})"""
     real = fits.filter(pl.col("source") == PUBLIC)
     if len(real):
-        margin, doubling = (slopes.told(fits, PUBLIC, term) for term in slopes.TERMS)
+        margin, doubling = (slope_in_words(fits, PUBLIC, term) for term in TERMS)
         text += f"; in {real['runs'][0]} public runs by {margin} and {doubling}, 95% intervals in brackets"
     return prose(text + ".")
 
@@ -221,8 +326,8 @@ def caption(table: pl.DataFrame) -> str:
         text += f"""
 
         Public runs: GRPO on GSM8K with Qwen2.5-0.5B and 1.5B, batch 32, final validation accuracy on
-        {public_runs.SAMPLES} problems, one run a setting, from {public_runs.SOURCE} (Apache-2.0); only
+        {SAMPLES} problems, one run a setting, from {SOURCE} (Apache-2.0); only
         slopes are kept here. The worlds were not fitted to them: signs can be compared, sizes say how
         much of the real effect this mechanism makes with these settings. To fit them again,
-        {public_runs.VARIABLE} must name the folder with {public_runs.FILE}."""
+        {VARIABLE} must name the folder with {FILE}."""
     return prose(text)

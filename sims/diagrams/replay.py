@@ -10,8 +10,8 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from banditrft.design import Design
+from banditrft.theory.matching import class_moments
 from banditrft.theory.replay import replay_lag
-from banditrft.theory.signals import class_moments
 from sims.diagrams import style
 from sims.diagrams.cells import (
     Curves,

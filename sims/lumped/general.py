@@ -28,12 +28,11 @@ from banditrft.objective import weights
 from banditrft.rewards import reward_values
 from banditrft.streams import Purpose, own_purpose
 from banditrft.theory.matching import matching_factor
-from sims.grids import check_rising
 from sims.learner import check_decay, deal, heard_rates
-from sims.lumped import arm_pulls, arms, steps
+from sims.lumped import arms, steps
 from sims.lumped.arms import Floats, Ints
 from sims.lumped.simulator import Bandit
-from sims.trace import Trace
+from sims.trace import Trace, check_rising
 
 LOCKSTEP_BYTES = 2**25
 """Memory that the slots of the replicates in one lockstep may come to take (one replicate may take more)."""
@@ -214,7 +213,7 @@ class _Lockstep:
         shape = (R, B * per_group)
         slot_RM, which_RM = np.empty(shape, np.int64), np.empty(shape)
         correct_RM, rewards_RM = np.empty(shape, np.bool_), np.empty(shape)
-        arm_pulls.draw(
+        arms.draw(
             self.state,
             np.empty(self.state.n_RS.shape[1]),
             self.root_seed,
@@ -241,7 +240,7 @@ class _Lockstep:
         heard_RM = np.full(slot_RM.shape, True) if penalised else signals_RM != 0.0
         room = min(int(state.used_R.max()) + slot_RM.shape[1], self.most_slots)
         self.state = state = arms.with_room(state, room)
-        arm_pulls.name_arms(state, len(self.start_C), slot_RM, which_RM, heard_RM, self.gone_C, self.parent_M)
+        arms.name_arms(state, len(self.start_C), slot_RM, which_RM, heard_RM, self.gone_C, self.parent_M)
         initial_RM = None
         if penalised:
             initial_RM = self.start_C[state.class_RS[np.arange(len(slot_RM))[:, None], slot_RM]]

@@ -10,8 +10,7 @@ import numpy as np
 
 from sims.compiled.exponential import MEDIUM, TINY, exp, series5, series13
 from sims.compiled.jit import kernel, reduction
-from sims.lumped.pulls import Pulls
-from sims.lumped.slots import LANES, Floats, Gradients, Slots, lump_mass, sum_row, total_mass
+from sims.lumped.slots import LANES, Floats, Gradients, Pulls, Slots, lump_mass, sum_row, total_mass
 
 CLIP_EPS = 1e-6
 """Added to the norm by ``torch.nn.utils.clip_grad_norm_``."""

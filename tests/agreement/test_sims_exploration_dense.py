@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from sims.exploration.algorithms import Explorer, explore
+from sims.exploration import Explorer, explore
 from sims.lumped.simulator import Bandit
 
 pytestmark = pytest.mark.slow(10)

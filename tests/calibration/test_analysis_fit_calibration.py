@@ -14,7 +14,7 @@ from support import bandit
 
 from analysis.fits.bandit_data import Counts, counts_of_runs, known_gain
 from analysis.fits.bandit_query import fit_query
-from banditrft.theory.contexts import Geometry
+from banditrft.theory.generalisation import Geometry
 from banditrft.worlds import WorldSettings
 
 pytestmark = pytest.mark.slow(8)

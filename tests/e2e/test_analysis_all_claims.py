@@ -14,8 +14,7 @@ import sims
 from analysis.estimands import Kind
 from analysis.reporting.page import lookup
 from banditrft.claims import CLAIMS
-from banditrft.cli.presets import sim_presets
-from banditrft.cli.sim import command
+from banditrft.cli.sim import command, sim_presets
 from banditrft.study import parse_study
 
 pytestmark = pytest.mark.slow(30)

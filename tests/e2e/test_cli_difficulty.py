@@ -7,8 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 from click.testing import CliRunner
 
-from banditrft.cli.difficulty import command
-from banditrft.cli.difficulty_plot import BARS, draw
+from banditrft.cli.difficulty import BARS, command, draw
 from banditrft.errors import InputError
 from banditrft.runs import sampling_key
 from banditrft.streams import Purpose

@@ -5,7 +5,7 @@ import pytest
 from banditrft.claims import CLAIMS
 from banditrft.claims.coverage import lacking
 from banditrft.cli.common import find_study
-from banditrft.cli.presets import sim_presets
+from banditrft.cli.sim import sim_presets
 from banditrft.design import Design
 
 STUDIES = [*sim_presets("all"), find_study("paper-a"), find_study("paper-b")]

@@ -1,6 +1,6 @@
 """Tables of the command line: columns never run into one another."""
 
-from banditrft.cli.text_table import text_table
+from banditrft.cli.common import text_table
 
 
 def test_columns_are_as_wide_as_their_longest_cell():

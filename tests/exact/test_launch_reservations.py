@@ -5,8 +5,8 @@ import os
 import pytest
 
 from banditrft.errors import InputError
+from banditrft.launch.cluster import Node, reservation
 from banditrft.launch.machine import free_memory, parse_gpus
-from banditrft.launch.reservations import Node, reservation
 from banditrft.launch.resources import Gpu, Need
 
 GIB = 2**30

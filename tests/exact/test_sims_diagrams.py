@@ -18,9 +18,7 @@ from sims.diagrams import (
     forgetting,
     negative,
     noise,
-    public_runs,
     replay,
-    slopes,
     style,
 )
 
@@ -120,7 +118,7 @@ def test_batch() -> None:
 
 
 def test_noise(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setenv(public_runs.VARIABLE, str(public_table(tmp_path)))
+    monkeypatch.setenv(noise.VARIABLE, str(public_table(tmp_path)))
     grid = noise.Grid(rates=(0.0, 0.4), partial=(1.0,), rollouts=(4, 16), horizons=(60,), pool=64)
     table = noise.compute(3, grid)
     exact = table.filter(
@@ -156,20 +154,20 @@ def public_table(folder):  # type: ignore[no-untyped-def]
         "num_rollouts",
         "final_validation_accuracy",
     ]
-    path = folder / public_runs.FILE
+    path = folder / noise.FILE
     path.parent.mkdir()
     pl.DataFrame(rows, schema=names, orient="row").write_csv(path)
     return folder
 
 
 def test_slopes_are_those_of_least_squares_with_hc3(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setenv(public_runs.VARIABLE, str(public_table(tmp_path)))
-    runs = public_runs.read(public_runs.find())
+    monkeypatch.setenv(noise.VARIABLE, str(public_table(tmp_path)))
+    runs = noise.read_public_runs(noise.find_public_runs())
     X = np.column_stack(
         [runs["margin"], np.log2(runs["rollouts"]), runs["model"] == "0.5B", runs["model"] == "1.5B"]
     )
     fit = sm.OLS(runs["logit"].to_numpy(), X.astype(float)).fit(cov_type="HC3")
-    for i, row in enumerate(slopes.fit(runs, "made up")):
+    for i, row in enumerate(noise.slopes(runs, "made up")):
         assert row["estimate"] == pytest.approx(fit.params[i], rel=1e-9)
         assert [row["low"], row["high"]] == pytest.approx(list(fit.conf_int()[i]), rel=1e-6)
         assert row["low"] < (1.5, 0.1)[i] < row["high"]
@@ -177,12 +175,12 @@ def test_slopes_are_those_of_least_squares_with_hc3(tmp_path, monkeypatch) -> No
 
 
 def test_a_folder_without_the_public_table_is_named(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setenv(public_runs.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(noise.VARIABLE, str(tmp_path))
     with pytest.raises(InputError, match="BANDITRFT_DATA: must name a folder that holds"):
-        public_runs.find()
-    monkeypatch.delenv(public_runs.VARIABLE)
+        noise.find_public_runs()
+    monkeypatch.delenv(noise.VARIABLE)
     monkeypatch.chdir(tmp_path)
-    assert public_runs.find() is None
+    assert noise.find_public_runs() is None
 
 
 def test_exploration() -> None:

@@ -8,8 +8,7 @@ from scipy import stats
 from scipy.special import betaincinv
 
 from banditrft.errors import InputError
-from sims.compiled.beta import beta_quantile
-from sims.exploration.algorithms import Explorer, explore, search_rounds
+from sims.exploration import Explorer, beta_quantile, explore, search_rounds
 from sims.lumped.simulator import Bandit
 
 ALL = [

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.theory.matching import design_table, matching_factor
-from banditrft.theory.signals import ratio_to_raw
+from banditrft.theory.matching import design_table, matching_factor, ratio_to_raw
 from sims.learner import Learner
 from sims.lumped import general
 from sims.lumped.simulator import Bandit, simulate

@@ -15,7 +15,7 @@ import sims
 from banditrft.streams import Purpose, generator, uniforms
 from sims.compiled import exponential, philox
 from sims.compiled.jit import sources
-from sims.lumped.kernel import run_replicates
+from sims.lumped.simulator import run_replicates
 
 CASES = [(0, 0, 0, 1, 1, 1), (7, 3, 0, 1, 9, 4), (2**63 - 1, 2**40, 11, 9, 2**31 - 9, 3)]
 

@@ -10,7 +10,7 @@ from banditrft.errors import InputError
 from banditrft.rewards import reward_values
 from banditrft.signals import signal
 from banditrft.theory.budget import best_split, splits
-from banditrft.theory.signals import class_moments
+from banditrft.theory.matching import class_moments
 
 POOL = (0.03, 0.2, 0.6)
 

@@ -10,7 +10,7 @@ from banditrft.theory.coordinates import Coordinates
 from banditrft.theory.flow import flow_curve, flow_time
 from banditrft.theory.groups import GroupLaw
 from banditrft.theory.laws import round_law
-from banditrft.theory.signals import class_moments
+from banditrft.theory.matching import class_moments
 
 P = (0.02, 0.1, 0.5, 0.9)
 

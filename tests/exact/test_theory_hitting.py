@@ -8,8 +8,14 @@ import pytest
 
 from banditrft.errors import InputError
 from banditrft.theory.flow import flow_curve, flow_time
-from banditrft.theory.hitting import hitting_law, mean_curve, pass_at_1_law, tabular_gain
-from banditrft.theory.quantiles import by_doubling, by_saddlepoint
+from banditrft.theory.hitting import (
+    by_doubling,
+    by_saddlepoint,
+    hitting_law,
+    mean_curve,
+    pass_at_1_law,
+    tabular_gain,
+)
 
 
 def softmax(logits):

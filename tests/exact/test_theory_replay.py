@@ -10,8 +10,8 @@ import pytest
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.theory.adam import mean_field
+from banditrft.theory.matching import class_moments
 from banditrft.theory.replay import mean_age, replay_lag
-from banditrft.theory.signals import class_moments
 
 
 def design(G=2, window=6, signal="grpo", **fields):

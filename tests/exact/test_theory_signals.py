@@ -10,7 +10,7 @@ from banditrft.errors import InputError
 from banditrft.rewards import reward_values
 from banditrft.signals import signal
 from banditrft.theory.laws import round_law
-from banditrft.theory.signals import class_moments, ratio_to_raw
+from banditrft.theory.matching import class_moments, ratio_to_raw
 
 P = (0.02, 0.1, 0.5, 0.9, 0.98)
 EVERY = ("raw", "centered", "grpo", "rloo", "batch-centered", "gpg", "reinforce-plus-plus")

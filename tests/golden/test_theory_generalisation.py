@@ -8,11 +8,12 @@ import pytest
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.signals import table
-from banditrft.theory.contexts import Geometry, expected_sigmoid
 from banditrft.theory.contextual import log_odds_gain, query_field
 from banditrft.theory.generalisation import (
+    Geometry,
     base_held_out,
     ceiling,
+    expected_sigmoid,
     forgetting_log_odds,
     held_out,
     held_out_curve,

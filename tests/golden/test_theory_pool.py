@@ -8,8 +8,7 @@ from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.predict import predict_world
 from banditrft.theory.contextual import query_field
-from banditrft.theory.pool import base_pool, pool_field
-from banditrft.theory.pools import Pools
+from banditrft.theory.pool import Pools, base_pool, pool_field
 from banditrft.worlds import ContextualWorld
 from sims.contextual.contexts import stage
 from sims.contextual.simulator import simulate

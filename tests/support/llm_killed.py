@@ -10,7 +10,7 @@ import llm_runs.engines.stacked
 import llm_runs.execution
 import llm_runs.learners.stacked
 from banditrft.catalog import status
-from banditrft.launch.executors import environment
+from banditrft.launch.jobs import environment
 from banditrft.records import write_run
 from support.llm import run
 
