@@ -97,10 +97,9 @@ def curves(theirs: str | None, replicates: int) -> list[tuple[str, float]]:
     import sims
     from analysis import load, verdicts
     from analysis.curves.aggregates import iqm_band
-    from analysis.curves.area import mean_area
     from analysis.curves.bands import mean_band
-    from analysis.curves.crossing import mean_crossing
-    from analysis.curves.resampling import weights
+    from analysis.curves.conditions import mean_area, mean_crossing
+    from analysis.inference.resampling import weights
     from banditrft.study import parse_study
 
     with tempfile.TemporaryDirectory() as folder:

@@ -12,7 +12,7 @@ from analysis.claims.cases import Case, Component, finding
 from analysis.claims.finding import Finding, Group
 from analysis.claims.fractions import reaching
 from analysis.claims.worlds import few_queries
-from analysis.inference.binomials import Fraction, reaches
+from analysis.inference.fractions import Fraction, reaches
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Secondary
 from banditrft.claims import ReachesOne, placebo_conditions, single_query_conditions

@@ -11,8 +11,8 @@ from analysis.claims.finding import Finding, Group
 from analysis.claims.pairs import Pairs, match
 from analysis.claims.transfer import Transfer
 from analysis.claims.worlds import few_queries
-from analysis.inference.binomials import Fraction
-from analysis.inference.hitting import hitting_times
+from analysis.inference.fractions import Fraction
+from analysis.inference.times import hitting_times
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Placebo
 from banditrft.claims import MoreRollouts, placebo_conditions, rollout_pairs

@@ -11,7 +11,7 @@ from analysis.claims.placebos import caution, matched
 from analysis.claims.random_curves import FEWEST, area
 from analysis.claims.worlds import final_train, table
 from analysis.estimands import FORMATS
-from analysis.inference.equivalence import paired_difference
+from analysis.inference.means import paired_difference
 from analysis.inference.spread import spread_ratio
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Part, Placebo, bounded, finite

@@ -11,9 +11,8 @@ from analysis.claims.finding import Finding
 from analysis.claims.fractions import share
 from analysis.claims.reading import Band, Measured
 from analysis.claims.worlds import Kind, few_queries, kinds, trained
-from analysis.inference.binomials import Fraction
-from analysis.inference.hitting import HittingTimes, hitting_times
-from analysis.inference.risk import RiskDifference
+from analysis.inference.fractions import Fraction, RiskDifference
+from analysis.inference.times import HittingTimes, hitting_times
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Placebo, Secondary
 from banditrft.claims import Fails, contrasts, placebo_conditions

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from analysis.claims.reading import Band, Measured
 from analysis.claims.worlds import unit
-from analysis.inference.binomials import Fraction, detectable_fraction, least_successes, reaches
+from analysis.inference.fractions import Fraction, detectable_fraction, least_successes, reaches
 from analysis.loading.records import Cell
 from analysis.verdict import Quantity, Secondary
 from banditrft.claims import HardQuery, NoTransfer, ReachesOne

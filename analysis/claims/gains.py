@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from analysis.claims.reading import Band, Measured, beside, detectable
 from analysis.claims.worlds import Floats, pair_points, points, unit
-from analysis.inference.equivalence import Difference, paired_difference
+from analysis.inference.means import Difference, paired_difference
 from analysis.loading.records import Cell
 from analysis.verdict import Comparator, Secondary
 

@@ -16,9 +16,9 @@ from analysis.claims.fractions import reaching
 from analysis.claims.gains import over_base
 from analysis.claims.reading import Band, Measured, beside, detectable
 from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, table, tested_cells
-from analysis.inference.binomials import Fraction
-from analysis.inference.equivalence import Difference
-from analysis.inference.slopes import line, mean_of, slopes
+from analysis.inference.fractions import Fraction
+from analysis.inference.ladder import line, slopes
+from analysis.inference.means import Difference, mean_of
 from analysis.loading.records import Cell, Records
 from banditrft.claims import HardQuery
 

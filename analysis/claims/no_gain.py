@@ -11,7 +11,7 @@ from analysis.claims.finding import Finding
 from analysis.claims.gains import between, own_gain
 from analysis.claims.reading import Band, Measured, beside
 from analysis.claims.worlds import Kind, few_queries, kinds, table, tested
-from analysis.inference.equivalence import margin, paired_difference
+from analysis.inference.means import margin, paired_difference
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Secondary
 from banditrft.claims import AtLeast, Fields, NoGain, contrasts

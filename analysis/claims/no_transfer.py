@@ -13,9 +13,9 @@ from analysis.claims.finding import Finding
 from analysis.claims.fractions import reaching
 from analysis.claims.reading import Band, Measured, detectable
 from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, table, tested_cells, unit
-from analysis.inference.equivalence import contrast
+from analysis.inference.ladder import slopes
+from analysis.inference.means import contrast, mean_of
 from analysis.inference.multiplicity import bonferroni
-from analysis.inference.slopes import mean_of, slopes
 from analysis.loading.records import Cell, Records
 from analysis.verdict import ALL, Readings, Verdict, Word
 from banditrft.claims import NoTransfer

@@ -14,9 +14,9 @@ from analysis.claims.finding import Finding
 from analysis.claims.gains import Split, between
 from analysis.claims.reading import CONVENTION, Band, Measured
 from analysis.claims.worlds import Floats, Ints, Kind, few_queries, kinds, points, table, tested
-from analysis.inference.best import BestRungs, Both, Place, place
-from analysis.inference.equivalence import paired_difference
 from analysis.inference.inversion import Inverted
+from analysis.inference.ladder import BestRungs, Both, Place, place
+from analysis.inference.means import paired_difference
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Part, Secondary, finite
 from banditrft.claims import Optimum, conditions, rest

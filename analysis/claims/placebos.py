@@ -19,8 +19,8 @@ from analysis.claims.reading import Band, Gate, Measured
 from analysis.claims.speed import both_times
 from analysis.claims.worlds import Floats, final_train, table
 from analysis.formats import points
-from analysis.inference.binomials import Fraction, reaches
-from analysis.inference.equivalence import paired_difference
+from analysis.inference.fractions import Fraction, reaches
+from analysis.inference.means import paired_difference
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Placebo, Quantity, bounded
 from banditrft.claims import placebo_conditions, rest

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from analysis.estimands import FORMATS
-from analysis.inference.best import SLACK, Place
-from analysis.inference.misfit import Misfit
+from analysis.inference.ladder import SLACK, Misfit, Place
 
 CURVE = "maximum of a quadratic alone (Fieller)"
 RUNGS = "best value tried alone, with the span of those not shown to be worse than another"

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 from analysis.estimands import ESTIMANDS, FORMATS, Kind
-from analysis.inference.equivalence import Difference
-from analysis.inference.skewness import ALLOWED, beyond
+from analysis.inference.means import ALLOWED, Difference, beyond
 from analysis.verdict import Comparator, Interval, Part, Quantity, Secondary, bounded, decide, finite
 
 CONVENTION = 0.05

@@ -8,11 +8,15 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from analysis.claims.pairs import Pairs
-from analysis.inference.equivalence import paired_difference
-from analysis.inference.hitting import HittingTimes, hitting_times
-from analysis.inference.keyed import of_data
+from analysis.inference.means import paired_difference
 from analysis.inference.ratio import RatioTest, ratio_test
-from analysis.inference.survival import FEWEST, median_ratio, restricted_mean
+from analysis.inference.resampling import FEWEST_RESAMPLED, of_data
+from analysis.inference.times import (
+    HittingTimes,
+    hitting_times,
+    median_ratio,
+    restricted_mean,
+)
 from analysis.verdict import Interval, Part, Secondary, bounded, decide, finite
 from banditrft.claims import MoreRollouts
 
@@ -130,7 +134,7 @@ def measure(
     for name, other in neighbours:
         of = both_times(other, claim.pass_at_1, claim.consecutive)
         extra.append(secondary(f"ratio in {name}", ratio(of, other), other.few.world.name))
-    if pairs.n >= FEWEST:
+    if pairs.n >= FEWEST_RESAMPLED:
         extra.append(_medians(times, pairs))
     if pairs.n > 1:
         extra.append(_restricted(times))

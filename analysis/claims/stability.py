@@ -33,9 +33,8 @@ from analysis.claims.worlds import (
 )
 from analysis.curves import drawdown
 from analysis.formats import percent
-from analysis.inference.equivalence import paired_difference
 from analysis.inference.inversion import Inverted
-from analysis.inference.slopes import mean_of
+from analysis.inference.means import mean_of, paired_difference
 from analysis.inference.spread import log_sd_ratio, spread_ratio
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Quantity, Secondary

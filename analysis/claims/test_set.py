@@ -13,8 +13,7 @@ import polars as pl
 
 from analysis.claims.worlds import Floats
 from analysis.estimands import FORMATS
-from analysis.inference.equivalence import over_items_too, paired_difference
-from analysis.inference.slopes import mean_of
+from analysis.inference.means import mean_of, over_items_too, paired_difference
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Part, Secondary, Verdict, bounded
 from banditrft.records import ITEMS, read_table

@@ -13,7 +13,7 @@ import numpy as np
 from analysis.claims.pairs import Pairs
 from analysis.claims.reading import skewed
 from analysis.estimands import FORMATS
-from analysis.inference.equivalence import Difference, margin, paired_difference
+from analysis.inference.means import Difference, margin, paired_difference
 from analysis.verdict import Part, Secondary, bounded, decide
 from banditrft.claims import MoreRollouts
 

@@ -16,9 +16,8 @@ from analysis.claims.places import fit
 from analysis.claims.reading import CONVENTION, Band, Measured, beside, detectable
 from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, table, tested
 from analysis.estimands import FORMATS
-from analysis.inference.equivalence import Difference, paired_difference
-from analysis.inference.misfit import misfit
-from analysis.inference.slopes import mean_of, slopes
+from analysis.inference.ladder import misfit, slopes
+from analysis.inference.means import Difference, mean_of, paired_difference
 from analysis.loading.records import Cell, Records
 from banditrft.claims import Trend, ladders
 from banditrft.design import Design

@@ -14,9 +14,8 @@ from analysis.claims.cases import Case, absent, findings
 from analysis.claims.finding import Finding
 from analysis.claims.reading import Band, Measured, Transformed, beside
 from analysis.claims.worlds import Floats, Ints, Kind, few_queries, kinds, tested
-from analysis.inference.equivalence import Difference
-from analysis.inference.shares import log_variance_ratio, share
-from analysis.inference.spread import jackknife
+from analysis.inference.means import Difference
+from analysis.inference.spread import jackknife, log_variance_ratio, share
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Secondary
 from banditrft.claims import VarianceShare, conditions

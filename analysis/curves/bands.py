@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit, stdtrit
 
-from analysis.curves.resampling import (
+from analysis.inference.resampling import (
     Floats,
     Ints,
     checked_level,

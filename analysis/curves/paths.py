@@ -1,11 +1,18 @@
 """Test against train Pass@1: do conditions that arrive at the same train Pass@1 have the same test Pass@1?
 
 With one training query every SGD step is parallel to that query's features, whatever the signal, the group
-size or the reward map (theory section 6): the weights move on a line, and test Pass@1 is a function of train
-Pass@1. Rollouts and advantages then change when a run arrives, not where. Under Adam the line is another
-one; weight decay leaves it. Runs of two conditions are matched along their own paths (`levels`), the pair
-(query, seed) is the unit, and one interval of the mean difference answers both questions: inside the margin
-the paths are the same, without 0 they are not.
+size or the reward map (theory section 6): the weights move on a line, and test Pass@1 is a function of
+train Pass@1. Rollouts and advantages then change when a run arrives, not where. Under Adam the line is
+another one; weight decay leaves it.
+
+Runs of two conditions are matched along their own paths. Train Pass@1, read with k successes of n, becomes
+the log-odds of (k + 1/2) / (n + 1), made rising by isotonic regression: evaluation noise makes it fall now
+and then, and a path that truly turns back is averaged. Test Pass@1 is straight between evaluations as a
+function of these log-odds. Levels lie above the later of the two starts, up to the earlier of the two ends,
+and below `CEILING`, beyond which train Pass@1 no longer tells how far a run has gone. At the start itself
+both runs are the base policy, so it is no level. The pair (query, seed) is the unit, and one interval of
+the mean difference answers both questions: inside the margin the paths are the same, without 0 they are
+not.
 """
 
 from dataclasses import dataclass
@@ -14,14 +21,19 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.claims.worlds import one_query
-from analysis.curves.matching import Matched, evaluated, match
-from analysis.inference.equivalence import Difference, paired_difference
+from analysis.inference.means import Difference, mean_of
 from analysis.inference.multiplicity import Adjusted, holm
 from analysis.loading.records import Cell, Records
 from analysis.verdict import Interval, bounded
 from banditrft.design import PLACEBOS
 
 Floats = npt.NDArray[np.float64]
+CEILING = 0.95
+"""Train Pass@1 above which paths are not compared."""
+LEVELS = 8
+"""Levels at which a pair of runs is compared."""
+STRETCH = 0.5
+"""Shortest common stretch, in log-odds."""
 MARGIN = 0.02
 """Difference in test Pass@1 too small to matter: two points, the ledger's own margin."""
 FEWEST_PAIRS = 3
@@ -30,6 +42,114 @@ METHOD = (
     "run's own path; over pairs a t interval at Holm's level over the comparisons: inside the margin they "
     "are one path as far as it matters, without 0 they are not equal; both can hold."
 )
+
+
+def train_path(train_E: Floats, samples_E: npt.ArrayLike) -> Floats:
+    """Train log-odds along a run, made rising, (E,).
+
+    Args:
+        train_E: Train Pass@1 at rising rounds.
+        samples_E: Samples behind each.
+    """
+    samples = np.asarray(samples_E, dtype=np.float64)
+    p = (train_E * samples + 0.5) / (samples + 1)
+    return isotonic(np.log(p / (1 - p)), p * (1 - p) * samples)
+
+
+def isotonic(values_E: Floats, weights_E: Floats) -> Floats:
+    """Rising values nearest in weighted squares, by pooling adjacent violators (Barlow et al. 1972).
+
+    Args:
+        values_E: Values in order.
+        weights_E: Positive weights.
+    """
+    pools: list[tuple[float, float, int]] = []
+    for value, weight in zip(values_E.tolist(), weights_E.tolist(), strict=True):
+        pool = (value, weight, 1)
+        while pools and pools[-1][0] >= pool[0]:
+            before, own, count = pools.pop()
+            total = own + pool[1]
+            pool = ((before * own + pool[0] * pool[1]) / total, total, count + pool[2])
+        pools.append(pool)
+    return np.repeat([p[0] for p in pools], [p[2] for p in pools])
+
+
+def matched_differences(
+    train_A: Floats, test_A: Floats, train_B: Floats, test_B: Floats
+) -> tuple[Floats, float, float] | None:
+    """B's test Pass@1 minus A's at equal train log-odds.
+
+    Args:
+        train_A: A's rising train log-odds, ties allowed.
+        test_A: Its test Pass@1 there.
+        train_B: B's.
+        test_B: B's.
+
+    Returns:
+        (LEVELS,) differences at rising levels, and the ends of the stretch in log-odds; None without one.
+    """
+    ceiling = float(np.log(CEILING / (1 - CEILING)))
+    low, high = max(train_A[0], train_B[0]), min(train_A[-1], train_B[-1], ceiling)
+    if high - low < STRETCH:
+        return None
+    levels = np.linspace(low, high, LEVELS + 1)[1:]
+    difference = np.interp(levels, *_function(train_B, test_B)) - np.interp(
+        levels, *_function(train_A, test_A)
+    )
+    return np.asarray(difference, dtype=np.float64), float(low), float(high)
+
+
+def _function(train_E: Floats, test_E: Floats) -> tuple[Floats, Floats]:
+    """Distinct train levels and the mean test Pass@1 at each."""
+    levels, place, count = np.unique(train_E, return_inverse=True, return_counts=True)
+    return levels, np.bincount(place, weights=test_E) / count
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Pairs of runs of two conditions, B minus A.
+
+    Attributes:
+        mean_N: Mean difference of test Pass@1 over the levels of each pair.
+        end_N: The difference at its highest level.
+        low: Lowest train Pass@1 compared in any pair, nan without pairs.
+        high: Highest.
+        left_out: Common runs without a common stretch.
+    """
+
+    mean_N: Floats
+    end_N: Floats
+    low: float
+    high: float
+    left_out: int
+
+
+def match(a: Cell, b: Cell) -> Matched:
+    """Match the runs that two conditions have in common, by (query, seed)."""
+    of_a, of_b = _paths(a), _paths(b)
+    common = [key for key in of_a if key in of_b]
+    found = [one for key in common if (one := matched_differences(*of_a[key], *of_b[key])) is not None]
+    if not found:
+        return Matched(np.empty(0), np.empty(0), float("nan"), float("nan"), len(common))
+    differences_NL = np.array([f[0] for f in found])
+    ends = np.array([min(f[1] for f in found), max(f[2] for f in found)])
+    low, high = (1 / (1 + np.exp(-ends))).tolist()
+    return Matched(differences_NL.mean(axis=1), differences_NL[:, -1], low, high, len(common) - len(found))
+
+
+def evaluated(cell: Cell) -> tuple[Floats, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rounds with a train and a test evaluation, and their places in the two curves."""
+    rounds, train, test = np.intersect1d(cell.rounds, cell.test_rounds, return_indices=True)
+    return rounds, train, test
+
+
+def _paths(cell: Cell) -> dict[tuple[int, int], tuple[Floats, Floats]]:
+    """Rising train log-odds and test Pass@1 of each run, by (query, seed)."""
+    _, train, test = evaluated(cell)
+    return {
+        key: (train_path(cell.train[i, train], cell.train_samples[i, train]), cell.test_curve[i, test])
+        for i, key in enumerate(cell.keys())
+    }
 
 
 @dataclass(frozen=True)
@@ -131,7 +251,7 @@ def path_independence(records: Records, world: str, alpha: float = 0.05) -> Path
         return PathTest(world, (), (), 0, METHOD, f"'{world}' has no test evaluations during training.")
     learning = [c for c in cells if c.design.reward not in PLACEBOS]
     matched = [match(learning[0], other) for other in learning[1:]]
-    tests = [_mean(m.mean_N) for m in matched if m.mean_N.size >= FEWEST_PAIRS]
+    tests = [mean_of(m.mean_N) for m in matched if m.mean_N.size >= FEWEST_PAIRS]
     after = iter(holm([min(_p_same(t), _p_other(t)) for t in tests], alpha))
     comparisons = tuple(
         _compared(learning[0], b, m, next(after))
@@ -153,10 +273,6 @@ def _p_same(test: Difference) -> float:
 
 def _p_other(test: Difference) -> float:
     return min(1.0, 2 * min(test.p_above(0.0), test.p_below(0.0)))
-
-
-def _mean(values_N: Floats) -> Difference:
-    return paired_difference(values_N, np.zeros_like(values_N))
 
 
 def _points(cell: Cell) -> PathPoints:
@@ -181,7 +297,7 @@ def _one_path(a: Cell, b: Cell) -> bool:
 
 
 def _compared(a: Cell, b: Cell, matched: Matched, after: Adjusted) -> PathComparison:
-    test, end, one_path = _mean(matched.mean_N), _mean(matched.end_N), _one_path(a, b)
+    test, end, one_path = mean_of(matched.mean_N), mean_of(matched.end_N), _one_path(a, b)
     same, other = _p_same(test) <= after.level, _p_other(test) <= after.level
     found = "same path" if same else "another path" if other else "undecided"
     said = f"{found} within the margin, yet not equal" if same and other else found

@@ -17,8 +17,8 @@ import polars as pl
 
 from analysis.claims.random_curves import area
 from analysis.claims.worlds import final_train, table
-from analysis.inference.binomials import Fraction
-from analysis.inference.equivalence import Difference, paired_difference, welch_difference
+from analysis.inference.fractions import Fraction
+from analysis.inference.means import Difference, paired_difference, welch_difference
 from analysis.inference.spread import spread_ratio
 from analysis.loading.counts import counts_of
 from analysis.loading.records import Cell, Records

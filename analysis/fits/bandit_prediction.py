@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from analysis.fits.bandit_data import Geometry, coordinates_of, drives, eps_of, unit_gain
 from analysis.fits.bandit_likelihood import COARSEST
 from analysis.fits.bandit_query import LARGEST_SPREAD, QueryFit, step_error
-from analysis.inference.hitting import hitting_times
+from analysis.inference.times import hitting_times
 from analysis.loading.records import Cell
 from banditrft.design import Design, Evaluation
 from banditrft.worlds import WorldSettings

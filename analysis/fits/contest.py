@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from analysis.fits.item_models import ItemFit, ItemModel, wald
 from analysis.fits.panel import FEWEST_ENTRIES, Panel
-from analysis.inference.keyed import of_data
+from analysis.inference.resampling import of_data
 from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]

@@ -25,7 +25,7 @@ from analysis.fits.bandit_data import Geometry, check_covered, check_world, know
 from analysis.fits.bandit_likelihood import COARSEST
 from analysis.fits.bandit_prediction import Parameters, observed, parameters_of, predict_cell, sets_for
 from analysis.fits.bandit_query import TransferToTest
-from analysis.inference.keyed import of_data
+from analysis.inference.resampling import of_data
 from analysis.loading.records import Cell, Records
 from banditrft.design import Design
 from banditrft.errors import InputError

@@ -9,7 +9,7 @@ Which permutation. Conditions share random streams, so the runs of A and B at on
 and labels are swapped *within the pair*. Under the hypothesis A = x B in law this is exact where the pair's
 joint law is symmetric, and valid for many pairs whatever their dependence: the swapped sum then has the
 variance of the observed one. Risk sets are those of the pair's query. All swaps are counted
-(`analysis.inference.signs`), so a p-value has no error of its own.
+(`analysis.inference.inversion`), so a p-value has no error of its own.
 
 Evaluations are seen on a grid. Ratios at which the two scaled grids coincide would break ties in one
 direction and those beside them in the other, so the mass of a hit is spread evenly over its step and a run's
@@ -30,13 +30,12 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from analysis.inference.hitting import HittingTimes
-from analysis.inference.signs import sign_tails
+from analysis.inference.inversion import sign_tails
+from analysis.inference.times import HittingTimes
 from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
 GRID_STEP = 0.005
 RANGE = 1e3
 

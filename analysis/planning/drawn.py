@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.claims.optimum import field_of
 from analysis.claims.worlds import Floats, final_train, table
-from analysis.inference.keyed import of_data
+from analysis.inference.resampling import of_data
 from analysis.inference.spread import pooled_variance
 from analysis.loading.records import Cell, Records
 from analysis.planning.known import other

@@ -6,7 +6,7 @@ from scipy.special import ndtr, ndtri, stdtrit
 
 from analysis.claims.test_set import differences
 from analysis.estimands import ESTIMANDS
-from analysis.inference.skewness import lowered
+from analysis.inference.means import lowered
 from analysis.loading.records import Records
 from analysis.planning.planned import Planned, is_span, one_end, sides, units
 from analysis.planning.power import (

@@ -7,7 +7,7 @@ none for few seeds; there `analysis.planning.power_draws` simulates the very tes
 `tests/calibration` holds every figure to within five points of an independent simulation.
 
 All functions take the error rate of one side, as a verdict reads it; t bounds then allow for skewness
-(`analysis.inference.skewness`).
+(`analysis.inference.means`).
 """
 
 from collections.abc import Callable
@@ -17,8 +17,8 @@ import numpy.typing as npt
 from scipy.special import betainc, ndtr, stdtrit
 from scipy.stats import binom, chi2, hypergeom, nct
 
-from analysis.inference.binomials import least_successes
-from analysis.inference.skewness import lowered
+from analysis.inference.fractions import least_successes
+from analysis.inference.means import lowered
 from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]

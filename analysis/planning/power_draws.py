@@ -7,11 +7,10 @@ error of at most half a point at the default.
 import numpy as np
 import numpy.typing as npt
 
-from analysis.inference.best import place
-from analysis.inference.hitting import HittingTimes
-from analysis.inference.inversion import t_tails
+from analysis.inference.inversion import sign_tails, t_tails
+from analysis.inference.ladder import place
 from analysis.inference.ratio import pair_scores
-from analysis.inference.signs import sign_tails
+from analysis.inference.times import HittingTimes
 
 Floats = npt.NDArray[np.float64]
 SETS = 1000

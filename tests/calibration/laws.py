@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analysis.inference.hitting import HittingTimes
+from analysis.inference.times import HittingTimes
 
 SEEDS = (5, 8, 16, 32)
 SETS = 2000

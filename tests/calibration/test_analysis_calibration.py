@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from analysis.inference.equivalence import paired_difference, welch_difference
-from analysis.inference.hitting import HittingTimes
+from analysis.inference.means import paired_difference, welch_difference
 from analysis.inference.multiplicity import holm
 from analysis.inference.ratio import ratio_test
+from analysis.inference.times import HittingTimes
 
 pytestmark = pytest.mark.slow(15)
 

@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from analysis.inference.binomials import Fraction
-from analysis.inference.risk import RiskDifference
-from analysis.inference.shares import log_variance_ratio
-from analysis.inference.skewness import lowered
-from analysis.inference.slopes import mean_of, quadratic_argmax, slopes
-from analysis.inference.spread import noise_over_sd, spread_ratio
+from analysis.inference.fractions import Fraction, RiskDifference
+from analysis.inference.ladder import quadratic_argmax, slopes
+from analysis.inference.means import lowered, mean_of
+from analysis.inference.spread import log_variance_ratio, noise_over_sd, spread_ratio
 
 pytestmark = pytest.mark.slow(6)
 

@@ -6,12 +6,11 @@ from calibration.laws import LEVEL, SEEDS, SETS, covered, pairs, standard
 from scipy.special import expit, logit, ndtri
 
 from analysis.curves.aggregates import iqm, iqm_band, iqm_interval, probability_of_improvement
-from analysis.curves.area import mean_area, normalised_area
 from analysis.curves.bands import mean_band
-from analysis.curves.crossing import first_crossing, mean_crossing
-from analysis.curves.levels import matched_differences, train_path
-from analysis.curves.nested import nested, query_share
-from analysis.inference.equivalence import paired_difference
+from analysis.curves.components import nested, query_share
+from analysis.curves.conditions import first_crossing, mean_area, mean_crossing, normalised_area
+from analysis.curves.paths import matched_differences, train_path
+from analysis.inference.means import paired_difference
 
 ROUNDS = np.arange(0.0, 151.0, 5.0)
 RESAMPLES = 500

@@ -16,7 +16,7 @@ from analysis.diagnosis.signatures import (
     no_improvement,
     plateau,
 )
-from analysis.inference.binomials import Fraction
+from analysis.inference.fractions import Fraction
 
 ALPHA, QUICK, FULL = 0.05, 400, 4000
 

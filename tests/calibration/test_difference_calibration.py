@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 from calibration.laws import LEVEL, SEEDS, SETS, TAIL, covered, held, pairs, standard
 
-from analysis.inference.equivalence import (
-    contrast,
-    over_items_too,
-    paired_difference,
-    welch_difference,
-)
 from analysis.inference.inversion import t_tails
-from analysis.inference.slopes import line, mean_of, slopes
+from analysis.inference.ladder import line, slopes
+from analysis.inference.means import contrast, mean_of, over_items_too, paired_difference, welch_difference
 
 DRAWS = 4_000
 MARGIN = 0.02

@@ -6,7 +6,7 @@ from calibration.laws import held
 from scipy.special import ndtr
 
 from analysis.claims.reading import Band
-from analysis.inference.equivalence import paired_difference
+from analysis.inference.means import paired_difference
 from analysis.inference.multiplicity import benjamini_hochberg, bonferroni, holm
 
 ALPHA = 0.05

@@ -5,8 +5,7 @@ import pytest
 from calibration.laws import LEVEL, SEEDS, TAIL, covered, held
 from scipy.stats import binom
 
-from analysis.inference.binomials import Fraction
-from analysis.inference.risk import RiskDifference
+from analysis.inference.fractions import Fraction, RiskDifference
 
 RATES = np.linspace(0.01, 0.99, 99)
 PAIRS = [(0.1, 0.1), (0.5, 0.5), (0.9, 0.9), (0.1, 0.3), (0.5, 0.8), (0.2, 0.9)]

@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 from calibration.laws import LEVEL, SEEDS, SETS, TAIL, covered, held, standard
 
-from analysis.inference import shares
-from analysis.inference.best import best_rungs, place
-from analysis.inference.misfit import misfit
-from analysis.inference.slopes import quadratic_argmax
+from analysis.inference import spread as shares
+from analysis.inference.ladder import best_rungs, misfit, place, quadratic_argmax
 
 X = np.arange(9.0)
 FIELLER = "Fieller's interval of the maximum of a quadratic"

@@ -7,11 +7,10 @@ import pytest
 from calibration.laws import pairs, times
 from scipy.stats import binom
 
-from analysis.inference.best import place
-from analysis.inference.binomials import Fraction
-from analysis.inference.equivalence import paired_difference, welch_difference
+from analysis.inference.fractions import Fraction, RiskDifference
+from analysis.inference.ladder import place
+from analysis.inference.means import paired_difference, welch_difference
 from analysis.inference.ratio import ratio_test
-from analysis.inference.risk import RiskDifference
 from analysis.inference.spread import spread_ratio
 from analysis.planning.power import (
     approximate_power,

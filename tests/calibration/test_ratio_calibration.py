@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from calibration.laws import LEVEL, SEEDS, SETS, TAIL, covered, held, times
 
-from analysis.inference import survival
-from analysis.inference.hitting import HittingTimes
+from analysis.inference import times as survival
 from analysis.inference.ratio import ratio_test
+from analysis.inference.times import HittingTimes
 
 RATIO_SETS = 6000
 CASES = {  # queries, true ratio, median of the slow group, horizon, correlation

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 from scipy.stats import brunnermunzel, mannwhitneyu, trim_mean
 
-from analysis.curves.aggregates import iqm, iqm_band, iqm_interval, probability_of_improvement
-from analysis.curves.resampling import weights
-from analysis.curves.trimming import sort_runs, trimmed_means
+from analysis.curves.aggregates import (
+    iqm,
+    iqm_band,
+    iqm_interval,
+    probability_of_improvement,
+    sort_runs,
+    trimmed_means,
+)
+from analysis.inference.resampling import weights
 from banditrft.errors import InputError
 
 

@@ -6,11 +6,10 @@ from click.testing import CliRunner
 from support.claims import ROUNDS, SEEDS, cell, design, lumped, records
 
 from analysis.inference import spread
-from analysis.inference.binomials import Fraction
-from analysis.inference.equivalence import paired_difference
-from analysis.inference.hitting import HittingTimes
+from analysis.inference.fractions import Fraction, RiskDifference
+from analysis.inference.means import paired_difference
 from analysis.inference.ratio import ratio_test
-from analysis.inference.risk import RiskDifference
+from analysis.inference.times import HittingTimes
 from analysis.judging import verdicts
 from analysis.planning import attainable
 from analysis.planning.attainable import Asked, least_p, warnings

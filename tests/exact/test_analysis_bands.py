@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from analysis.curves.area import mean_area, normalised_area
 from analysis.curves.bands import in_log_odds, mean_band, sidak
-from analysis.curves.crossing import mean_crossing
-from analysis.curves.resampling import checked_strata, moments, weights
+from analysis.curves.conditions import mean_area, mean_crossing, normalised_area
+from analysis.inference.resampling import checked_strata, moments, weights
 from banditrft.errors import InputError
 
 ROUNDS = np.arange(0.0, 51.0, 5.0)
@@ -42,7 +41,7 @@ def test_weights_give_means_their_right_variance():
 
 
 def test_weights_come_in_blocks_that_do_not_change_the_number(monkeypatch):
-    monkeypatch.setattr("analysis.curves.resampling.BLOCK", 70)
+    monkeypatch.setattr("analysis.inference.resampling.BLOCK", 70)
     blocks = list(weights([np.arange(10)], 25, np.random.default_rng(0)))
     assert [b.shape for b in blocks] == [(7, 10), (7, 10), (7, 10), (4, 10)]
     np.testing.assert_allclose(np.concatenate(blocks).sum(axis=1), 10)

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.inference.best import Both, best_rungs, place
-from analysis.inference.misfit import misfit, orthogonal
-from analysis.inference.skewness import raised
+from analysis.inference.ladder import Both, best_rungs, misfit, orthogonal, place
+from analysis.inference.means import raised
 from banditrft.errors import InputError
 
 X = np.arange(9.0)

@@ -8,10 +8,8 @@ import pytest
 from scipy.stats import chi2
 from support.claims import ROUNDS, cell, contextual, design, llm, records
 
-from analysis.curves.components import components
-from analysis.curves.crossed import NAMES, crossed, effects, world_share
-from analysis.curves.nested import nested, query_share
-from analysis.inference.shares import log_variance_ratio, share
+from analysis.curves.components import NAMES, components, crossed, effects, nested, query_share, world_share
+from analysis.inference.spread import log_variance_ratio, share
 from banditrft.errors import InputError
 
 VALUES = np.array([0.1, 0.3, 0.2, 0.5, 0.9, 0.7, 0.4, 0.4, 0.7])

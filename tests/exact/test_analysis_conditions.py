@@ -8,9 +8,8 @@ import pytest
 from support.claims import ROUNDS, SEEDS, cell, contextual, design, llm, records
 
 from analysis.curves.aggregates import iqm
-from analysis.curves.area import normalised_area
 from analysis.curves.components import components
-from analysis.curves.conditions import summaries
+from analysis.curves.conditions import normalised_area, summaries
 from analysis.curves.paths import path_independence
 
 SLOW, FAST = (0.1 + 0.85 / (1 + np.exp(-0.3 * (ROUNDS - middle))) for middle in (25.0, 12.0))

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom
 
 from analysis.curves.drawdown import at_progress, drawdown
-from analysis.inference.slopes import mean_of
+from analysis.inference.means import mean_of
 
 ROUNDS = np.arange(0.0, 61.0)
 

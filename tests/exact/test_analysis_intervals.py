@@ -8,7 +8,7 @@ from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
 from analysis.claims.reading import Band, detectable
-from analysis.inference.binomials import (
+from analysis.inference.fractions import (
     Fraction,
     detectable_fraction,
     least_successes,
@@ -16,10 +16,19 @@ from analysis.inference.binomials import (
     reaches,
     tail,
 )
-from analysis.inference.equivalence import Difference, margin, paired_difference, welch_difference
 from analysis.inference.inversion import t_tails
+from analysis.inference.means import (
+    ALLOWED,
+    Difference,
+    beyond,
+    lowered,
+    margin,
+    paired_difference,
+    raised,
+    skewness,
+    welch_difference,
+)
 from analysis.inference.multiplicity import benjamini_hochberg, bonferroni, holm
-from analysis.inference.skewness import ALLOWED, beyond, lowered, raised, skewness
 from banditrft.errors import InputError
 
 pytestmark = pytest.mark.slow(10)

@@ -7,7 +7,7 @@ import pytest
 from support.claims import SEEDS, cell, contextual, design, lumped, records
 
 from analysis.curves.conditions import summaries
-from analysis.inference.keyed import of_data
+from analysis.inference.resampling import of_data
 from analysis.judging import verdicts
 from analysis.planning.components import component
 from analysis.reporting.content.curves import bands

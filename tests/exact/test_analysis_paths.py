@@ -9,8 +9,7 @@ from support.claims import ROUNDS, cell, contextual, design, records
 
 import sims
 from analysis import load
-from analysis.curves.levels import LEVELS, isotonic, matched_differences, train_path
-from analysis.curves.paths import MARGIN, path_independence
+from analysis.curves.paths import LEVELS, MARGIN, isotonic, matched_differences, path_independence, train_path
 from banditrft.study import parse_study
 
 N = 12

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.claims import ROUNDS, SEEDS, cell, contextual, design, lumped, records
 
-from analysis.inference.skewness import lowered
+from analysis.inference.means import lowered
 from analysis.judging import verdicts
 from analysis.planning.components import component
 from analysis.planning.log_times import log_times

@@ -7,20 +7,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.inference.binomials import Fraction
-from analysis.inference.equivalence import contrast, welch_difference
-from analysis.inference.inversion import invert, t_tails
-from analysis.inference.risk import RiskDifference
-from analysis.inference.shares import log_variance_ratio, main_effects, share
-from analysis.inference.signs import sign_tails
-from analysis.inference.skewness import lowered
-from analysis.inference.slopes import line, mean_of, quadratic_argmax, slopes
+from analysis.inference.fractions import Fraction, RiskDifference
+from analysis.inference.inversion import invert, sign_tails, t_tails
+from analysis.inference.ladder import line, quadratic_argmax, slopes
+from analysis.inference.means import contrast, lowered, mean_of, welch_difference
 from analysis.inference.spread import (
     deviations,
     jackknife,
     log_sd_ratio,
+    log_variance_ratio,
+    main_effects,
     noise_over_sd,
     pooled_variance,
+    share,
     spread_ratio,
 )
 from banditrft.errors import InputError

@@ -8,10 +8,17 @@ from scipy.special import ndtr
 from scipy.stats import binom
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
-from analysis.inference.hitting import HittingTimes, hitting_times
+from analysis.inference.inversion import sign_tails
 from analysis.inference.ratio import RatioTest, ratio_test, scores
-from analysis.inference.signs import sign_tails
-from analysis.inference.survival import at_risk, kaplan_meier, median_ratio, median_time, restricted_mean
+from analysis.inference.times import (
+    HittingTimes,
+    at_risk,
+    hitting_times,
+    kaplan_meier,
+    median_ratio,
+    median_time,
+    restricted_mean,
+)
 from banditrft.errors import InputError
 
 pytestmark = pytest.mark.slow(5)

@@ -5,8 +5,7 @@ import pytest
 from scipy.special import stdtrit
 from support.claims import cell, design, llm, records
 
-from analysis.inference.equivalence import Difference, over_items_too
-from analysis.inference.skewness import lowered
+from analysis.inference.means import Difference, lowered, over_items_too
 from analysis.judging import verdicts
 
 

@@ -10,7 +10,7 @@ from support import claims as fix
 from support.claims import SEEDS, cell, contextual, design, lumped, records
 
 from analysis.claims.reading import Band, detectable
-from analysis.inference.equivalence import paired_difference
+from analysis.inference.means import paired_difference
 from analysis.judging import verdicts
 from analysis.verdict import ALL, Part, Verdict, deciding
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from analysis.curves.aggregates import iqm, iqm_band, iqm_interval, probability_of_improvement
-from analysis.inference.hitting import HittingTimes
 from analysis.inference.ratio import scores
-from analysis.inference.survival import kaplan_meier, median_time, restricted_mean
+from analysis.inference.times import HittingTimes, kaplan_meier, median_time, restricted_mean
 
 HERE = Path(__file__).parent
 RLIABLE = json.loads((HERE / "rliable.json").read_text())

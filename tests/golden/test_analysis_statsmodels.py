@@ -6,9 +6,8 @@ from scipy.stats import false_discovery_control, ttest_1samp
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
-from analysis.inference.equivalence import paired_difference, welch_difference
+from analysis.inference.means import lowered, paired_difference, raised, welch_difference
 from analysis.inference.multiplicity import benjamini_hochberg, holm
-from analysis.inference.skewness import lowered, raised
 
 
 def groups(n=9):

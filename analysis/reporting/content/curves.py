@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from analysis.claims.worlds import final_train
 from analysis.curves.bands import mean_band
-from analysis.inference.keyed import of_data
+from analysis.inference.resampling import of_data
 from analysis.inference.spread import pooled_variance
 from analysis.loading.records import Cell, Records
 from analysis.reporting.content import closed_forms

@@ -9,8 +9,8 @@ from analysis.claims.finding import groups
 from analysis.claims.worlds import draws_a_world
 from analysis.estimands import ESTIMANDS
 from analysis.formats import percent
-from analysis.inference import survival
-from analysis.inference.skewness import ALLOWED
+from analysis.inference import times as survival
+from analysis.inference.means import ALLOWED
 from analysis.loading.records import Records
 from analysis.verdict import ALL, Verdict
 from banditrft.provenance import versions

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from analysis.curves.paths import PathComparison, PathPoints, PathTest
 from analysis.formats import ratio
-from analysis.inference.survival import Survival, at_risk, kaplan_meier, median_time
+from analysis.inference.times import Survival, at_risk, kaplan_meier, median_time
 from analysis.reporting.content.closed_forms import Curve
 from analysis.reporting.figures.svg import (
     Figure,

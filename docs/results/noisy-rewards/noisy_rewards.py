@@ -20,7 +20,7 @@ import analysis
 from analysis.fits.likelihood import beta_binomial
 from analysis.fits.profile import maximise
 from analysis.importing import Options, read_table, write
-from analysis.inference.equivalence import paired_difference
+from analysis.inference.means import paired_difference
 from analysis.inference.multiplicity import holm
 
 N, BATCH = 256, 32

@@ -1,9 +1,11 @@
-"""Runs resampled whole, within strata, as weights: a bootstrap of means is then one matrix product.
+"""The bootstrap: runs resampled whole, as weights, so that a resample of means is one matrix product.
 
 From the m runs of a stratum m - 1 are drawn with replacement and weighted by m / (m - 1) (Rao and Wu 1988):
-the variance of a mean is then right at any m, where drawing m of m gives (m - 1) / m of it.
+the variance of a mean is then right at any m, where drawing m of m gives (m - 1) / m of it. Draws are keyed
+by the data: the same numbers give the same draws under any name or seed.
 """
 
+import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,6 +15,8 @@ from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+FEWEST_RESAMPLED = 10
+"""Runs or pairs below which no percentile bootstrap is given (measured coverage .83 at 5)."""
 BLOCK = 4_000_000
 """Weights held at a time."""
 
@@ -114,3 +118,17 @@ def _variance(values_NE: Floats) -> Floats:
     """Unbiased variance over runs, exactly 0 where they agree."""
     same = (values_NE == values_NE[0]).all(axis=0)
     return np.where(same, 0.0, values_NE.var(axis=0, ddof=1))
+
+
+def of_data(*numbers: npt.ArrayLike) -> np.random.Generator:
+    """A generator keyed by the values and shapes of the numbers that a procedure reads.
+
+    What a study is called, its root seed, and the names and order of its conditions and claims have no part
+    in it, so they cannot change a bootstrap's ends. Values count as float64; NaN equals NaN, and -0 equals 0.
+    """
+    digest = hashlib.sha256()
+    for given in numbers:
+        values = np.asarray(given, dtype=np.float64) + 0.0  # -0 becomes 0
+        values = np.where(np.isnan(values), np.nan, values)
+        digest.update(repr(values.shape).encode() + values.astype("<f8").tobytes())
+    return np.random.default_rng(int.from_bytes(digest.digest(), "little"))
