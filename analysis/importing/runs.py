@@ -12,8 +12,7 @@ import polars as pl
 
 from analysis.importing.logs import at_rounds, until
 from analysis.importing.options import Options, evaluation
-from analysis.loading.agreement import without
-from analysis.loading.records import load
+from analysis.loading.records import load, without
 from banditrft.catalog import STUDY, read_study, write_study
 from banditrft.claims import CLAIMS, own_claims
 from banditrft.design import Design

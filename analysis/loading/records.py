@@ -1,28 +1,35 @@
 """Records read back as arrays: one `Cell` per condition and world, rows are runs (query, seed).
 
 Strict: a missing file, a curve with another grid of rounds, a run counted twice or without its final
-    evaluation is an error that names the file; nothing is skipped. Counts become rates only here.
+evaluation is an error that names the file; nothing is skipped. Counts become rates only here.
+
+A study's description and its runs must say the same: an edited study.json must not relabel runs.
 """
 
+import functools
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from analysis.loading import agreement, blocks
-from analysis.loading.batches import read_runs
+from analysis.loading import blocks
 from banditrft.brief import Brief
 from banditrft.catalog import STUDY, read_study
 from banditrft.claims import in_force
-from banditrft.design import Design, Evaluation, parse
+from banditrft.design import CURVE_FIELDS, Design, Evaluation, Frozen, parse
 from banditrft.errors import InputError, RecordError
 from banditrft.records import SECONDS, RunRecord
 from banditrft.worlds import ImportedWorld, LLMWorld, WorldSettings, parse_world
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+M = TypeVar("M", bound=Frozen)
+COMPARED = ("kind", "world", "task", "train_items", "base_pass_at_1", "transfer", "dimension", "draw")
+"""World settings that say what was run and are compared as they stand (a model may be renamed)."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -171,7 +178,7 @@ def load(path: Path | str) -> Records:
         keys = [(run_id, value["evaluation_id"]) for run_id in value["runs"]]
         new = [key for key in keys if key not in read]
         try:
-            found = read_runs([root / run_id for run_id, _ in new], value["evaluation_id"])
+            found = blocks.read_runs([root / run_id for run_id, _ in new], value["evaluation_id"])
         except RecordError:
             _check_there(root, value)
             raise
@@ -202,8 +209,8 @@ def _cell(world: WorldSettings, value: dict[str, Any], runs: list[RunRecord], ro
     design = parse(Design, value["design"], value["condition"])
     evaluation = parse(Evaluation, value["evaluation"], value["condition"])
     for run in runs:
-        agreement.check(run, world, design, evaluation, root / STUDY, value["condition"])
-    unknown = agreement.unknown(runs)
+        check_agreement(run, world, design, evaluation, root / STUDY, value["condition"])
+    unknown = unknown_settings(runs)
     rounds = blocks.train_rounds(world, design, evaluation, runs[0])
     tested = blocks.test_rounds(runs[0])
     final = f"final-{value['evaluation_id']}.parquet"
@@ -219,8 +226,8 @@ def _cell(world: WorldSettings, value: dict[str, Any], runs: list[RunRecord], ro
     return Cell(
         world=world,
         condition=value["condition"],
-        design=agreement.without(design, unknown),
-        evaluation=agreement.without(evaluation, unknown),
+        design=without(design, unknown),
+        evaluation=without(evaluation, unknown),
         base={int(q): _common(start[items == q]) for q in np.unique(items)},
         rounds=rounds,
         test_rounds=tested,
@@ -241,3 +248,88 @@ def _seconds(runs: list[RunRecord]) -> float | None:
             known = known or column.null_count() < column.len()
             total += float(column.sum() or 0.0)
     return total if known else None
+
+
+def check_agreement(
+    run: RunRecord, world: WorldSettings, design: Design, evaluation: Evaluation, study: Path, condition: str
+) -> None:
+    """Compare what study.json says of a condition with what one of its runs says of itself.
+
+    Args:
+        run: The run.
+        world: The condition's world.
+        design: Its design.
+        evaluation: Its evaluations.
+        study: study.json, for errors.
+        condition: Its name.
+
+    Raises:
+        RecordError: They differ; names both files, the field and both values.
+    """
+    info, where = run.info, run.folder / "run.json"
+    try:
+        own = _parsed(json.dumps(info.get("design")), json.dumps(info.get("evaluation")))
+    except InputError as error:
+        raise RecordError(f"{where}: is not a run's description: {error}") from None
+    settings = info["world"]
+    for said, found, fields in (
+        (design, own[0], tuple(Design.model_fields)),
+        (evaluation, own[1], CURVE_FIELDS),
+    ):
+        for name in fields:
+            _check_same(getattr(said, name), getattr(found, name), name, study, condition, where)
+    described = world.model_dump(mode="json", include=set(COMPARED))
+    for name in described.keys() & settings.keys():
+        _check_same(described[name], settings[name], f"world.{name}", study, condition, where)
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(design: str, evaluation: str) -> tuple[Design, Evaluation]:
+    """Settings from JSON; runs of a condition share them."""
+    return (
+        parse(Design, json.loads(design), "design"),
+        parse(Evaluation, json.loads(evaluation), "evaluation"),
+    )
+
+
+def _check_same(said: object, found: object, field: str, study: Path, condition: str, run: Path) -> None:
+    if said != found:
+        raise RecordError(
+            f"{study}: condition {condition!r} says {field} = {said!r}, but {run} was made with {found!r}: "
+            "one of the files was edited, or runs of different designs stand under one name"
+        )
+
+
+def unknown_settings(runs: Sequence[RunRecord]) -> tuple[str, ...]:
+    """Settings that the logs of a condition's imported runs do not say; none of other runs.
+
+    Raises:
+        RecordError: The runs differ in them; names the file.
+    """
+    found = [_unknown_of(run) for run in runs]
+    for run, names in zip(runs, found, strict=True):
+        if names != found[0]:
+            raise RecordError(
+                f"{run.folder / 'run.json'}: unknown settings must be those of the condition's other runs "
+                f"({', '.join(found[0]) or 'none'}), got {', '.join(names) or 'none'}"
+            )
+    return found[0]
+
+
+def _unknown_of(run: RunRecord) -> tuple[str, ...]:
+    source: Any = run.info.get("imported", {})
+    names = source.get("unknown", []) if isinstance(source, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RecordError(
+            f"{run.folder / 'run.json'}: imported.unknown must be a list of names, got {names!r}"
+        )
+    return tuple(names)
+
+
+def without(settings: M, unknown: Sequence[str]) -> M:
+    """Settings with None in place of the unknown ones, so that no default passes for something known."""
+    fields = type(settings).model_fields
+    gone = {name: None for name in unknown if name in fields}
+    if not gone:
+        return settings
+    return cast("M", type(settings).model_construct(**{**dict(settings), **gone}))

@@ -15,8 +15,7 @@ import numpy as np
 from analysis.judging import ALPHA, testable
 from analysis.loading.records import Records
 from analysis.planning.attainable import Asked, unattainable
-from analysis.planning.components import component
-from analysis.planning.planned import Planned
+from analysis.planning.components import Planned, component
 from analysis.planning.power import TARGET, needed
 from analysis.verdict import ALL, Verdict, Word
 from banditrft.claims import OwnClaim

@@ -14,14 +14,16 @@ from analysis.inference.ratio import ratio_test
 from analysis.inference.spread import spread_ratio
 from analysis.planning.power import (
     approximate_power,
+    argmax_power,
     binomial_power,
     boschloo_power,
     boschloo_region,
     equivalence_power,
     needed,
+    ratio_power,
+    spread_power,
     t_power,
 )
-from analysis.planning.power_draws import argmax_power, ratio_power, spread_power
 
 ALPHA = 0.05
 CLOSE = 0.05

@@ -8,8 +8,7 @@ from support.claims import ROUNDS, SEEDS, cell, contextual, design, lumped, reco
 
 from analysis.inference.means import lowered
 from analysis.judging import verdicts
-from analysis.planning.components import component
-from analysis.planning.log_times import log_times
+from analysis.planning.components import component, log_times
 from analysis.planning.power import MOST, binomial_power, boschloo_power, equivalence_power, needed, t_power
 from analysis.planning.seeds import plan
 from banditrft.errors import InputError

@@ -9,8 +9,8 @@ import pytest
 from support import analysis as fixtures
 from support.records import edit_table
 
-from analysis.loading import batches
-from analysis.loading.batches import read_runs
+from analysis.loading import blocks
+from analysis.loading.blocks import read_runs
 from banditrft.errors import RecordError
 from banditrft.records import TABLES, read_run
 
@@ -31,7 +31,7 @@ def runs(written, tmp_path):
 
 @pytest.mark.parametrize("files", [2, 4, 512])
 def test_together_they_are_what_they_are_alone(runs, files, monkeypatch):
-    monkeypatch.setattr(batches, "FILES", files)
+    monkeypatch.setattr(blocks, "FILES", files)
     folders, evaluation = runs
     assert len(folders) == 6
     for found, folder in zip(read_runs(folders, evaluation), folders, strict=True):
@@ -42,7 +42,7 @@ def test_together_they_are_what_they_are_alone(runs, files, monkeypatch):
 
 
 def test_whole_runs_need_no_second_reading(runs, monkeypatch):
-    monkeypatch.setattr(batches, "read_run", None)
+    monkeypatch.setattr(blocks, "read_run", None)
     assert len(read_runs(*runs)) == 6
 
 
