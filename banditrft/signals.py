@@ -1,8 +1,9 @@
 """Learning signals: rewards of a round's rollouts -> the weight of each rollout's log-probability.
 
-The only place where a signal is defined. Written against the array-API standard, so the same function serves
-NumPy arrays in the simulator and torch tensors in the learner. The simulator's compiled kernel never
-re-implements a signal: it reads :func:`table`, which is computed here.
+The only place where a signal is defined (`SIGNALS`); its name stands in `banditrft.design` as well. Written
+against the array-API standard, so the same function serves NumPy arrays in the simulator and torch tensors in
+the learner. The simulator's compiled kernel never re-implements a signal: it reads :func:`table`, which is
+computed here.
 
 Names as users know them: ``raw`` is the bare reward; ``centered`` is Dr.GRPO (verl with
 ``norm_adv_by_std_in_grpo=False``, TRL ``scale_rewards="none"``); ``grpo`` is (r - mean)/(std + eps), with
@@ -14,6 +15,8 @@ rollouts and past rewards are `others` of :func:`signal`. ``match_step_size`` is
 needs a base Pass@1: see :mod:`banditrft.theory.matching`.
 """
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import array_api_compat
@@ -22,7 +25,7 @@ from numpy.typing import NDArray
 
 from banditrft.design import BATCH_SIGNALS, Design
 from banditrft.errors import InputError
-from banditrft.rewards import reward_values
+from banditrft.rewards import reward_map
 
 Array = Any
 """An array of any library that follows the array-API standard (NumPy, torch)."""
@@ -231,6 +234,23 @@ def _batch(name: str, rewards_BG: Array, least: int) -> tuple[int, int]:
     return B, G
 
 
+SIGNALS: dict[str, Callable[[Design, Array, Array | None, Array | None], Array]] = {
+    "raw": lambda design, rewards, others, valid: raw(rewards),
+    "centered": lambda design, rewards, others, valid: centered(rewards, others, valid),
+    "batch-centered": lambda design, rewards, others, valid: batch_centered(rewards),
+    "grpo": lambda design, rewards, others, valid: grpo(
+        rewards, others, valid, ddof=design.signal_ddof, eps=design.signal_eps
+    ),
+    "rloo": lambda design, rewards, others, valid: rloo(rewards, others, valid),
+    "gpg": lambda design, rewards, others, valid: gpg(rewards),
+    "reinforce-plus-plus": lambda design, rewards, others, valid: reinforce_plus_plus(rewards),
+}
+"""Every signal by its name in a study file. Whether it looks at a group or at the whole batch is said in
+`banditrft.design`."""
+STANDARDISED = ("grpo", "reinforce-plus-plus")
+"""Signals that are divided by a standard deviation."""
+
+
 def signal(
     design: Design, rewards_BG: Array, others_BM: Array | None = None, valid_BM: Array | None = None
 ) -> Array:
@@ -260,21 +280,15 @@ def signal(
             raise InputError(
                 f"baseline_rollouts, replay_window: '{design.signal}' knows the batch's own rewards only"
             )
-    match design.signal:
-        case "raw":
-            return raw(rewards_BG)
-        case "centered":
-            return centered(rewards_BG, others_BM, valid_BM)
-        case "grpo":
-            return grpo(rewards_BG, others_BM, valid_BM, ddof=design.signal_ddof, eps=design.signal_eps)
-        case "rloo":
-            return rloo(rewards_BG, others_BM, valid_BM)
-        case "batch-centered":
-            return batch_centered(rewards_BG)
-        case "gpg":
-            return gpg(rewards_BG)
-        case "reinforce-plus-plus":
-            return reinforce_plus_plus(rewards_BG)
+    return SIGNALS[design.signal](design, rewards_BG, others_BM, valid_BM)
+
+
+def largest(design: Design) -> float:
+    """Largest size of a signal in a round with one success, rewards being 0 and 1 (theory §3)."""
+    size = design.batch_size * design.rollouts
+    if design.signal in STANDARDISED:
+        return math.sqrt(size)
+    return float(size) if design.signal == "gpg" else 1.0
 
 
 def table(design: Design, low: float | None = None, high: float | None = None) -> NDArray[np.float64]:
@@ -297,9 +311,9 @@ def table(design: Design, low: float | None = None, high: float | None = None) -
             f"signal: '{design.signal}' depends on the whole batch; it has a table with batch_size = 1 only, "
             f"got {design.batch_size}"
         )
-    values = reward_values(design)
-    low = values[0] if low is None else low
-    high = values[1] if high is None else high
+    rewards = reward_map(design)
+    low = rewards.low if low is None else low
+    high = rewards.high if high is None else high
     G = design.rollouts
     rewards_SG = np.where(np.arange(G) < np.arange(G + 1)[:, None], high, low).astype(np.float64)
     signals_SG = signal(design, rewards_SG[:, None, :])[:, 0, :]

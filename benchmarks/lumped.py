@@ -36,7 +36,7 @@ import numpy as np
 from dense import DENSE, Job, rewards
 
 from sims.compiled.philox import fill_pulls
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, simulate
 
 ROUNDS, REPLICATES, ROOT_SEED, SAMPLE = 400, 1000, 7, 1
@@ -84,7 +84,7 @@ def lumped(regime: str, K: float, replicates: int = REPLICATES) -> Job:
     bandit = Bandit.of([K], [1.0], [0.5])
     if regime == "rft":
         bandit = Bandit.of([0.1 * K, 0.9 * K], [0.1, 0.9], [1, 0])
-    learner = Learner(RAW, RATE[regime])
+    learner = TableLearner(RAW, RATE[regime])
 
     def job(seeds: int = replicates) -> int:
         simulate(

@@ -30,7 +30,7 @@ from llm_runs.rounds.batches import Batches
 from llm_runs.rounds.grading import grade_samples
 from llm_runs.rounds.pairs import read_pairs
 from llm_runs.rounds.recorder import Clock, Recorder
-from llm_runs.rounds.rewarding import DRAWN, differing, factors, penalised, rewards
+from llm_runs.rounds.rewarding import differing, draws_rewards, factors, penalised, rewards
 from llm_runs.rounds.trackers import open_tracker
 from llm_runs.states import stacks
 
@@ -88,7 +88,7 @@ def train(
 
             graded = grade_samples(backend.grader, backend.tokenizer, items_SQ, samples)
             chance = Address(root_seed, seeds, rewarding, round_)
-            u_SQG = draws(prompts, rollouts, chance, 1)[..., 0] if design.reward in DRAWN else None
+            u_SQG = draws(prompts, rollouts, chance, 1)[..., 0] if draws_rewards(design) else None
             dealt_SQ = None if pairs is None else pairs.successes(round_, items_SQ)
             earned = rewards(design, graded.strict_SQG, graded.score_SQG, u_SQG, base_S, dealt_SQ)
             active = differing(earned, G) if design.skip_equal_groups else None

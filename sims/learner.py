@@ -1,4 +1,4 @@
-"""What the compiled kernels need to know of a design: signals, a step, what rewards it hears.
+"""What the compiled kernels need to know of a design: signals, a step, how rewards follow answers.
 
 Signals come from `banditrft.signals.table` (through `banditrft.theory.matching`), so that the simulator never
 defines one of its own.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.rewards import placebo_rate, reward_values
+from banditrft.rewards import RewardMap, reward_map
 from banditrft.theory.matching import design_table
 
 LARGEST_STEP = 100.0
@@ -21,6 +21,7 @@ LARGEST_STEP = 100.0
 LARGEST_DECAY = 0.5
 """Largest learning_rate x weight_decay: far above any in use, in reach of `sims.compiled.exponential`."""
 ROUNDING = 1e-14
+HONEST = RewardMap(0.0, 1.0)
 
 
 def check_decay(decay: float) -> None:
@@ -36,8 +37,8 @@ def check_decay(decay: float) -> None:
 
 
 @dataclass(frozen=True)
-class Learner:
-    """A learner of two-valued rewards.
+class TableLearner:
+    """A learner of two-valued rewards, whose signals are a table.
 
     Attributes:
         table_S2: Signal of a rollout with the low (column 0) or high (column 1) reward by the number of high
@@ -46,9 +47,7 @@ class Learner:
         optimizer: "sgd", "adam" or "adamw" (torch semantics).
         betas: Adam's decay rates.
         adam_eps: Adam's eps.
-        placebo: Probability of a high reward that ignores the answer; None where rewards follow it.
-        false_positive: Probability that a wrong answer is given the high reward.
-        false_negative: Probability that a right answer is given the low reward.
+        reward: Probabilities of the high reward for a wrong and a right answer; its values are in the table.
         weight_decay: Decoupled weight decay of "adamw".
         grad_clip: Largest norm of the gradient over all arms (weights); None is no limit.
     """
@@ -58,9 +57,7 @@ class Learner:
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     betas: tuple[float, float] = (0.9, 0.999)
     adam_eps: float = 1e-8
-    placebo: float | None = None
-    false_positive: float = 0.0
-    false_negative: float = 0.0
+    reward: RewardMap = HONEST
     weight_decay: float = 0.0
     grad_clip: float | None = None
 
@@ -71,13 +68,9 @@ class Learner:
             raise InputError("table: signals must be finite")
         if not 0 < self.learning_rate < np.inf:
             raise InputError(f"learning_rate: must be positive and finite, got {self.learning_rate}")
-        if self.placebo is not None and not 0 <= self.placebo <= 1:
-            raise InputError(f"rate: must lie in [0, 1], got {self.placebo}")
-        for name in ("false_positive", "false_negative"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name}: must lie in [0, 1], got {getattr(self, name)}")
-        if self.placebo is not None and (self.false_positive or self.false_negative):
-            raise InputError("false_positive, false_negative: a placebo's rewards know no right or wrong")
+        for name in ("p_high_if_wrong", "p_high_if_right"):
+            if not 0 <= getattr(self.reward, name) <= 1:
+                raise InputError(f"{name}: must lie in [0, 1], got {getattr(self.reward, name)}")
         if self.grad_clip is not None and not 0 < self.grad_clip < np.inf:
             raise InputError(f"grad_clip: must be positive and finite, got {self.grad_clip}")
         check_decay(self.decay)
@@ -110,9 +103,7 @@ class Learner:
             optimizer=design.optimizer,
             betas=design.betas,
             adam_eps=design.adam_eps,
-            placebo=placebo_rate(design, base) if design.reward == "random" else None,
-            false_positive=design.false_positive,
-            false_negative=design.false_negative,
+            reward=reward_map(design, base),
             weight_decay=design.weight_decay,
             grad_clip=design.grad_clip,
         )
@@ -131,11 +122,6 @@ class Learner:
     def decay(self) -> float:
         """Share of every logit (weight) that one step of AdamW takes away."""
         return self.learning_rate * self.weight_decay if self.optimizer == "adamw" else 0.0
-
-    @property
-    def heard(self) -> tuple[float, float]:
-        """P(high reward) of a wrong and of a right answer; (-1, -1) where the reward is the grade itself."""
-        return _heard(self.placebo, self.false_positive, self.false_negative)
 
     @property
     def G(self) -> int:
@@ -186,7 +172,7 @@ def _largest_normed(b1: float, b2: float) -> float:
 
 def reward_sums(design: Design, high: NDArray[np.int32]) -> NDArray[np.float64]:
     """Sum of the rewards the learner saw, by the number of high ones in groups of ``design.rollouts``."""
-    low_value, high_value = reward_values(design)
+    low_value, high_value = reward_map(design)[:2]
     return high * high_value + (design.rollouts - high) * low_value
 
 
@@ -201,17 +187,3 @@ def deal(
     """
     order_RBG = np.argsort(-rewards_RBG, axis=-1, kind="stable")
     return np.take_along_axis(rewards_RBG, order_RBG, -1), np.take_along_axis(signals_RBG, order_RBG, -1)
-
-
-def heard_rates(design: Design, base: float) -> tuple[float, float]:
-    """`Learner.heard` of a design, for learners without a table."""
-    rate = placebo_rate(design, base) if design.reward == "random" else None
-    return _heard(rate, design.false_positive, design.false_negative)
-
-
-def _heard(placebo: float | None, false_positive: float, false_negative: float) -> tuple[float, float]:
-    if placebo is not None:
-        return placebo, placebo
-    if false_positive or false_negative:
-        return false_positive, 1.0 - false_negative
-    return -1.0, -1.0

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from sims.learner import Learner, reward_sums
+from sims.learner import TableLearner, reward_sums
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +49,7 @@ class Trace:
     def of_counts(
         cls,
         design: Design,
-        learner: Learner,
+        learner: TableLearner,
         high_RT: NDArray[np.int32],
         correct_RT: NDArray[np.int32],
         *,

@@ -17,10 +17,11 @@ from banditrft.design import Design
 from banditrft.errors import InputError, RecordError
 from banditrft.predict import two_classes
 from banditrft.records import GROUPS, read_table
+from banditrft.rewards import honest
 from banditrft.theory.cases import has_single_query
 from banditrft.theory.contextual import log_odds_gain
 from banditrft.theory.coordinates import Coordinates
-from banditrft.theory.laws import REWARDS, require, round_law
+from banditrft.theory.laws import SIGNALS, require, round_law
 from banditrft.theory.matching import design_table
 from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWorld, WorldSettings
 
@@ -32,11 +33,10 @@ each response, of which the many wrong ones are met one at a time (theory §4). 
 on failures and cannot tell the two apart; signals that push wrong answers down can."""
 CLASS_ARMS = 1000
 """Arms of a language model under "arms": many; more change nothing without eps."""
-GROUP_SIGNALS = ("raw", "centered", "grpo", "rloo")
 COVERED: dict[str, tuple[object, ...]] = {
     "optimizer": ("sgd", "adam", "adamw"),
-    "signal": GROUP_SIGNALS,
-    "reward": REWARDS,
+    "signal": SIGNALS,
+    "reward": tuple(honest()),
     "updates_per_round": (1,),
     "grad_clip": (None,),
     "kl_coef": (0.0,),

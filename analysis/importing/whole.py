@@ -8,9 +8,11 @@ the user.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
+from banditrft.design import Reward
 from banditrft.errors import InputError, RecordError
+from banditrft.rewards import honest
 
 PRECISION = 2e-7
 """Relative error of a mean taken in single precision."""
@@ -47,9 +49,9 @@ class Scale:
 
 
 PLAIN = Scale()
-OF_REWARD = {"zero-one": PLAIN, "minus-one-zero": Scale(-1, 0), "minus-one-one": Scale(-1, 1)}
+OF_REWARD = {name: Scale(rewards.low, rewards.high) for name, rewards in honest().items()}
 """Scale by `Design.reward`."""
-NO_COUNT = frozenset({"graded", "noisy", "random", "yoked"})
+NO_COUNT = frozenset(get_args(Reward)) - honest().keys()
 """Values of `Design.reward` whose mean is no share of right answers."""
 
 

@@ -3,10 +3,12 @@
 import re
 from pathlib import Path
 from string import Template
+from typing import get_args
 
 import click
 
 from banditrft.cli.common import echo, preset_names, preset_text
+from banditrft.design import Signal
 from banditrft.errors import InputError
 from banditrft.study import NAME
 
@@ -18,7 +20,7 @@ claims = ["A1"]           # what it tests; `[[own_claims]]` states claims of you
 
 [design]                  # holds for every condition that does not say otherwise
 rollouts = 1              # responses per query and round, G
-signal = "raw"            # raw, centered, batch-centered, grpo, rloo, gpg, reinforce-plus-plus
+signal = "raw"            # $signals
 reward = "zero-one"       # 1 if right, else 0
 optimizer = "adam"        # sgd, adam, adamw
 learning_rate = 0.1       # in a simulated world a step in log-odds; of a language model's weights, about 1e-4
@@ -69,7 +71,7 @@ def command(file: Path, preset: str | None) -> int:
         raise InputError(f"FILE: must be NAME.toml, of letters, digits and . _ -, got {file}")
     if name in preset_names():
         raise InputError(f"FILE: {name!r} is a shipped study's name; its records would be mixed with yours")
-    text = TEMPLATE.substitute(name=name, file=file.name)
+    text = TEMPLATE.substitute(name=name, file=file.name, signals=", ".join(get_args(Signal)))
     if preset is not None:
         if preset not in preset_names():
             raise InputError(f"--preset: must be one of {', '.join(preset_names())}, got {preset}")

@@ -24,7 +24,7 @@ from scipy.special import expit
 from banditrft.design import Design
 from banditrft.theory import domain
 from banditrft.theory.coordinates import Coordinates, advance, decay
-from banditrft.theory.laws import others, require
+from banditrft.theory.laws import others, require, silent_failures
 from banditrft.theory.matching import matched_law
 from banditrft.theory.tabulated import quick
 
@@ -153,7 +153,7 @@ def follow(
     first_C, second_C = np.zeros((2, len(coordinates.slope_C)))
     path: list[float] = [log_odds]
     later: list[tuple[int, float]] = []
-    pace, heard, t, speed = Pace(leap), 0.0, 0, 0.0
+    pace, received, t, speed = Pace(leap), 0.0, 0, 0.0
     while t < rounds or (log_odds < end and t < MOST_ROUNDS and len(later) < max_leaps):
         span = 1 if t < max(rounds, EVERY_ROUND) else pace.next(speed, t)
         # the gradient in the middle of a leap stands for all of it
@@ -162,8 +162,8 @@ def follow(
         first_C, second_C = step.first_C, step.second_C
         if coordinates.quiet:
             signals = coordinates.quiet * float(coordinates.law.moments(log_odds).wrong_signals)
-            heard = memory**span * heard + signals * (1.0 - memory**span) / (1.0 - memory)
-        moved = design.learning_rate * float(coordinates.slopes(heard) @ step.step_C)
+            received = memory**span * received + signals * (1.0 - memory**span) / (1.0 - memory)
+        moved = design.learning_rate * float(coordinates.slopes(received) @ step.step_C)
         left = keep**span
         pull = 1.0 if keep == 1.0 else (1.0 - left) / (span * (1.0 - keep))
         after = coordinates.rest + left * (log_odds - coordinates.rest) + moved * pull
@@ -194,9 +194,9 @@ def arm_moments(
 
 def _uneven(design: Design) -> bool:
     """Whether Adam meets signals of wrong answers that do not sum to 0 with the others."""
-    silent_failures = design.signal == "raw" and design.reward == "zero-one" and design.kl_coef == 0.0
+    silent = silent_failures(design) and design.kl_coef == 0.0
     sums_to_zero = design.signal != "raw" and design.kl_coef == 0.0 and not others(design)
-    return design.optimizer != "sgd" and not (silent_failures or sums_to_zero)
+    return design.optimizer != "sgd" and not (silent or sums_to_zero)
 
 
 def mean_field(

@@ -16,7 +16,7 @@ from scipy.stats import binom
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.rewards import reward_values
+from banditrft.rewards import reward_map
 from banditrft.signals import signal
 from banditrft.theory.groups import GroupLaw
 from banditrft.theory.moments import Floats, RoundMoments
@@ -31,17 +31,17 @@ class BatchLaw:
     Attributes:
         low_HS: Signal of a low reward in a group of H high ones, S in the batch, (G + 1, B G + 1).
         high_HS: Signal of a high reward, likewise.
-        heard: P(high | wrong) and P(high | right).
+        chances: P(high | wrong) and P(high | right).
         copies: B, at least 2.
     """
 
     low_HS: Floats
     high_HS: Floats
-    heard: tuple[float, float]
+    chances: tuple[float, float]
     copies: int
 
     @classmethod
-    def of(cls, design: Design, heard: tuple[float, float]) -> "BatchLaw":
+    def of(cls, design: Design, chances: tuple[float, float]) -> "BatchLaw":
         """From `banditrft.signals.signal` on every pair of counts.
 
         Raises:
@@ -53,7 +53,7 @@ class BatchLaw:
                 f"batch_size: '{design.signal}' over a batch has closed forms up to about 32 x 16 rollouts, "
                 f"got {B} x {G}"
             )
-        low, high = reward_values(design)
+        low, high = reward_map(design)[:2]
         H, S = np.meshgrid(np.arange(G + 1), np.arange(B * G + 1), indexing="ij")
         elsewhere = np.clip(S - H, 0, (B - 1) * G)
         highs = np.concatenate(
@@ -69,7 +69,7 @@ class BatchLaw:
         return cls(
             low_HS=np.where(possible & (H < G), own_HSG[..., -1], 0.0),
             high_HS=np.where(possible & (H > 0), own_HSG[..., 0], 0.0),
-            heard=heard,
+            chances=chances,
             copies=B,
         )
 
@@ -90,7 +90,7 @@ class BatchLaw:
 
     def _at(self, log_odds: float) -> tuple[float, ...]:
         B, G = self.copies, len(self.low_HS) - 1
-        b, a = self.heard
+        b, a = self.chances
         rate = float(expit(log_odds)) * a + float(expit(-log_odds)) * b
         H, S = np.arange(G + 1), np.arange(B * G + 1)
         own_H = binom.pmf(H, G, rate)
@@ -102,7 +102,7 @@ class BatchLaw:
             np.broadcast_to(H[:, None], shape).ravel().astype(np.float64),
             np.zeros(joint_HS.size),
             G,
-            heard=self.heard,
+            chances=self.chances,
         )
         mean_HS, inner_HS, right_HS, wrong_HS = (
             np.broadcast_to(part, (joint_HS.size,)).reshape(shape) for part in group.given_state(log_odds)

@@ -23,8 +23,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from banditrft.design import GROUP_SIGNALS, Design
 from banditrft.errors import InputError
+from banditrft.rewards import honest
 from banditrft.theory import domain
-from banditrft.theory.laws import REWARDS, SIGNALS, require, round_law
+from banditrft.theory.laws import SIGNALS, require, round_law
 
 MAX_ROLLOUTS = 4096
 """Largest group of a design."""
@@ -117,7 +118,7 @@ def splits(
         raise InputError(f"arm_noise: must be finite and 0 or more, got {arm_noise!r}")
     require(design, "updates_per_round", (1,))
     require(design, "signal", SIGNALS)
-    require(design, "reward", REWARDS)
+    require(design, "reward", tuple(honest()))
     for field, value in (("baseline_rollouts", 0), ("replay_window", 0), ("match_step_size", False)):
         require(design, field, (value,))
     least = 2 if design.signal in GROUP_SIGNALS else 1

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from banditrft.design import Design
+from banditrft.design import PLACEBOS, Design
 from banditrft.errors import InputError
+from banditrft.rewards import is_honest, reward_map, two_valued
 from banditrft.theory import domain
 from banditrft.theory.adam import OPTIMIZERS, arm_moments
 from banditrft.theory.contextual import gain_factors, query_coordinates
 from banditrft.theory.coordinates import Coordinates, decay
 from banditrft.theory.groups import GroupLaw
-from banditrft.theory.laws import REWARDS, require
+from banditrft.theory.laws import require, silent_failures
 from banditrft.theory.moments import ClassMoments, Floats
 from banditrft.theory.negative import trap_ratio
 from banditrft.theory.tabulated import TabulatedLaw
@@ -79,8 +80,14 @@ class Case:
     def ladder(self) -> bool:
         """Whether the exact ladder of theory §2 applies: one raw {0,1} rollout under SGD."""
         d = self.design
-        kind = (d.signal, d.reward, d.rollouts * d.batch_size, d.optimizer)
-        return self.one_direction and kind == ("raw", "zero-one", 1, "sgd") and d.kl_coef == 0.0
+        single = d.rollouts * d.batch_size == 1 and d.optimizer == "sgd"
+        return (
+            self.one_direction
+            and single
+            and silent_failures(d)
+            and reward_map(d).high == 1.0
+            and d.kl_coef == 0.0
+        )
 
     @property
     def first(self) -> ClassMoments:
@@ -117,7 +124,7 @@ def check_design(design: Design) -> None:
             "reward: a yoked placebo has no closed form, since its rewards are those of another run; "
             "simulate it, got 'yoked'"
         )
-    require(design, "reward", (*REWARDS, "noisy"))
+    require(design, "reward", tuple(name for name in two_valued() if name not in PLACEBOS))
     require(design, "updates_per_round", (1,))
     require(design, "grad_clip", (None,))
 
@@ -140,17 +147,17 @@ def tabular(p0: float, num_arms: int, num_correct: int = 1, shared: float = 0.0)
     def case(design: Design) -> Case:
         check_design(design)
         coordinates = arm_moments(design, p0=p0, num_arms=num_arms, num_correct=num_correct, shared=shared)
-        silent_failures = (design.signal, design.reward) == ("raw", "zero-one")
-        one_direction = m == 1 and (silent_failures or num_arms == 2) and decay(design) == 0.0
-        punished = design.reward in ("minus-one-zero", "minus-one-one") and design.signal == "raw"
+        rewards = reward_map(design)
+        one_direction = m == 1 and (silent_failures(design) or num_arms == 2) and decay(design) == 0.0
+        punished = rewards.low < 0.0 and design.signal == "raw"
         trap = 0.0
         if punished and design.optimizer == "sgd" and num_arms - num_correct > 1 and not shared:
             trap = trap_ratio(p0, design.learning_rate, num_arms, num_correct)
             trap /= design.rollouts * design.batch_size
         misled = 0.0
-        if design.signal == "raw" and design.reward == "noisy" and num_arms - num_correct > 1:
-            right = 1.0 - design.false_negative
-            misled = design.false_positive / right if right else math.inf
+        if design.signal == "raw" and not is_honest(design) and num_arms - num_correct > 1:
+            right = rewards.p_high_if_right
+            misled = rewards.p_high_if_wrong / right if right else math.inf
         return Case(design, p0, coordinates, one_direction, False, several=m > 1, trap=trap, misled=misled)
 
     return case

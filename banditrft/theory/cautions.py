@@ -3,8 +3,10 @@
 import math
 from collections.abc import Iterator
 
-from banditrft.design import BATCH_SIGNALS, GROUP_SIGNALS, Design
+from banditrft.design import BATCH_SIGNALS, GROUP_SIGNALS, PLACEBOS, Design
 from banditrft.errors import InputError
+from banditrft.rewards import reward_map
+from banditrft.signals import largest
 from banditrft.theory.cases import Case
 from banditrft.theory.matching import matching_factor
 
@@ -37,7 +39,8 @@ def of_design(design: Design) -> Iterator[str]:
         yield "signal: 'gpg' with one rollout a group takes the group's mean as 0"
     if design.skip_equal_groups and group == 1:
         yield "skip_equal_groups: every group of one is a group of equal rewards, so nothing is ever learned"
-    if design.reward == "noisy" and design.false_positive >= 1.0 - design.false_negative:
+    rewards = reward_map(design)
+    if design.reward not in PLACEBOS and rewards.p_high_if_wrong >= rewards.p_high_if_right:
         yield "false_positive, false_negative: right answers are rewarded no more often than wrong ones"
 
 
@@ -69,9 +72,7 @@ def largest_move(design: Design, base: float, gain: float) -> float | None:
     if design.optimizer != "sgd":
         return design.learning_rate * gain
     group = design.batch_size * design.rollouts
-    size = {"raw": 1.0, "centered": 1.0, "rloo": 1.0, "batch-centered": 1.0, "gpg": float(group)}.get(
-        design.signal, math.sqrt(group)
-    )
+    size = largest(design)
     if design.signal in (*GROUP_SIGNALS, *BATCH_SIGNALS) and design.match_step_size:
         try:
             size *= matching_factor(design, base)
@@ -90,9 +91,9 @@ def of_case(case: Case) -> Iterator[str]:
     warned = silent(first.zero_signal_fraction, case.p0)
     if warned:
         yield warned
-    if design.reward in ("minus-one-zero", "minus-one-one") and not case.shared:
+    if reward_map(design).low < 0.0 and not case.shared:
         yield f"reward: under '{design.reward}' noise may trap runs, unseen by a mean field (theory §5)"
-    if design.reward != "random" and first.drift <= 0:
+    if design.reward not in PLACEBOS and first.drift <= 0:
         yield "signal: no drift towards the correct arms"
     if design.replay_window > design.rollouts + design.baseline_rollouts and design.signal in GROUP_SIGNALS:
         yield "replay_window: past rewards are taken as fresh, their lag is left out (theory §8)"

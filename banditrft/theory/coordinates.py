@@ -102,11 +102,11 @@ class Coordinates:
         size[..., -1] = -self.quiet * ratio
         return size
 
-    def slopes(self, heard: Floats | float) -> Floats:
-        """d(log-odds)/d(parameter), (..., C), after ``heard`` signals of its own per wrong arm."""
+    def slopes(self, received: Floats | float) -> Floats:
+        """d(log-odds)/d(parameter), (..., C), after ``received`` signals of its own per wrong arm."""
         if not self.quiet:
             return self.slope_C
-        alone = np.exp(-np.asarray(heard, dtype=np.float64))
+        alone = np.exp(-np.asarray(received, dtype=np.float64))
         slope = np.tile(self.slope_C, (*alone.shape, 1))
         slope[..., 1], slope[..., -1] = -(1.0 - alone), -alone
         return slope

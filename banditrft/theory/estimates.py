@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from banditrft.rewards import is_honest, reward_map
 from banditrft.theory import domain
 from banditrft.theory.adam import LARGEST_LEAP, MeanField, follow
 from banditrft.theory.cases import Case, climbs
@@ -181,7 +182,7 @@ def error_of(case: Case) -> tuple[float, float]:
     adam = case.design.optimizer != "sgd"
     if case.several:
         return SEVERAL_ADAM if adam else SEVERAL
-    if case.design.signal == "raw" and case.design.reward in ("minus-one-zero", "minus-one-one"):
+    if case.design.signal == "raw" and reward_map(case.design).low < 0.0:
         return STRUCK if adam and not case.shared else BOTH_WAYS
     return FIELD if climbing(case) else BOTH_WAYS
 
@@ -190,7 +191,7 @@ def climbing(case: Case) -> bool:
     """Whether no answer's signal ever moves the log-odds down."""
     law = case.coordinates.law
     law = law.law if isinstance(law, TabulatedLaw) else law
-    honest = case.design.reward != "noisy" and case.design.kl_coef == 0.0
+    honest = is_honest(case.design) and case.design.kl_coef == 0.0
     return honest and (not isinstance(law, GroupLaw) or climbs(law))
 
 

@@ -50,7 +50,7 @@ class GroupLaw:
         other_S: O, (S,).
         rollouts: G.
         others: M.
-        heard: P(high | wrong) = b and P(high | right) = a.
+        chances: P(high | wrong) = b and P(high | right) = a.
         copies: Independent groups averaged into one update.
         merged: Groups of the design that this one stands for, where signals do not depend on the group.
         penalty: KL penalty per unit of Pass@1's log-odds; None is no penalty.
@@ -64,18 +64,23 @@ class GroupLaw:
     other_S: Floats
     rollouts: int
     others: int = 0
-    heard: tuple[float, float] = (0.0, 1.0)
+    chances: tuple[float, float] = (0.0, 1.0)
     copies: int = 1
     merged: int = 1
     penalty: Pull | None = None
     split: tuple[Floats, Floats] | None = None
 
     @classmethod
-    def of_table(cls, table_S2: Floats, heard: tuple[float, float] = (0.0, 1.0)) -> "GroupLaw":
+    def of_table(cls, table_S2: Floats, chances: tuple[float, float] = (0.0, 1.0)) -> "GroupLaw":
         """From signals by the number of high rewards (`banditrft.signals.table`), (G + 1, 2)."""
         highs_S = np.arange(len(table_S2), dtype=np.float64)
         return cls(
-            table_S2[:, 0], table_S2[:, 1], highs_S, np.zeros_like(highs_S), len(table_S2) - 1, heard=heard
+            table_S2[:, 0],
+            table_S2[:, 1],
+            highs_S,
+            np.zeros_like(highs_S),
+            len(table_S2) - 1,
+            chances=chances,
         )
 
     def scaled(self, factor: float) -> "GroupLaw":
@@ -85,7 +90,7 @@ class GroupLaw:
     @property
     def honest(self) -> bool:
         """Whether the reward is the grade."""
-        return self.heard == (0.0, 1.0)
+        return self.chances == (0.0, 1.0)
 
     @cached_property
     def _log_ways_S(self) -> Floats:
@@ -123,7 +128,7 @@ class GroupLaw:
         if self.honest:
             logs = highs_S * log_expit(x) + lows_S * log_expit(-x)
         else:
-            (b, a), p, q = self.heard, expit(x), expit(-x)
+            (b, a), p, q = self.chances, expit(x), expit(-x)
             logs = xlogy(highs_S, p * a + q * b) + xlogy(lows_S, p * (1.0 - a) + q * (1.0 - b))
         return np.asarray(np.exp(self._log_ways_S + logs), dtype=np.float64)
 
@@ -137,7 +142,7 @@ class GroupLaw:
         Each broadcasts against (..., S).
         """
         x = np.asarray(log_odds, dtype=np.float64)[..., None]
-        p, q, (b, a) = expit(x), expit(-x), self.heard
+        p, q, (b, a) = expit(x), expit(-x), self.chances
         if self.honest and self.penalty is None:
             high_S, low_S, right_S, wrong_S = self._sums_S
             return high_S * q - low_S * p, np.zeros(1), right_S, wrong_S
@@ -161,7 +166,7 @@ class GroupLaw:
     def _sums(self, log_odds: ArrayLike) -> tuple[Floats, Floats]:
         """Sum of all signals over G, and number of wrong rollouts with a signal, both given the state."""
         x = np.asarray(log_odds, dtype=np.float64)[..., None]
-        p, q, (b, a) = expit(x), expit(-x), self.heard
+        p, q, (b, a) = expit(x), expit(-x), self.chances
         high_S, low_S, _, _ = self._sums_S
         total, wrong_count = high_S + low_S, np.zeros(1)
         right, wrong = self.penalty(x) if self.penalty else (np.zeros(1), np.zeros(1))

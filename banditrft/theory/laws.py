@@ -5,23 +5,23 @@ with follows the simulator: its group, its baseline rollouts, and past rewards u
 are taken to be as good as fresh here (their staleness: :mod:`banditrft.theory.replay`).
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
 from scipy.special import expm1, log_expit
 
-from banditrft.design import BATCH_SIGNALS, Design
+from banditrft.design import BATCH_SIGNALS, GROUP_SIGNALS, Design
 from banditrft.errors import InputError
-from banditrft.rewards import placebo_rate, reward_values
+from banditrft.rewards import is_honest, reward_map, two_valued
 from banditrft.signals import signal
 from banditrft.theory import domain
 from banditrft.theory.batches import BatchLaw
 from banditrft.theory.groups import GroupLaw, Pull, log_choose, mute, split_rule
 from banditrft.theory.moments import Floats
 
-SIGNALS = ("raw", "centered", "grpo", "rloo")
-REWARDS = ("zero-one", "minus-one-zero", "minus-one-one")
-LAW_REWARDS = (*REWARDS, "noisy", "random")
+SIGNALS = ("raw", *GROUP_SIGNALS)
+"""Signals whose groups have a law of their own."""
 MOST_REWARDS, MOST_RAW = 8_192, 200_000
 """Most rewards that one signal is computed from; under the raw signal, whose rewards do not meet."""
 MOST_PAIRS = 4_096
@@ -44,7 +44,7 @@ def require(design: Design, field: str, allowed: tuple[object, ...]) -> None:
         raise InputError(f"{field}: the closed forms cover {known}, got {value!r}")
 
 
-def heard(design: Design, base: float | None) -> tuple[float, float]:
+def reward_chances(design: Design, base: float | None) -> tuple[float, float]:
     """P(high reward) of a wrong and of a right answer.
 
     Args:
@@ -54,14 +54,15 @@ def heard(design: Design, base: float | None) -> tuple[float, float]:
     Raises:
         InputError: The placebo's rate is the base Pass@1, which is not given.
     """
-    if design.reward == "random":
-        if base is None and design.rate == "base":
-            raise InputError("rate: 'base' needs the base Pass@1, which is not given here")
-        rate = placebo_rate(design, base or 0.0)
-        return rate, rate
-    if design.reward == "noisy":
-        return design.false_positive, 1.0 - design.false_negative
-    return 0.0, 1.0
+    rewards = reward_map(design, math.nan if base is None else base)
+    if math.isnan(rewards.p_high_if_right):
+        raise InputError("rate: 'base' needs the base Pass@1, which is not given here")
+    return rewards.p_high_if_wrong, rewards.p_high_if_right
+
+
+def silent_failures(design: Design) -> bool:
+    """Whether a wrong answer moves nothing: raw rewards that are 0 for it."""
+    return design.signal == "raw" and is_honest(design) and reward_map(design).low == 0.0
 
 
 def others(design: Design) -> int:
@@ -82,8 +83,8 @@ def round_law(design: Design, base: float | None = None) -> GroupLaw | BatchLaw:
     Raises:
         InputError: The design has no such law: graded rewards, a signal over the batch with other rewards.
     """
-    require(design, "reward", LAW_REWARDS)
-    probabilities = heard(design, base)
+    require(design, "reward", two_valued())
+    probabilities = reward_chances(design, base)
     if design.signal in BATCH_SIGNALS:
         for field in ("baseline_rollouts", "replay_window"):
             require(design, field, (0,))
@@ -139,7 +140,7 @@ def _group(
 
 def _signals(design: Design, size: int) -> tuple[Floats, Floats]:
     """Signals of a low and of a high reward by the number T of high ones among all, both (size + 1,)."""
-    low, high = reward_values(design)
+    low, high = reward_map(design)[:2]
     if design.signal == "raw":
         return np.full(size + 1, float(low)), np.full(size + 1, float(high))
     alone = design.model_copy(update={"batch_size": 1})

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.rewards import high_rate
+from banditrft.rewards import is_honest, reward_map
 from banditrft.signals import table
 from banditrft.theory import domain
 from banditrft.theory.batches import BatchLaw
@@ -44,7 +44,7 @@ def matching_factor(design: Design, base: float) -> float:
         InputError: There is no drift to match: every reward is the same, or the signal has none.
     """
     design = design.treatment
-    rate = high_rate(design, base)
+    rate = reward_map(design, base).p_high(base)
     if not 0.0 < rate < 1.0:
         raise InputError(
             f"match_step_size: needs high rewards at a base rate in (0, 1), got {rate:g} at Pass@1 = {base:g}"
@@ -89,7 +89,7 @@ def design_table(design: Design, base: float) -> NDArray[np.float64]:
 def _drift(design: Design, rate: float) -> float:
     """Mean multiplier of honest rewards at Pass@1 = ``rate``."""
     honest: dict[str, object] = {"kl_coef": 0.0, "match_step_size": False}
-    if design.reward in ("noisy", "random", "graded"):
+    if not is_honest(design):
         honest |= {"reward": "zero-one", "false_positive": 0.0, "false_negative": 0.0}
     law = round_law(design.model_copy(update=honest))
     return float(law.moments(domain.log_odds(rate)).drift)

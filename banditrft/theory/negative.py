@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.rewards import reward_values
+from banditrft.rewards import honest, reward_map
 from banditrft.theory import domain
 from banditrft.theory.hitting import MAX_RUNGS, HittingLaw
-from banditrft.theory.laws import REWARDS, require
+from banditrft.theory.laws import require
 
 
 def expected_move(design: Design, p: float, num_arms: int, num_correct: int = 1) -> float:
@@ -44,10 +44,10 @@ def expected_move(design: Design, p: float, num_arms: int, num_correct: int = 1)
     """
     for field, allowed in (("rollouts", (1,)), ("signal", ("raw",)), ("optimizer", ("sgd",))):
         require(design, field, allowed)
-    require(design, "reward", REWARDS)
+    require(design, "reward", tuple(honest()))
     m, n = domain.arms(num_arms, num_correct)
     domain.open_unit("p", p)
-    low, high = (design.learning_rate * value for value in reward_values(design))
+    low, high = (design.learning_rate * value for value in reward_map(design)[:2])
     ahead = p / m - (1.0 - p) / n
     success = -high * ahead + math.log1p(math.expm1(high) / m)
     failure = -low * ahead - _log1p_share(low, n)

@@ -22,8 +22,8 @@ from scipy.stats import binom
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.rewards import reward_values
-from banditrft.theory.laws import REWARDS, require
+from banditrft.rewards import honest, reward_map
+from banditrft.theory.laws import require
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def replay_lag(design: Design, pass_at_1_T: ArrayLike, pool: int) -> ReplayLag:
         InputError: The design has no such window, or an argument is outside its domain.
     """
     require(design, "signal", ("centered", "grpo"))
-    require(design, "reward", REWARDS)
+    require(design, "reward", tuple(honest()))
     for field, value in (("baseline_rollouts", 0), ("match_step_size", False)):
         require(design, field, (value,))
     path_T = np.asarray(pass_at_1_T, dtype=np.float64)
@@ -150,7 +150,7 @@ class _Visit:
 
 def _visit(design: Design, p_L: NDArray[np.float64], sizes_L: NDArray[np.int64]) -> _Visit:
     """Moments of one visit: layer 0 is fresh, its success count and the older layers' are independent."""
-    low, high = reward_values(design)
+    low, high = reward_map(design)[:2]
     G, entries, p = int(sizes_L[0]), int(sizes_L.sum()), float(p_L[0])
     old_O = np.ones(1)
     for size, past in zip(sizes_L[1:], p_L[1:], strict=True):

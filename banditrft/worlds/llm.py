@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from banditrft.design import Count, Design, Frozen, Positive, Probability, changed
 from banditrft.names import Name, check_name
+from banditrft.rewards import reward_map
 
 RUNNING = frozenset(
     {
@@ -159,7 +160,7 @@ class LLMWorld(Frozen):
         found = []
         if design.aggregation == "micro-batch-mean" and self.micro_batch is None:
             found.append("aggregation: 'micro-batch-mean' needs the world's micro_batch, got none")
-        if design.match_step_size and design.treatment.reward == "graded":
+        if design.match_step_size and reward_map(design).graded:
             found.append("match_step_size: partial credit has no known drift to match, got reward = 'graded'")
         if design.match_step_size and self.train_items is not None:
             found.append("match_step_size: needs one training query of known base Pass@1, not train_items")

@@ -13,16 +13,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from banditrft.design import Design
+from banditrft.design import PLACEBOS, Design
 from banditrft.errors import InputError
-from banditrft.rewards import placebo_rate, reward_values
+from banditrft.rewards import is_honest, reward_map
 from banditrft.theory.matching import matching_factor
 
 Floats = NDArray[np.float64]
-DRAWN = ("noisy", "random", "yoked")
-"""Reward maps that need a random number."""
 LARGEST_KL = 1e6
 """Largest KL estimate of a response that enters a reward, nats."""
+
+
+def draws_rewards(design: Design) -> bool:
+    """Whether the rewards of a design need random numbers."""
+    return design.reward in PLACEBOS or not (is_honest(design) or reward_map(design).graded)
 
 
 def rewards(
@@ -42,21 +45,19 @@ def rewards(
             "yoked" (the other one) deals out as many successes as its pair had, in a random order.
         strict_SQG: Right under strict grading.
         score_SQG: The task's own reward, in [0, 1].
-        u_SQG: Uniform numbers in [0, 1) for the maps of `DRAWN`.
+        u_SQG: Uniform numbers in [0, 1), where `draws_rewards` asks for them.
         base_S: Base Pass@1 of each replica's query, the random placebo's rate by default.
         dealt_SQ: Successes of the pair's groups, for "yoked".
     """
-    low, high = reward_values(design)
-    if design.reward == "graded":
-        return low + (high - low) * score_SQG
+    of = reward_map(design, base_S[:, None, None])
+    if of.graded:
+        return of.low + (of.high - of.low) * score_SQG
     success_SQG = strict_SQG
-    if u_SQG is not None and design.reward == "random":
-        success_SQG = u_SQG < np.array([placebo_rate(design, p) for p in base_S])[:, None, None]
-    elif u_SQG is not None and dealt_SQ is not None:
+    if u_SQG is not None and dealt_SQ is not None:
         success_SQG = u_SQG.argsort(axis=-1).argsort(axis=-1) < dealt_SQ[..., None]
-    elif u_SQG is not None and design.reward == "noisy":
-        success_SQG = u_SQG < np.where(strict_SQG, 1.0 - design.false_negative, design.false_positive)
-    return np.where(success_SQG, high, low)
+    elif u_SQG is not None:
+        success_SQG = u_SQG < np.where(strict_SQG, of.p_high_if_right, of.p_high_if_wrong)
+    return np.where(success_SQG, of.high, of.low)
 
 
 def factors(design: Design, base_S: Floats) -> Floats:
@@ -67,7 +68,7 @@ def factors(design: Design, base_S: Floats) -> Floats:
     """
     if not design.match_step_size:
         return np.ones(len(base_S))
-    if design.treatment.reward == "graded":
+    if reward_map(design).graded:
         raise InputError("match_step_size: must be false with reward = 'graded', got true")
     return np.array([matching_factor(design, float(p)) for p in base_S])
 

@@ -8,6 +8,7 @@ from banditrft import feedback
 from banditrft.design import BATCH_SIGNALS, Design
 from banditrft.errors import InputError
 from banditrft.records import RunTables
+from banditrft.rewards import reward_map
 from banditrft.runs import Run
 from banditrft.streams import Purpose
 from banditrft.theory.matching import matching_factor
@@ -125,7 +126,7 @@ def factor(design: Design, world: ContextualWorld) -> float:
     """
     if not design.match_step_size:
         return 1.0
-    if design.treatment.reward == "graded" and world.partial > 0:
+    if reward_map(design).graded and world.partial > 0:
         raise InputError("match_step_size: must be false with reward = 'graded' and partial > 0, got true")
     base_Q, times_Q = np.unique(base_levels(world), return_counts=True)
     if len(base_Q) > 1 and design.signal in BATCH_SIGNALS and design.batch_size > 1:

@@ -33,7 +33,7 @@ from banditrft import feedback, objective
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.feedback import Feedback, baseline_rollouts
-from banditrft.rewards import reward_values
+from banditrft.rewards import reward_map
 from banditrft.streams import Purpose, own_purpose
 from sims.compiled.normals import fill_normals
 from sims.contextual import rounds as kernels
@@ -61,10 +61,11 @@ def _rows(w0_PD: Floats, count: int) -> Floats:
 
 def reward_law(design: Design, partial: float) -> Floats:
     """For a wrong (row 0) and a right answer: P(first reward), the first and the second reward."""
-    low, high = reward_values(design)
-    if design.treatment.reward == "graded":
+    rewards = reward_map(design)
+    low, high = rewards.low, rewards.high
+    if rewards.graded:
         return np.array([[partial, 0.5, low], [1.0, high, low]])
-    return np.array([[design.false_positive, high, low], [1.0 - design.false_negative, high, low]])
+    return np.array([[rewards.p_high_if_wrong, high, low], [rewards.p_high_if_right, high, low]])
 
 
 class Replicates:
@@ -99,11 +100,8 @@ class Replicates:
         self.law_23 = reward_law(design, partial)
         self.placebo_PN = np.empty((0, 0))
         if design.reward == "random":
-            self.placebo_PN = (
-                base_pass_at_1(w0_PD, pool)
-                if design.rate == "base"
-                else np.full(pool.offset_PN.shape, design.rate)
-            )
+            rate = reward_map(design, base_pass_at_1(w0_PD, pool)).p_high_if_right
+            self.placebo_PN = np.array(np.broadcast_to(rate, pool.offset_PN.shape), np.float64)
         self.w_RD = self.w0_RD.copy()
         self.before_RD, self.grad_RD, self.z_RD = (np.empty_like(self.w_RD) for _ in range(3))
         self.l_RB, self.l0_RB, self.norm_R = np.empty((R, B)), np.empty((R, B)), np.empty(R)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from banditrft import signals
 from banditrft.design import BATCH_SIGNALS, Design
 from banditrft.feedback import baseline_rollouts, depth
-from banditrft.rewards import reward_values
+from banditrft.rewards import is_honest, reward_map
 from banditrft.streams import Purpose, own_purpose
 from sims.compiled import aligned
 from sims.compiled.jit import kernel
@@ -36,14 +36,11 @@ from sims.contextual.rounds import (
 )
 from sims.trace import Trace
 
-FOLLOWING = ("zero-one", "minus-one-zero", "minus-one-one")
-"""Rewards that follow the answer and take two values."""
-
 
 def has_table(design: Design, arm_noise: float) -> bool:
     """Whether rounds of a design (a placebo's pair) hang on the number of right answers in each group."""
     return (
-        design.treatment.reward in FOLLOWING
+        is_honest(design)
         and not (design.signal in BATCH_SIGNALS and design.batch_size > 1)
         and baseline_rollouts(design) == depth(design) == 0
         and design.updates_per_round == 1
@@ -212,7 +209,7 @@ def simulate_tabled(
         )
         dealt_RTB = pair[1].correct_RTB
     table_S7 = _table(signals.table(design) * factor, B)
-    low, high = reward_values(design)
+    low, high = reward_map(design)[:2]
     trace = Trace.empty(R, T, B, keep_groups=keep_groups)
     high_RTB = np.empty_like(trace.correct_RTB)
     w_RFD, sums_RT3, high_RT = np.empty((R, len(keep_F), D)), np.empty((R, T, 3)), np.empty((R, T), np.int64)

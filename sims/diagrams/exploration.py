@@ -13,7 +13,7 @@ from banditrft.design import Design
 from sims.diagrams import style
 from sims.diagrams.cells import ROOT_SEED, Floats, Row, error, high, in_parallel, prose
 from sims.exploration import Explorer, explore, search_rounds
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, simulate
 
 __all__ = ["FULL", "QUESTION", "SEEDS", "Grid", "caption", "compute", "draw", "finding"]
@@ -49,11 +49,11 @@ def _explorers(informed: bool, wrong: float, good: float) -> dict[str, Explorer]
     return named if informed else named | {"Thompson": Explorer("thompson")}
 
 
-def _learners(rounds: int) -> dict[str, Learner]:
+def _learners(rounds: int) -> dict[str, TableLearner]:
     sgd = Design(optimizer="sgd", learning_rate=1.0, rounds=rounds)
     adam = Design(optimizer="adam", learning_rate=0.1, rounds=rounds)
     named = {"policy gradient, SGD": sgd, "policy gradient, Adam": adam}
-    return {name: Learner.from_design(design, base=0.1) for name, design in named.items()}
+    return {name: TableLearner.from_design(design, base=0.1) for name, design in named.items()}
 
 
 def _run(told: bool, name: str, bandit: Bandit, grid: Grid, seeds: int) -> tuple[Floats, NDArray[np.int64]]:

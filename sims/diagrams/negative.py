@@ -16,7 +16,7 @@ from banditrft.theory.flow import flow_time
 from banditrft.theory.negative import trap_boundary, trap_ratio
 from sims.diagrams import style
 from sims.diagrams.cells import ROOT_SEED, Row, high, in_parallel, low, prose, share_error
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, simulate
 
 QUESTION = "When does training on {-1, 0} rewards fail where {0, 1} rewards succeed?"
@@ -51,7 +51,7 @@ def _cell(optimizer: str, n: int, m: int, eta: float, p0: float, grid: Grid, see
     for reward, name in (("minus-one-zero", "negative"), ("zero-one", "positive")):
         paths = simulate(
             Bandit.of([m, n], [p0, 1 - p0], [1, 0]),
-            Learner.from_design(design.model_copy(update={"reward": reward}), p0),
+            TableLearner.from_design(design.model_copy(update={"reward": reward}), p0),
             root_seed=ROOT_SEED,
             seeds=range(seeds),
             rounds=4 * rounds,

@@ -216,7 +216,7 @@ def draw(
         first: Rollout number of the first pull.
         reward_C: P(correct) of each class.
         value_C2: What the learner is given for the low and the high reward of a class.
-        if_wrong: P(high reward) of a wrong answer; negative where the reward is the grade itself.
+        if_wrong: P(high reward) of a wrong answer.
         if_right: Of a right one.
         slot_RM: Written: slots.
         which_RM: Written: the uniform numbers that will name the arms.
@@ -241,19 +241,17 @@ def draw(
             slot = find(mass_S, used, unit(words[0]) * total)
             c = state.class_RS[r, slot]
             right = unit(words[2]) < reward_C[c]
-            high = right
-            if if_right >= 0.0:
-                high = unit(words[3]) < (if_right if right else if_wrong)
+            high = unit(words[3]) < (if_right if right else if_wrong)
             slot_RM[r, i], which_RM[r, i], correct_RM[r, i] = slot, unit(words[1]), right
             rewards_RM[r, i] = value_C2[c, 1 if high else 0]
 
 
 @kernel
 def name_arms(
-    state: Arms, lumps: int, slot_RM: Ints, which_RM: Floats, heard_RM: NDArray[np.bool_], gone_C: Ints,
+    state: Arms, lumps: int, slot_RM: Ints, which_RM: Floats, named_RM: NDArray[np.bool_], gone_C: Ints,
     parent_M: Ints,
 ) -> None:  # fmt: skip
-    """Replace the slots of pulls that were heard by their arms', splitting lumps; the others' by -1.
+    """Replace the slots of pulls that move a logit by their arms', splitting lumps; the others' by -1.
 
     A lump of n arms at the start of the round, j of which have been named in it, repeats one of those j with
     probability j/n (theory §1).
@@ -263,7 +261,7 @@ def name_arms(
         lumps: C.
         slot_RM: Slots, changed.
         which_RM: Uniform numbers.
-        heard_RM: Pulls that move a logit.
+        named_RM: Pulls that move a logit.
         gone_C: Scratch, zeros.
         parent_M: Scratch.
     """
@@ -272,7 +270,7 @@ def name_arms(
         top = old
         for i in range(slot_RM.shape[1]):
             slot = slot_RM[r, i]
-            if not heard_RM[r, i]:
+            if not named_RM[r, i]:
                 slot_RM[r, i] = -1
                 continue
             if slot >= lumps:

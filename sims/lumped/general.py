@@ -25,10 +25,10 @@ from banditrft import feedback
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.objective import weights
-from banditrft.rewards import reward_values
+from banditrft.rewards import reward_map
 from banditrft.streams import Purpose, own_purpose
 from banditrft.theory.matching import matching_factor
-from sims.learner import check_decay, deal, heard_rates
+from sims.learner import check_decay, deal
 from sims.lumped import arms, steps
 from sims.lumped.arms import Floats, Ints
 from sims.lumped.simulator import Bandit
@@ -71,7 +71,7 @@ def check(design: Design, bandit: Bandit) -> float:
     check_decay(design.learning_rate * design.weight_decay)
     if not design.match_step_size:
         return 1.0
-    if design.treatment.reward == "graded" and bandit.grade_C is not None:
+    if reward_map(design).graded and bandit.grade_C is not None:
         raise InputError("match_step_size: needs two-valued rewards, got reward = 'graded' with grades")
     return matching_factor(design, bandit.base_pass_at_1)
 
@@ -157,9 +157,9 @@ class _Lockstep:
             self.pair = _Lockstep(bandit, design.treatment, factor, root_seed, seeds_R)
         self.purpose = int(own_purpose(Purpose.SAMPLE, design.reward))
         self.feedback = feedback.Feedback(design, R, factor=factor)
-        self.heard = heard_rates(design, bandit.base_pass_at_1)
-        self.value_C2 = np.tile(np.array(reward_values(design)), (C, 1))
-        if design.treatment.reward == "graded" and bandit.grade_C is not None:
+        self.reward = reward_map(design, bandit.base_pass_at_1)
+        self.value_C2 = np.tile(np.array(self.reward[:2]), (C, 1))
+        if self.reward.graded and bandit.grade_C is not None:
             given_C1 = np.isnan(bandit.grade_C)[:, None]
             self.value_C2 = np.where(given_C1, self.value_C2, bandit.grade_C[:, None])
         decay = design.learning_rate * design.weight_decay if design.optimizer == "adamw" else 0.0
@@ -223,7 +223,8 @@ class _Lockstep:
             first,
             self.bandit.reward_C,
             self.value_C2,
-            *self.heard,
+            self.reward.p_high_if_wrong,
+            self.reward.p_high_if_right,
             slot_RM,
             which_RM,
             correct_RM,
@@ -233,14 +234,14 @@ class _Lockstep:
         return slot_RM, which_RM, correct_RM.reshape(groups), rewards_RM.reshape(groups)
 
     def _learn(self, t: int, slot_RM: Ints, which_RM: Floats, signals_RBG: Floats) -> None:
-        """Name the arms that were heard, then take the round's updates."""
+        """Name the arms of pulls that move a logit, then take the round's updates."""
         design, state = self.design, self.state
         signals_RM = signals_RBG.reshape(slot_RM.shape)
         penalised = design.kl_coef > 0.0
-        heard_RM = np.full(slot_RM.shape, True) if penalised else signals_RM != 0.0
+        named_RM = np.full(slot_RM.shape, True) if penalised else signals_RM != 0.0
         room = min(int(state.used_R.max()) + slot_RM.shape[1], self.most_slots)
         self.state = state = arms.with_room(state, room)
-        arms.name_arms(state, len(self.start_C), slot_RM, which_RM, heard_RM, self.gone_C, self.parent_M)
+        arms.name_arms(state, len(self.start_C), slot_RM, which_RM, named_RM, self.gone_C, self.parent_M)
         initial_RM = None
         if penalised:
             initial_RM = self.start_C[state.class_RS[np.arange(len(slot_RM))[:, None], slot_RM]]

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from banditrft import feedback
 from banditrft.design import Design
 from banditrft.records import RunTables
+from banditrft.rewards import reward_map
 from banditrft.runs import Run
 from banditrft.worlds import LumpedWorld
 from sims import tables
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped import general
 from sims.lumped import simulator as lumped
 from sims.trace import Trace
@@ -27,7 +28,7 @@ def has_table(design: Design, bandit: lumped.Bandit) -> bool:
         and design.updates_per_round == 1
         and design.kl_coef == 0.0
         and bandit.shared == 0.0
-        and not (design.treatment.reward == "graded" and bandit.grade_C is not None)
+        and not (reward_map(design).graded and bandit.grade_C is not None)
         and feedback.baseline_rollouts(design) == 0
         and feedback.depth(design) == 0
     )
@@ -42,7 +43,7 @@ def check(design: Design, world: LumpedWorld) -> None:
     bandit = lumped.Bandit.from_world(world)
     feedback.check(design)
     if has_table(design, bandit):
-        Learner.from_design(design.treatment, bandit.base_pass_at_1)
+        TableLearner.from_design(design.treatment, bandit.base_pass_at_1)
     else:
         general.check(design, bandit)
 
@@ -72,7 +73,7 @@ def _simulate(
     design = run.design
     if has_table(design, bandit):
         feedback.check(design)
-        learner = Learner.from_design(design.treatment, bandit.base_pass_at_1)
+        learner = TableLearner.from_design(design.treatment, bandit.base_pass_at_1)
         simulate = partial(
             lumped.simulate,
             bandit,

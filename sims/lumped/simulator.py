@@ -33,7 +33,7 @@ from banditrft.streams import Purpose
 from banditrft.worlds import LumpedWorld
 from sims.compiled.jit import kernel
 from sims.compiled.philox import fill_pulls
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped.slots import (
     CEILING,
     FLOOR,
@@ -176,8 +176,8 @@ def run_replicates(
                 highs, corrects = draw(state, pulls, rows, Z, base, if_wrong, if_right, dealt)
                 high_RT[r, t - 1], correct_RT[r, t - 1] = highs, corrects
                 low, high = table_S2[highs, 0], table_S2[highs, 1]
-                heard = low != 0.0 or high != 0.0
-                if heard:
+                taught = low != 0.0 or high != 0.0
+                if taught:
                     births = name_arms(state, gradients, pulls, low, high, base, top)
                     top += births
                     rows = (top + LANES - 1) // LANES
@@ -185,7 +185,7 @@ def run_replicates(
                     pull, low_push, high_push = -rate * mean_S[highs], push_S2[highs, 0], push_S2[highs, 1]
                 mean = mean_S[highs] / Z
                 if gradients is not None:
-                    if heard:
+                    if taught:
                         factor = clip_gradients(state, gradients, pulls, rows, mean, low, high, clip)
                         mean *= factor
                         if factor < 1.0:
@@ -196,9 +196,9 @@ def run_replicates(
                         Z = adam_step(state, gradients, rows, mean, t, rate, betas_eps, weight_decay)
                     elif not adam:
                         scale_gradients(gradients, rows, 0.0)
-                if heard and not adam:
+                if taught and not adam:
                     Z = sgd_step(state, pulls, births, rows, lump_rows, Z, pull, low_push, high_push)
-                if heard or (adam and moving):
+                if taught or (adam and moving):
                     if not FLOOR < Z < CEILING:
                         scale = 2.0 ** -math.floor(math.log2(Z))
                         rescale(state, rows, scale)
@@ -305,7 +305,7 @@ class LumpedPaths:
 
 def simulate(
     bandit: Bandit,
-    learner: Learner,
+    learner: TableLearner,
     *,
     root_seed: int,
     seeds: Sequence[int] | NDArray[np.int64],
@@ -349,7 +349,8 @@ def simulate(
         gone_C=np.zeros(C, np.int64),
     )
     high_RT = np.empty((R, rounds), np.int32)
-    hidden = learner.heard[1] >= 0.0 or dealt_RT is not None
+    chances = learner.reward.p_high_if_wrong, learner.reward.p_high_if_right
+    hidden = chances != (0.0, 1.0) or dealt_RT is not None
     paths = LumpedPaths(
         p_RE=np.empty((R, len(eval_E))),
         entropy_RE=np.empty((R, len(eval_E))),
@@ -377,7 +378,7 @@ def simulate(
         learner.betas_eps,
         learner.decay,
         learner.grad_clip or 0.0,
-        *learner.heard,
+        *chances,
         NO_TARGET if target is None else target,
         int(Purpose.SAMPLE if dealt_RT is None else Purpose.YOKED_SAMPLE),
         np.empty((0, 0), np.int32) if dealt_RT is None else dealt_RT,

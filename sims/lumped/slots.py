@@ -236,17 +236,14 @@ def draw(
 ) -> tuple[int, int]:
     """Draw the round's slots and rewards; how many rewards were high, how many answers correct.
 
-    A reward is high with probability ``if_wrong`` or ``if_right``, or is the grade if these are negative. If
-    ``dealt`` is not negative, so many rewards are high whatever was drawn: the first ones
-    (`sims.learner.deal`).
+    A reward is high with probability ``if_wrong`` or ``if_right``. If ``dealt`` is not negative, so many
+    rewards are high whatever was drawn: the first ones (`sims.learner.deal`).
     """
     highs, corrects = 0, 0
     for g in range(len(pulls.slot_G)):
         slot = find(state, rows, pulls.u_P4[base + g, 0] * Z)
         right = 1 if pulls.u_P4[base + g, 2] < state.reward_N[slot] else 0
-        high = right
-        if if_right >= 0.0:
-            high = 1 if pulls.u_P4[base + g, 3] < (if_right if right == 1 else if_wrong) else 0
+        high = 1 if pulls.u_P4[base + g, 3] < (if_right if right == 1 else if_wrong) else 0
         if dealt >= 0:
             high = 1 if g < dealt else 0
         pulls.slot_G[g], pulls.high_G[g] = slot, high

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from banditrft.design import Design
+from banditrft.rewards import RewardMap
 from banditrft.signals import table
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, simulate
 
 pytestmark = pytest.mark.slow(15)
@@ -94,12 +95,11 @@ def lumped(
         rollouts=G, signal=signal, optimizer=optimizer, learning_rate=STEP[optimizer], rounds=ROUNDS
     )
     false_positive, false_negative = noise
-    learner = Learner(
+    learner = TableLearner(
         table(design),
         STEP[optimizer],
         design.optimizer,
-        false_positive=false_positive,
-        false_negative=false_negative,
+        reward=RewardMap(0.0, 1.0, false_positive, 1.0 - false_negative),
     )
     paths = simulate(
         Bandit.of(sizes, MASS, REWARD), learner, root_seed=11, seeds=seeds, rounds=ROUNDS, eval_rounds=LOOK
@@ -194,7 +194,7 @@ def test_forgetting_repeats_would_be_noticed(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("G", [1, 4])
 def test_a_trillion_arms_behave_like_ten_thousand(G: int) -> None:
     design = Design(rollouts=G, optimizer="sgd", learning_rate=1.0, rounds=400)
-    learner, hits = Learner(table(design), 1.0), []
+    learner, hits = TableLearner(table(design), 1.0), []
     for arms, seeds in ((1e4, range(R)), (1e12, range(R, 2 * R))):
         bandit = Bandit.of([1, arms], [0.05, 0.95], [1, 0])
         paths = simulate(bandit, learner, root_seed=3, seeds=seeds, rounds=600, target=0.95)
@@ -205,7 +205,7 @@ def test_a_trillion_arms_behave_like_ten_thousand(G: int) -> None:
 
 def test_state_grows_with_reinforced_arms_not_with_arms() -> None:
     """Every arm pays off half the time: a slot per success at 1e12 arms, fewer where arms repeat."""
-    learner, grown = Learner(np.array([[0.0, 0.0], [0.0, 1.0]]), 0.5), []
+    learner, grown = TableLearner(np.array([[0.0, 0.0], [0.0, 1.0]]), 0.5), []
     for arms in (1e2, 1e12):
         paths = simulate(Bandit.of([arms], [1], [0.5]), learner, root_seed=3, seeds=range(50), rounds=400)
         assert (paths.slots_R <= 1 + np.minimum(paths.high_RT.sum(axis=1), arms)).all()

@@ -12,7 +12,7 @@ from support.sims import Names, torch_optimiser
 
 from banditrft.design import BATCH_SIGNALS, Design
 from banditrft.objective import clipped_surrogate, kl_penalty
-from banditrft.rewards import reward_values
+from banditrft.rewards import reward_map
 from banditrft.streams import Purpose, uniforms
 from sims.lumped.general import simulate
 from sims.lumped.simulator import Bandit
@@ -74,7 +74,7 @@ class Dense:
         self.phi = torch.zeros(len(SIZES), dtype=torch.float64, requires_grad=True)
         parameters = [self.theta, self.phi] if shared else [self.theta]
         self.optimiser, self.parameters = torch_optimiser(design, *parameters), parameters
-        low, high = reward_values(design)
+        low, high = reward_map(design)[:2]
         grade = GRADE if design.reward == "graded" else np.full(5, np.nan)
         self.value_K2 = np.stack(
             [np.repeat(np.where(np.isnan(grade), x, grade), SIZES) for x in (low, high)], 1

@@ -9,9 +9,9 @@ import torch
 from support.sims import Names, torch_optimiser
 
 from banditrft.design import Design
-from banditrft.rewards import reward_values
+from banditrft.rewards import reward_map
 from banditrft.streams import Purpose, uniforms
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, simulate
 
 pytestmark = pytest.mark.slow(8)
@@ -42,7 +42,7 @@ def by_torch(
     names, reward_K = Names(sizes), np.repeat(REWARD, sizes)
     theta = torch.tensor(np.log(np.repeat(MASS / sizes, sizes)), dtype=torch.float64, requires_grad=True)
     optimiser = torch_optimiser(design, theta)
-    low, high = reward_values(design)
+    low, high = reward_map(design)[:2]
     p, highs, corrects = [], [], []
     for t in range(1, ROUNDS + 1):
         u = uniforms(ROOT, [SEED], [0], Purpose.SAMPLE, t, design.rollouts, 4)[0]
@@ -74,7 +74,7 @@ def compare(sizes: list[int], tolerance: float, **fields: object) -> tuple[np.nd
     base = bandit.base_pass_at_1
     paths = simulate(
         bandit,
-        Learner.from_design(design, base),
+        TableLearner.from_design(design, base),
         root_seed=ROOT,
         seeds=[SEED],
         rounds=ROUNDS,

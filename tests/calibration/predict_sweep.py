@@ -19,7 +19,7 @@ from banditrft.predict import Prediction, predict, predict_contextual
 from banditrft.worlds import ContextualWorld
 from sims.contextual.contexts import stage
 from sims.contextual.simulator import simulate as simulate_contextual
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped import general
 from sims.lumped.simulator import Bandit, simulate
 
@@ -161,7 +161,7 @@ def hits(case: Case, rounds: int, seeds: int = SEEDS) -> np.ndarray:
     if case.kind != "general":
         paths = simulate(
             bandit,
-            Learner.from_design(case.design, p0),
+            TableLearner.from_design(case.design, p0),
             root_seed=case.number,
             seeds=range(seeds),
             rounds=rounds,

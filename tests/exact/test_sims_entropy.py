@@ -3,27 +3,27 @@
 import numpy as np
 import pytest
 
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, simulate
 
 RAW = np.array([[0.0, 0.0], [0.0, 1.0]])
 CENTERED = np.array([[0.0, 0.0], [-0.5, 0.5], [0.0, 0.0]])
 LEARNERS = {
-    "sgd": Learner(RAW, 0.7),
-    "group of two": Learner(CENTERED, 2.0),
-    "clipped": Learner(RAW, 0.7, grad_clip=0.1),
-    "adam": Learner(RAW, 0.05, "adam"),
-    "adamw": Learner(RAW, 0.05, "adamw", weight_decay=0.2),
+    "sgd": TableLearner(RAW, 0.7),
+    "group of two": TableLearner(CENTERED, 2.0),
+    "clipped": TableLearner(RAW, 0.7, grad_clip=0.1),
+    "adam": TableLearner(RAW, 0.05, "adam"),
+    "adamw": TableLearner(RAW, 0.05, "adamw", weight_decay=0.2),
 }
 ROUNDS = list(range(0, 121, 10))
 
 
-def run(bandit: Bandit, learner: Learner):
+def run(bandit: Bandit, learner: TableLearner):
     return simulate(bandit, learner, root_seed=3, seeds=range(20), rounds=120, eval_rounds=ROUNDS)
 
 
 @pytest.mark.parametrize("learner", LEARNERS.values(), ids=LEARNERS)
-def test_two_arms(learner: Learner) -> None:
+def test_two_arms(learner: TableLearner) -> None:
     paths = run(Bandit.of([1, 1], [0.3, 0.7], [1, 0]), learner)
     p, q = paths.p_RE, 1 - paths.p_RE
     np.testing.assert_allclose(paths.entropy_RE, -p * np.log(p) - q * np.log(q), rtol=1e-11, atol=1e-14)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from banditrft.theory.hitting import hitting_law
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, simulate
 
 RAW = np.array([[0.0, 0.0], [0.0, 1.0]])
@@ -46,7 +46,7 @@ def test_hitting_time(p0: float, K: int, eta: float, mean: float, sd: float) -> 
     pmf = law(rungs, rounds)
     paths = simulate(
         Bandit.of([1, K - 1], [p0, 1 - p0], [1, 0]),
-        Learner(RAW, eta),
+        TableLearner(RAW, eta),
         root_seed=2,
         seeds=range(R),
         rounds=rounds,
@@ -71,7 +71,7 @@ def test_pass_at_1_visits_only_the_ladder() -> None:
     rungs = np.array(ladder(p0, K, eta))
     paths = simulate(
         Bandit.of([1, K - 1], [p0, 1 - p0], [1, 0]),
-        Learner(RAW, eta),
+        TableLearner(RAW, eta),
         root_seed=2,
         seeds=range(50),
         rounds=100,
@@ -84,7 +84,7 @@ def test_pass_at_1_visits_only_the_ladder() -> None:
 def test_hit_round_is_the_first_at_or_above_the_target() -> None:
     paths = simulate(
         Bandit.of([3, 40], [0.2, 0.8], [1, 0.1]),
-        Learner(RAW, 1.0),
+        TableLearner(RAW, 1.0),
         root_seed=4,
         seeds=range(200),
         rounds=40,
@@ -100,5 +100,5 @@ def test_hit_round_is_the_first_at_or_above_the_target() -> None:
 
 def test_a_target_met_at_the_start_is_hit_at_round_zero() -> None:
     bandit = Bandit.of([1, 9], [0.7, 0.3], [1, 0])
-    paths = simulate(bandit, Learner(RAW, 1.0), root_seed=0, seeds=[1, 2], rounds=3, target=0.7)
+    paths = simulate(bandit, TableLearner(RAW, 1.0), root_seed=0, seeds=[1, 2], rounds=3, target=0.7)
     assert paths.hit_R.tolist() == [0, 0]

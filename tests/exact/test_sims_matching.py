@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.theory.matching import design_table, matching_factor, ratio_to_raw
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped import general
 from sims.lumped.simulator import Bandit, simulate
 
@@ -77,7 +77,7 @@ def test_nothing_to_match(base: float) -> None:
         matching_factor(design("grpo"), base)
 
 
-def mean_step(learner: Learner, seeds: int) -> tuple[float, float]:
+def mean_step(learner: TableLearner, seeds: int) -> tuple[float, float]:
     """Mean change of Pass@1 in the first round of a bandit with tiny steps, and its standard error."""
     bandit = Bandit.of([1, 1, 1, 1], PI.tolist(), GRADE.tolist())
     p = simulate(bandit, learner, root_seed=1, seeds=range(seeds), rounds=1, eval_rounds=[0, 1]).p_RE
@@ -90,7 +90,7 @@ def test_simulated_first_step_is_raws(signal: str) -> None:
     """Unmatched it would be 1.3 times raw's and more, many standard errors away."""
     steps = {}
     for name, match in ((signal, True), ("raw", True), (signal, False)):
-        learner = Learner.from_design(design(name, match=match, learning_rate=0.01), BASE)
+        learner = TableLearner.from_design(design(name, match=match, learning_rate=0.01), BASE)
         steps[name, match] = mean_step(learner, 40_000)
     (ours, error), (raw, raw_error) = steps[signal, True], steps["raw", True]
     noise = np.hypot(error, raw_error)

@@ -7,7 +7,7 @@ import pytest
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.rewards import reward_values
+from banditrft.rewards import reward_map
 from banditrft.signals import signal
 from banditrft.theory.budget import best_split, splits
 from banditrft.theory.matching import class_moments
@@ -21,7 +21,7 @@ def design(name="raw", **fields):
 
 def enumerate_updates(d, p_N, B, G, sharing, arm_noise):
     """Mean update, mean squared length, silent fraction: d_i = sqrt(rho) e_0 + sqrt(1-rho) e_i, rollouts' arms on axes of their own."""
-    low, high = reward_values(d)
+    low, high = reward_map(d)[:2]
     N = len(p_N)
     size = 1 + N + B * G
     mean, square, silent = np.zeros(size), 0.0, 0.0

@@ -7,7 +7,7 @@ from banditrft.design import Design
 from banditrft.lint import lint
 from banditrft.study import parse_study
 from banditrft.theory.cautions import largest_move, of_design
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, simulate
 
 WORLDS = {
@@ -121,7 +121,7 @@ def test_the_stated_step_bounds_what_a_lone_success_does(fields):
     p0 = 0.05
     d = Design(optimizer="sgd", learning_rate=0.5, rounds=1, **fields)
     paths = simulate(
-        Bandit.of((1, 999), [p0, 1 - p0], [1, 0]), Learner.from_design(d, p0), root_seed=1, seeds=range(800), rounds=1, eval_rounds=(1,)
+        Bandit.of((1, 999), [p0, 1 - p0], [1, 0]), TableLearner.from_design(d, p0), root_seed=1, seeds=range(800), rounds=1, eval_rounds=(1,)
     )  # fmt: skip
     p = paths.p_RE[paths.high_RT[:, 0] == 1, 0]
     moved = np.log(p / (1 - p)) - np.log(p0 / (1 - p0))

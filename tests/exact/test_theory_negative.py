@@ -8,11 +8,11 @@ import pytest
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.rewards import reward_values
+from banditrft.rewards import reward_map
 from banditrft.theory.flow import flow_time
 from banditrft.theory.hitting import hitting_law
 from banditrft.theory.negative import expected_move, negative_law, trap_boundary, trap_ratio
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, simulate
 
 
@@ -23,7 +23,7 @@ def design(reward="minus-one-zero", eta=1.0, **fields):
 
 def move_by_enumeration(d, p, K, m):
     """Pull every arm once, take its SGD step on K logits, and average the new log-odds."""
-    low, high = reward_values(d)
+    low, high = reward_map(d)[:2]
     theta = np.log([p / m] * m + [(1 - p) / (K - m)] * (K - m))
     policy, out = np.exp(theta), 0.0
     for arm in range(K):
@@ -107,7 +107,7 @@ def test_trap_ratio_orders_simulated_runs(K, m, eta):
         d = design(eta=eta, rounds=rounds)
         paths = simulate(
             Bandit.of((m, K - m), [p0, 1 - p0], [1, 0]),
-            Learner.from_design(d, p0),
+            TableLearner.from_design(d, p0),
             root_seed=3,
             seeds=range(60),
             rounds=rounds,

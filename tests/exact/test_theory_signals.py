@@ -7,7 +7,7 @@ import pytest
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.rewards import reward_values
+from banditrft.rewards import reward_map
 from banditrft.signals import signal
 from banditrft.theory.laws import round_law
 from banditrft.theory.matching import class_moments, ratio_to_raw
@@ -26,7 +26,7 @@ def design(name="raw", G=4, **fields):
 
 def enumerate_groups(d, p):
     """drift, E[u^2], per-class energies and wasted fraction by summing over every vector of successes."""
-    low, high = reward_values(d)
+    low, high = reward_map(d)[:2]
     drift = second = correct = wrong = wasted = 0.0
     G = d.rollouts
     for successes in itertools.product((0, 1), repeat=G):
@@ -134,7 +134,7 @@ def test_shifting_raw_rewards_leaves_the_mean_update_alone():
 
 def enumerate_rounds(d, p, base, others):
     """drift, E[u^2..4] central, energies, silent group, idle round over every (right, rewarded) outcome of B G rollouts and M others."""
-    low, high = reward_values(d)
+    low, high = reward_map(d)[:2]
     B, G = d.batch_size, d.rollouts
     a, b = 1.0, 0.0
     if d.reward == "noisy":

@@ -21,7 +21,7 @@ from banditrft.lint import lint
 from banditrft.predict import predict
 from banditrft.provenance import provenance
 from banditrft.records import RunTables, write_run
-from banditrft.rewards import reward_values
+from banditrft.rewards import reward_map
 from banditrft.runs import Run, expand
 from banditrft.study import parse_study
 from banditrft.theory.matching import matching_factor
@@ -132,7 +132,7 @@ def test_a_yoked_design_takes_values_and_matching_of_its_pair() -> None:
     pair, placebo = Design.model_validate(fields), Design.model_validate(yoked(fields))
     assert placebo.treatment == pair
     assert pair.treatment is pair
-    assert reward_values(placebo) == (-1.0, 0.0)
+    assert reward_map(placebo)[:2] == (-1.0, 0.0)
     assert matching_factor(placebo, 0.2) == matching_factor(pair, 0.2)
 
 

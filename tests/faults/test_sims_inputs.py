@@ -10,12 +10,13 @@ import pytest
 import sims
 from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
+from banditrft.rewards import RewardMap
 from banditrft.runs import Run
 from banditrft.worlds import ContextualWorld, LLMWorld, LumpedWorld, WorldSettings
 from sims import tables
 from sims.contextual import simulator as contextual
 from sims.contextual.contexts import Contexts
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped import simulator as lumped
 
 RAW = np.array([[0.0, 0.0], [0.0, 1.0]])
@@ -38,7 +39,7 @@ ARRAYS = np.array([1.0, 9.0]), np.array([0.1, 0.9]), np.array([1.0, 0.0])
 
 def simulate(**changed: object) -> lumped.LumpedPaths:
     arguments: dict[str, object] = {"root_seed": 0, "seeds": [0], "rounds": 5, **changed}
-    return lumped.simulate(BANDIT, Learner(RAW, 1.0), **arguments)  # type: ignore[arg-type]
+    return lumped.simulate(BANDIT, TableLearner(RAW, 1.0), **arguments)  # type: ignore[arg-type]
 
 
 def execute(world: WorldSettings = WORLD, **design: object) -> None:
@@ -62,16 +63,18 @@ BAD: dict[str, tuple[str, Callable[[], object]]] = {
     "eval after the end": ("eval_rounds", lambda: simulate(eval_rounds=[0, 6])),
     "evals not rising": ("eval_rounds", lambda: simulate(eval_rounds=[3, 3])),
     "target above one": ("target", lambda: simulate(target=1.5)),
-    "table shape": ("table", lambda: Learner(np.zeros((3, 3)), 1.0)),
-    "no step": ("learning_rate", lambda: Learner(RAW, 0.0)),
-    "huge step": ("learning_rate", lambda: Learner(RAW, 1e3)),
-    "huge Adam step": ("learning_rate", lambda: Learner(RAW, 1e3, "adam")),
-    "no eps": ("adam_eps", lambda: Learner(RAW, 0.1, "adam", adam_eps=0.0)),
-    "unbounded betas": ("betas", lambda: Learner(RAW, 0.1, "adam", betas=(0.99, 0.9))),
-    "placebo rate": ("rate", lambda: Learner(RAW, 0.1, placebo=1.5)),
-    "false positive rate": ("false_positive", lambda: Learner(RAW, 0.1, false_positive=-0.1)),
-    "false negative rate": ("false_negative", lambda: Learner(RAW, 0.1, false_negative=1.1)),
-    "noisy placebo": ("false_positive", lambda: Learner(RAW, 0.1, placebo=0.5, false_negative=0.1)),
+    "table shape": ("table", lambda: TableLearner(np.zeros((3, 3)), 1.0)),
+    "no step": ("learning_rate", lambda: TableLearner(RAW, 0.0)),
+    "huge step": ("learning_rate", lambda: TableLearner(RAW, 1e3)),
+    "huge Adam step": ("learning_rate", lambda: TableLearner(RAW, 1e3, "adam")),
+    "no eps": ("adam_eps", lambda: TableLearner(RAW, 0.1, "adam", adam_eps=0.0)),
+    "unbounded betas": ("betas", lambda: TableLearner(RAW, 0.1, "adam", betas=(0.99, 0.9))),
+    "placebo rate": ("p_high_if_wrong", lambda: TableLearner(RAW, 0.1, reward=RewardMap(0, 1, 1.5, 1.5))),
+    "false positive rate": ("p_high_if_wrong", lambda: TableLearner(RAW, 0.1, reward=RewardMap(0, 1, -0.1))),
+    "right answers' rate": (
+        "p_high_if_right",
+        lambda: TableLearner(RAW, 0.1, reward=RewardMap(0, 1, 0, 1.1)),
+    ),
     "baseline of a batch signal": (
         "baseline_rollouts",
         lambda: execute(signal="gpg", rollouts=2, baseline_rollouts=2),
@@ -123,10 +126,10 @@ BAD: dict[str, tuple[str, Callable[[], object]]] = {
     "groups beyond memory": ("keep_groups", lambda: check_size(rounds=10**5, batch_size=1000)),
     "grade above one": ("grade", lambda: lumped.Bandit(*ARRAYS, np.array([0.0, 2.0]))),
     "negative sharing": ("shared", lambda: lumped.Bandit(*ARRAYS, shared=-1.0)),
-    "no clip": ("grad_clip", lambda: Learner(RAW, 0.1, grad_clip=0.0)),
-    "negative decay": ("weight_decay", lambda: Learner(RAW, 0.1, "adamw", weight_decay=-0.1)),
-    "decay of more than half": ("weight_decay", lambda: Learner(RAW, 0.1, "adamw", weight_decay=6.0)),
-    "signal not finite": ("table", lambda: Learner(RAW + np.inf, 1.0)),
+    "no clip": ("grad_clip", lambda: TableLearner(RAW, 0.1, grad_clip=0.0)),
+    "negative decay": ("weight_decay", lambda: TableLearner(RAW, 0.1, "adamw", weight_decay=-0.1)),
+    "decay of more than half": ("weight_decay", lambda: TableLearner(RAW, 0.1, "adamw", weight_decay=6.0)),
+    "signal not finite": ("table", lambda: TableLearner(RAW + np.inf, 1.0)),
     "language model": ("world", lambda: execute(LLMWorld(model="tiny-qwen2", seeds=1))),
     "seeds without contexts": (
         "seeds",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from banditrft.design import Design
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, LumpedPaths, simulate
 
 ADAM = [  # learning rate, p0, rounds to .99 at G = 1 and 4
@@ -27,7 +27,7 @@ def run(
     made = Design(**design)  # type: ignore[arg-type]
     return simulate(
         Bandit.of(arms, [p0, 1 - p0], [1, 0]),
-        Learner.from_design(made, p0),
+        TableLearner.from_design(made, p0),
         root_seed=1,
         seeds=range(R),
         rounds=made.rounds,

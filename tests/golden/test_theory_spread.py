@@ -20,7 +20,7 @@ from banditrft.theory.coordinates import Coordinates
 from banditrft.theory.hitting import hitting_law, pass_at_1_quantiles
 from banditrft.theory.laws import round_law
 from banditrft.theory.spread import first_lessons, spread
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, simulate
 
 SETTINGS = {
@@ -49,7 +49,7 @@ def design(optimizer="adam", eta=0.1, G=4, signal="raw", **fields):
 def simulated(d, p0, K, target=0.99, R=500, rounds=6000):
     paths = simulate(
         Bandit.of((1, K - 1), [p0, 1 - p0], [1, 0]),
-        Learner.from_design(d, p0),
+        TableLearner.from_design(d, p0),
         root_seed=8,
         seeds=range(R),
         rounds=rounds,

@@ -6,7 +6,7 @@ import pytest
 from banditrft.design import Design
 from banditrft.theory.flow import flow_time
 from banditrft.theory.negative import trap_boundary, trap_ratio
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, simulate
 
 CLASSES = [(11, 1), (101, 1), (110, 10), (500, 25)]
@@ -17,7 +17,7 @@ def below_half(p0, eta, K, m, horizon, optimizer="sgd", reward="minus-one-zero")
     d = Design(optimizer=optimizer, learning_rate=eta, reward=reward, rounds=4 * horizon)
     paths = simulate(
         Bandit.of((m, K - m), [p0, 1 - p0], [1, 0]),
-        Learner.from_design(d, p0),
+        TableLearner.from_design(d, p0),
         root_seed=21,
         seeds=range(40),
         rounds=4 * horizon,
@@ -81,7 +81,7 @@ def test_the_boundary_separates_the_quoted_runs_by_optimiser():
     """m = 100 of 1,100 at p0 = .1, Adam .05: Pass@1 .16 after 400 rounds, .997 after 1,600 (theory.md): slow, not failed."""
     d = Design(optimizer="adam", learning_rate=0.05, reward="minus-one-zero", rounds=1600)
     paths = simulate(
-        Bandit.of((100, 1000), [0.1, 0.9], [1, 0]), Learner.from_design(d, 0.1), root_seed=4, seeds=range(60), rounds=1600,
+        Bandit.of((100, 1000), [0.1, 0.9], [1, 0]), TableLearner.from_design(d, 0.1), root_seed=4, seeds=range(60), rounds=1600,
         eval_rounds=(400, 1600),
     )  # fmt: skip
     assert paths.p_RE.mean(axis=0) == pytest.approx([0.16, 0.997], abs=0.01)

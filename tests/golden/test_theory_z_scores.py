@@ -16,7 +16,7 @@ from banditrft.theory.hitting import hitting_law, pass_at_1_law
 from banditrft.theory.laws import round_law
 from banditrft.theory.matching import matched_law
 from banditrft.theory.negative import negative_law
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, simulate
 
 R = 2000
@@ -35,7 +35,7 @@ def log_odds(p):
 
 def run(p0, K, rounds, root, evals=(), target=None, **fields):
     d = Design(**{"optimizer": "sgd", "learning_rate": 1.0, "rounds": max(rounds, 1)} | fields)
-    bandit, learner = Bandit.of((1, K - 1), [p0, 1 - p0], [1, 0]), Learner.from_design(d, p0)
+    bandit, learner = Bandit.of((1, K - 1), [p0, 1 - p0], [1, 0]), TableLearner.from_design(d, p0)
     paths = simulate(
         bandit, learner, root_seed=root, seeds=range(R), rounds=rounds, eval_rounds=evals, target=target
     )

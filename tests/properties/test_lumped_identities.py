@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from banditrft.design import Design
-from sims.learner import Learner
+from sims.learner import TableLearner
 from sims.lumped import simulator as lumped
 from sims.lumped.general import GeneralPaths, simulate
 from sims.lumped.run import has_table
@@ -66,7 +66,7 @@ def test_both_paths_run_a_design_with_a_table_alike(
     assert has_table(made, SMALL)
     grid = {"root_seed": 5, "seeds": SEEDS, "eval_rounds": range(T + 1)}
     general = simulate(SMALL, made, **grid)  # type: ignore[arg-type]
-    learner = Learner.from_design(made.treatment, SMALL.base_pass_at_1)
+    learner = TableLearner.from_design(made.treatment, SMALL.base_pass_at_1)
     fast = lumped.simulate(SMALL, learner, rounds=T, **grid)  # type: ignore[arg-type]
     if reward == "yoked":
         fast = lumped.simulate(SMALL, learner, rounds=T, dealt_RT=fast.high_RT, **grid)  # type: ignore[arg-type]

@@ -49,11 +49,11 @@ def test_chunks_do_not_matter(world: str, optimizer: str) -> None:
 @settings(max_examples=15)
 @given(st.permutations(range(6)), st.sampled_from(["raw", "rloo"]))
 def test_a_seed_does_not_depend_on_its_neighbours(order: list[int], name: str) -> None:
-    from sims.learner import Learner
+    from sims.learner import TableLearner
     from sims.lumped.simulator import Bandit, simulate
 
     design = Design(rollouts=3, signal=name, learning_rate=0.3, rounds=40)  # type: ignore[arg-type]
-    bandit, learner = Bandit.from_world(LUMPED), Learner.from_design(design, 0.1)
+    bandit, learner = Bandit.from_world(LUMPED), TableLearner.from_design(design, 0.1)
     one = simulate(bandit, learner, root_seed=1, seeds=range(6), rounds=40, eval_rounds=[10, 40])
     two = simulate(bandit, learner, root_seed=1, seeds=order, rounds=40, eval_rounds=[10, 40])
     np.testing.assert_array_equal(one.p_RE[order], two.p_RE)
@@ -173,7 +173,7 @@ def test_state_stays_sound(
 
     Refused are only steps beyond the bound, which the one right answer in G can take under GPG.
     """
-    from sims.learner import LARGEST_STEP, Learner
+    from sims.learner import LARGEST_STEP, TableLearner
     from sims.lumped.simulator import Bandit, simulate
 
     design = Design(
@@ -192,9 +192,9 @@ def test_state_stays_sound(
     scaled_up = (name, optimizer) == ("gpg", "sgd") and reward != "minus-one-one"
     if scaled_up and rate * (G - 1) > LARGEST_STEP:
         with pytest.raises(InputError, match="one round must change no logit"):
-            Learner.from_design(design, 0.5)
+            TableLearner.from_design(design, 0.5)
         return
-    learner = Learner.from_design(design, 0.5)
+    learner = TableLearner.from_design(design, 0.5)
     paths = simulate(bandit, learner, root_seed=0, seeds=[seed], rounds=60, eval_rounds=range(61))
     assert np.isfinite(paths.p_RE).all()
     assert (paths.p_RE >= 0).all()
