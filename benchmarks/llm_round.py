@@ -76,25 +76,23 @@ def our_round(shape: Shape, ends: tuple[int, ...]) -> Round:
     from banditrft.streams import Purpose
     from banditrft.worlds import LLMWorld
     from llm_runs.base_models import find_model
-    from llm_runs.engines.base import Address, Limits, Prompts
-    from llm_runs.engines.stacked import StackedEngine
-    from llm_runs.learners.base import Batch
-    from llm_runs.learners.stacked import StackedLearner
-    from llm_runs.network.stacked import stack
+    from llm_runs.interfaces import Address, Batch, Limits, Prompts
     from llm_runs.rounds.grading import grade_samples
     from llm_runs.tasks import load_task
+    from llm_runs.tiny.architecture import architecture_of, weights_of
+    from llm_runs.tiny.engine import StackedEngine
+    from llm_runs.tiny.learner import StackedLearner
+    from llm_runs.tiny.network import stack
     from llm_runs.tokenizers import load_tokenizer
 
     Q, G, S = shape.Q, shape.G, shape.S
     task, model = load_task("arithmetic"), find_model(MODEL)
-    if model.arch is None:
-        raise RuntimeError(f"{MODEL} is not one of the stacked program's")
     tokenizer, grader = load_tokenizer(model.folder), task.grader()
     design = Design(batch_size=Q, rollouts=G, signal="centered", learning_rate=LEARNING_RATE, rounds=1)
     limits = Limits(task.prompt_max, T, 1.0, ends, tokenizer.pad)
     world = LLMWorld(model=MODEL, seeds=S)
-    learner = StackedLearner(model.arch, stack([model.weights()] * S), design, world, limits)
-    engine, feedback = StackedEngine(model.arch, limits), Feedback(design, S)
+    learner = StackedLearner(architecture_of(model), stack([weights_of(model)] * S), design, world, limits)
+    engine, feedback = StackedEngine(architecture_of(model), limits), Feedback(design, S)
     items = [task.items("pool", Q)] * S
     prompts = Prompts(
         [[tokenizer.encode(item) for item in row] for row in items],
@@ -119,10 +117,9 @@ def products(shape: Shape, tokens: float) -> Round:
 
     from llm_runs.base_models import find_model
     from llm_runs.tasks import load_task
+    from llm_runs.tiny.architecture import architecture_of
 
-    arch = find_model(MODEL).arch
-    if arch is None:
-        raise RuntimeError(f"{MODEL} is not one of the stacked program's")
+    arch = architecture_of(find_model(MODEL))
     W, F, HD, V = arch.width, arch.feed_forward, arch.heads * arch.head_dim, arch.vocabulary
     sizes = [(W, 3 * HD), (HD, W), (W, 2 * F), (F, W)] * arch.layers + [(W, V)]
     prompt = sum(len(item.prompt) for item in load_task("arithmetic").items("pool", shape.Q))

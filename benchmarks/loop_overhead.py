@@ -32,15 +32,14 @@ import llm_runs
 from banditrft.design import Design, Evaluation
 from banditrft.runs import Query, Run
 from banditrft.worlds import LLMWorld
-from llm_runs import loop
+from llm_runs import loop, states
 from llm_runs.engines.canary import Canary
-from llm_runs.engines.stacked import StackedEngine
-from llm_runs.evaluation.measure import Measure
-from llm_runs.learners.stacked import StackedLearner
+from llm_runs.evaluation import Measure
 from llm_runs.rounds.batches import Batches
 from llm_runs.rounds.recorder import Recorder
-from llm_runs.states import stacks
 from llm_runs.tasks import load_task
+from llm_runs.tiny.engine import StackedEngine
+from llm_runs.tiny.learner import StackedLearner
 
 MODEL = "tiny-qwen2"
 SHAPES = {"1 x 4, 8 replicas": (1, 4, 8), "32 x 8, 1 replica": (32, 8, 1)}
@@ -55,7 +54,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "grade": (loop, "grade_samples"),
     "record": (Recorder, "round"),
     "canary": (Canary, "after_push"),
-    "save": (stacks, "keep"),
+    "save": (states, "keep"),
 }
 WARM = 5
 """Rounds at the beginning that are not counted: kernels are compiled."""
@@ -161,16 +160,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()
     print(f"{MODEL}, {asked.rounds} rounds, {asked.repeats} repeats, load before {os.getloadavg()[0]:.1f}")
-    cases = [(name, states) for name in SHAPES for states in (False, True)]
+    cases = [(name, kept) for name in SHAPES for kept in (False, True)]
     found: dict[tuple[str, bool], list[Times]] = {case: [] for case in cases}
     for _ in range(asked.repeats):
-        for name, states in cases:
+        for name, kept in cases:
             with tempfile.TemporaryDirectory() as folder:
-                root = Path(folder) if states else None
-                found[name, states].append(measure(SHAPES[name], asked.rounds, root))
-    for name, states in cases:
-        label = f"{name}, {'with' if states else 'without'} states kept"
-        show(label, SHAPES[name], asked.rounds, found[name, states])
+                root = Path(folder) if kept else None
+                found[name, kept].append(measure(SHAPES[name], asked.rounds, root))
+    for name, kept in cases:
+        label = f"{name}, {'with' if kept else 'without'} states kept"
+        show(label, SHAPES[name], asked.rounds, found[name, kept])
 
 
 if __name__ == "__main__":

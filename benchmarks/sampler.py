@@ -19,12 +19,13 @@ from types import SimpleNamespace
 import torch
 
 from banditrft.streams import Purpose
-from llm_runs.base_models import find_model
-from llm_runs.base_models.hub import load_module
-from llm_runs.engines.base import Address, Limits, Prompts
+from llm_runs.base_models import SHIPPED, find_model
+from llm_runs.base_models.modules import load_module
 from llm_runs.engines.cached import CachedEngine
-from llm_runs.engines.stacked import StackedEngine
-from llm_runs.network.stacked import stack
+from llm_runs.interfaces import Address, Limits, Prompts
+from llm_runs.tiny.architecture import architecture_of, weights_of
+from llm_runs.tiny.engine import StackedEngine
+from llm_runs.tiny.network import stack
 
 PROMPT, T, GROUP = 8, 24, 8
 """Tokens of a prompt and of a response; responses to a prompt."""
@@ -58,9 +59,9 @@ def sides(name: str, rows: int, group: int):
     cached = CachedEngine(limits)
     cached.push(SimpleNamespace(module=module))
     found["cached"] = lambda: draws(cached)
-    if model.arch is not None:
-        stacked = StackedEngine(model.arch, limits)
-        stacked.push(SimpleNamespace(weights=stack([model.weights()])))
+    if model.name in SHIPPED:
+        stacked = StackedEngine(architecture_of(model), limits)
+        stacked.push(SimpleNamespace(weights=stack([weights_of(model)])))
         found["stacked"] = lambda: draws(stacked)
     return found
 

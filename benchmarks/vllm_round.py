@@ -42,22 +42,20 @@ def measure(Q: int, G: int, repeats: int) -> dict[str, float]:
     from banditrft.streams import Purpose
     from banditrft.worlds import LLMWorld
     from llm_runs.base_models import find_model
-    from llm_runs.engines.base import Address, Limits, Prompts
     from llm_runs.engines.vllm import VLLMEngine
-    from llm_runs.learners.base import Batch
-    from llm_runs.learners.stacked import StackedLearner
-    from llm_runs.network.stacked import stack
+    from llm_runs.interfaces import Address, Batch, Limits, Prompts
     from llm_runs.tasks import load_task
+    from llm_runs.tiny.architecture import architecture_of, weights_of
+    from llm_runs.tiny.learner import StackedLearner
+    from llm_runs.tiny.network import stack
     from llm_runs.tokenizers import load_tokenizer
 
     task, model = load_task("arithmetic"), find_model(MODEL)
     world = LLMWorld(model=MODEL, seeds=1, engine="vllm")
     limits = Limits(task.prompt_max, T, 1.0, (), 0)
     engine = VLLMEngine(model, world, limits)
-    if model.arch is None:
-        raise RuntimeError(f"{MODEL} is not one of the stacked program's")
     design = Design(batch_size=Q, rollouts=G, learning_rate=1e-4, rounds=1)
-    learner = StackedLearner(model.arch, stack([model.weights()]), design, world, limits)
+    learner = StackedLearner(architecture_of(model), stack([weights_of(model)]), design, world, limits)
     tokenizer = load_tokenizer(model.folder, None)
     items = task.items("pool", Q)
     prompts = Prompts([[tokenizer.encode(item) for item in items]], [[item.index for item in items]])

@@ -2,7 +2,7 @@
 
 Tiny models of the three architectures are one tensor program for S runs, in float32 on one thread of the CPU,
 and their records do not depend on what is stacked. Every other model runs alone; one that is sharded runs in
-several processes, of which only the first opens a backend (`llm_runs.ranks`). Nothing is trained here.
+several processes, of which only the first opens a backend (`llm_runs.execution`). Nothing is trained here.
 
 Axes: S replicas, Q items of a replica.
 """
@@ -19,23 +19,20 @@ import torch
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld
+from llm_runs import engines, learners, tiny
 from llm_runs.base_models import BaseModel, check_fits
-from llm_runs.base_models.sizes import stacks
-from llm_runs.engines.base import Address, Engine, Limits, Prompts
-from llm_runs.engines.canary import Canary
-from llm_runs.learners.base import Learner
-from llm_runs.rounds.grading import Graded, grade_samples
-from llm_runs.tasks import Item, Task, task_and_model
-from llm_runs.tasks.fitting import prompt_ids
-from llm_runs.tokenizers import Tokenizer, load_tokenizer
+from llm_runs.engines import Canary
+from llm_runs.interfaces import Address, Engine, Learner, Limits, Prompts, Tokenizer
+from llm_runs.rounds import Graded, grade_samples
+from llm_runs.tasks import Item, Task, prompt_ids, task_and_model
+from llm_runs.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
-    from llm_runs.graders.base import Grader
-    from llm_runs.learners.sharded import ShardedLearner
-    from llm_runs.network.architecture import Architecture
+    from llm_runs.graders import Grader
+    from llm_runs.learners import ShardedLearner
 
-LOOKING = Design(optimizer="sgd", learning_rate=1.0, rounds=1)
-"""A design for those who only look at the base model."""
+BASE_ONLY = Design(optimizer="sgd", learning_rate=1.0, rounds=1)
+"""A design for those who only sample the base model."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def device_of(world: LLMWorld) -> torch.device:
 def stackable(world: LLMWorld, model: BaseModel) -> bool:
     """Whether several runs of this world can be one tensor program."""
     _ = model.weight_files  # fetched: their number counts
-    return stacks(world, model, "cpu" if device_of(world).type == "cpu" else "cuda")
+    return tiny.stacks(world, model, "cpu" if device_of(world).type == "cpu" else "cuda")
 
 
 @contextmanager
@@ -153,7 +150,7 @@ def open_backend(world: LLMWorld, design: Design | None = None, replicas: int = 
 
     Args:
         world: The world. Where its learner is sharded this is called in the first of its ranks.
-        design: What the learner's steps do. None is for those who only look at the base model: they do so in
+        design: What the learner's steps do. None is for those who only sample the base model: they do so in
             this process alone, in main memory where a sharded world is sampled by vLLM.
         replicas: Runs side by side.
 
@@ -165,17 +162,17 @@ def open_backend(world: LLMWorld, design: Design | None = None, replicas: int = 
     if design is None:
         if world.shards > 1 and world.engine == "vllm":
             device = torch.device("cpu")
-        world, design = world.model_copy(update={"shards": 1}), LOOKING
+        world, design = world.model_copy(update={"shards": 1}), BASE_ONLY
     task, model, tokenizer, limits = fitted(world)
-    arch = model.arch if stackable(world, model) else None
-    if replicas > 1 and arch is None:
+    stacked = replicas if stackable(world, model) else 0
+    if replicas > 1 and not stacked:
         raise InputError(f"world {world.name!r}: its model does not stack, got {replicas} runs at once")
     with ExitStack() as closes:
         closes.enter_context(single_thread(world))
         grader = closes.enter_context(task.grader())
         sharded = sharded_learner(world, model, design, limits) if world.shards > 1 else None
-        learner = sharded or _learner(world, model, arch, design, limits, replicas, device)
-        engine = closes.enter_context(closing(_engine(world, model, arch, limits)))
+        learner = sharded or _learner(world, model, stacked, design, limits, device)
+        engine = closes.enter_context(closing(_engine(world, model, stacked, limits)))
         canary = Canary(engine, learner, limits, world.dtype, tokenizer.size, world.canary_every)
         yield Backend(world, task, grader, tokenizer, limits, model, engine, learner, canary)
         if sharded is not None:
@@ -184,33 +181,20 @@ def open_backend(world: LLMWorld, design: Design | None = None, replicas: int = 
 
 def sharded_learner(world: LLMWorld, model: BaseModel, design: Design, limits: Limits) -> ShardedLearner:
     """This rank's part of the learner of a sharded world; layer after layer goes to the rank's device."""
-    from llm_runs.learners.sharded import ShardedLearner
-
-    return ShardedLearner(_module(world, model, torch.device("cpu")), design, world, limits)
+    return learners.ShardedLearner(_module(world, model, torch.device("cpu")), design, world, limits)
 
 
 def _learner(
-    world: LLMWorld,
-    model: BaseModel,
-    arch: Architecture | None,
-    design: Design,
-    limits: Limits,
-    replicas: int,
-    device: torch.device,
+    world: LLMWorld, model: BaseModel, stacked: int, design: Design, limits: Limits, device: torch.device
 ) -> Learner:
-    """The learner of a world; `arch` is given where its runs stack."""
-    if arch is not None:
-        from llm_runs.learners.stacked import StackedLearner
-        from llm_runs.network.stacked import stack
-
-        return StackedLearner(arch, stack([model.weights()] * replicas), design, world, limits)
-    from llm_runs.learners.module import ModuleLearner
-
-    return ModuleLearner(_module(world, model, device), design, world, limits)
+    """The learner of a world: of so many stacked replicas, or of one run where that is 0."""
+    if stacked:
+        return tiny.StackedLearner.of(model, stacked, design, world, limits)
+    return learners.ModuleLearner(_module(world, model, device), design, world, limits)
 
 
 def _module(world: LLMWorld, model: BaseModel, device: torch.device) -> torch.nn.Module:
-    from llm_runs.base_models.hub import load_module
+    from llm_runs.base_models.modules import load_module
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # adapters start from the same numbers in every run, resumed or not
@@ -223,20 +207,13 @@ def _module(world: LLMWorld, model: BaseModel, device: torch.device) -> torch.nn
         )
 
 
-def _engine(world: LLMWorld, model: BaseModel, arch: Architecture | None, limits: Limits) -> Engine:
+def _engine(world: LLMWorld, model: BaseModel, stacked: int, limits: Limits) -> Engine:
+    """The engine of a world, for the same replicas as its learner."""
     if world.engine == "vllm":
-        from llm_runs.engines.vllm import VLLMEngine
-
-        return VLLMEngine(model, world, limits)
-    if arch is not None:
-        from llm_runs.engines.stacked import StackedEngine
-
-        return StackedEngine(arch, limits)
+        return engines.VLLMEngine(model, world, limits)
+    if stacked:
+        return tiny.StackedEngine.of(model, limits)
     dtype = getattr(torch, world.dtype)
     if world.shards > 1:
-        from llm_runs.engines.copied import CopiedEngine
-
-        return CopiedEngine(model, limits, dtype=dtype, device=device_of(world))
-    from llm_runs.engines.cached import CachedEngine
-
-    return CachedEngine(limits, dtype=dtype)
+        return engines.CopiedEngine(model, limits, dtype=dtype, device=device_of(world))
+    return engines.CachedEngine(limits, dtype=dtype)

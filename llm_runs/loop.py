@@ -22,17 +22,24 @@ from banditrft.records import RunTables
 from banditrft.runs import Run
 from banditrft.streams import Purpose, own_purpose
 from banditrft.worlds import LLMWorld
+from llm_runs import states
 from llm_runs.backends import open_backend
-from llm_runs.engines.base import Address, draws
-from llm_runs.evaluation.measure import Measure, train_items
-from llm_runs.learners.base import Batch
-from llm_runs.rounds.batches import Batches
-from llm_runs.rounds.grading import grade_samples
-from llm_runs.rounds.pairs import read_pairs
-from llm_runs.rounds.recorder import Clock, Recorder
-from llm_runs.rounds.rewarding import differing, draws_rewards, factors, penalised, rewards
-from llm_runs.rounds.trackers import open_tracker
-from llm_runs.states import stacks
+from llm_runs.engines import draws
+from llm_runs.evaluation import Measure, train_items
+from llm_runs.interfaces import Address, Batch
+from llm_runs.rounds import (
+    Batches,
+    Clock,
+    Recorder,
+    differing,
+    draws_rewards,
+    factors,
+    grade_samples,
+    penalised,
+    read_pairs,
+    rewards,
+)
+from llm_runs.trackers import open_tracker
 
 
 def train(
@@ -71,7 +78,7 @@ def train(
         trackers = [closes.enter_context(closing(tracker)) for tracker in opened if tracker is not None]
 
         if root is not None and done:
-            stacks.restore(root, runs, done, backend, feedback, record, measure)
+            states.restore(root, runs, done, backend, feedback, record, measure)
         backend.push(done, base=not done)
         clock.charge("push")
         if not done:
@@ -113,7 +120,7 @@ def train(
             for tracker, row in zip(trackers, rows, strict=False):
                 tracker.round(round_, row)
             if root is not None and round_ % world.checkpoint_every == 0:
-                stacks.keep(root, runs, round_, backend, feedback, record)
+                states.keep(root, runs, round_, backend, feedback, record)
                 clock.charge("save")
             if report is not None:
                 report(round_ / design.rounds)

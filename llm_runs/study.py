@@ -11,13 +11,11 @@ from banditrft.runs import Run, WorldQueries, expand, queries_key
 from banditrft.study import Study
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import find_model
-from llm_runs.evaluation.checkpoint import evaluate_checkpoint
-from llm_runs.execution import execute
-from llm_runs.planning.checks import check, notes
-from llm_runs.planning.estimates import need, stack_size
-from llm_runs.queries.items import content_hash, pool_items, test_items
-from llm_runs.queries.resolve import resolve_queries
+from llm_runs.execution import evaluate_checkpoint, execute
+from llm_runs.planning import check, need, notes, stack_size
+from llm_runs.queries import resolve_queries
 from llm_runs.tasks import task_and_model, task_of
+from llm_runs.tasks.fitting import content_hash, pool_items, test_items
 from llm_runs.tokenizers import load_tokenizer
 
 
@@ -106,7 +104,7 @@ def run(
         partial(execute, training=root),
         reevaluate=evaluate_checkpoint,
         size=stack_size,
-        need=partial(need, look=cache(task_and_model)),
+        need=partial(need, find=cache(task_and_model)),
         workers=workers,
         executor=executor,
         shard=shard,

@@ -17,14 +17,14 @@ from banditrft.errors import InputError, Problems
 from banditrft.progress import Board
 
 if TYPE_CHECKING:
-    from llm_runs.queries.difficulty import Table
+    from llm_runs.queries import Difficulties
 
 
 BARS = 60
 """Most items whose intervals are drawn one by one; beyond, they run into a band."""
 
 
-def draw(table: Table, path: Path) -> None:
+def draw(table: Difficulties, path: Path) -> None:
     """Write the figure; its bytes depend on the table alone."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -56,7 +56,7 @@ def draw(table: Table, path: Path) -> None:
 
 
 if TYPE_CHECKING:
-    from llm_runs.queries.difficulty import Table
+    from llm_runs.queries import Difficulties
 
 SHOWN = 20
 """Rows of the table on the terminal: the hardest and the easiest, half each."""
@@ -117,7 +117,7 @@ def command(out: Path | None, plot: Path | None, *, as_json: bool, **options: An
     """
     from banditrft.worlds import LLMWorld
     from llm_runs.planning.checks import cut_lengths, opened
-    from llm_runs.queries.difficulty import measure
+    from llm_runs.queries import measure
 
     given = {"seeds": 1} | {k: options[k] for k in SETTINGS if options[k] is not None}
     problems = Problems()
@@ -164,7 +164,7 @@ def _writable(option: str, path: Path) -> None:
         raise InputError(f"{option}: must be writable, got {path}")
 
 
-def _summary(table: Table) -> dict[str, Any]:
+def _summary(table: Difficulties) -> dict[str, Any]:
     rows = table.rows
     n = sum(row.n for row in rows)
     return {
@@ -199,7 +199,7 @@ def _common_words(lines: Sequence[str]) -> str:
     return low[: low[:same].rfind(" ") + 1]
 
 
-def _text(table: Table, out: Path) -> str:
+def _text(table: Difficulties, out: Path) -> str:
     total = _summary(table)
     order = sorted(zip(table.rows, table.intervals(), strict=True), key=lambda pair: pair[0].correct_strict)
     shown = order if len(order) <= SHOWN else order[: SHOWN // 2] + order[-SHOWN // 2 :]

@@ -16,18 +16,18 @@ def command(study: str, as_json: bool) -> int:
     import sims
     from analysis.planning import attainable
     from banditrft.lint import lint
-    from llm_runs.planning import checks, plan
+    from llm_runs import planning
 
     resolved = find_study(study)
-    away = plan.unseen(resolved)
+    away = planning.unseen(resolved)
     problems = Problems()
-    problems.attempt(partial(checks.check, unseen=away), resolved)
+    problems.attempt(partial(planning.check, unseen=away), resolved)
     problems.attempt(sims.check, resolved)
     problems.settle()
     note = other_name(resolved)
     warnings = [note] if note else []
     warnings += [f"{world}: not looked at: {reason}" for world, reason in away.items()]
-    warnings += checks.notes(resolved, away) + lint(resolved) + attainable.warnings(resolved)
+    warnings += planning.notes(resolved, away) + lint(resolved) + attainable.warnings(resolved)
     if as_json:
         print_json({"study": resolved.name, "warnings": warnings})
         return 0

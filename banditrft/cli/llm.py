@@ -23,7 +23,7 @@ from banditrft.lint import lint
 from banditrft.study import Study
 
 if TYPE_CHECKING:
-    from llm_runs.planning.plan import CellPlan, WorldPlan
+    from llm_runs.planning import CellPlan, WorldPlan
 
 UNITS = ("B", "KB", "MB", "GB", "TB")
 STEP = 1000
@@ -41,7 +41,7 @@ def show_plan(study: Study, worlds: list[WorldPlan], *, as_json: bool) -> None:
 def as_object(study: Study, worlds: list[WorldPlan]) -> dict[str, Any]:
     """A plan as plain values; what is unknown is None."""
     from analysis.planning import attainable
-    from llm_runs.planning.checks import notes
+    from llm_runs.planning import notes
 
     cells = [cell for world in worlds for cell in world.cells]
     floors = [cell.floor_s and cell.floor_s * cell.missing for cell in cells]

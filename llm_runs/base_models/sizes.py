@@ -1,23 +1,13 @@
-"""Sizes of a decoder, read from its config.json: what estimates start from, and whether its runs are stacked.
-
-No torch here.
-"""
+"""Sizes of a decoder, read from its config.json: what estimates of memory and work start from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from banditrft.errors import InputError
-from banditrft.worlds import LLMWorld
 from llm_runs.base_models.model import BaseModel
-from llm_runs.base_models.weight_files import complete, files_of
-
-STACKED = 20_000_000
-"""Largest number of weights of a model whose runs are stacked. The stacked program cuts rounds up in its own
-way, whatever `micro_batch` and `gradient_checkpointing` say, and holds weights, gradients and moments of all
-of its runs: larger models need what the module learner does to save memory."""
 
 
 @dataclass(frozen=True)
@@ -92,18 +82,3 @@ def sizes_of(model: BaseModel) -> tuple[Sizes, bool]:
         return Sizes.of(model.config, model.parameters), True
     except InputError:
         return Sizes.of(model.config), False
-
-
-def stacks(world: LLMWorld, model: BaseModel, device: Literal["cpu", "cuda"]) -> bool:
-    """Whether several runs of a world on a device can be one tensor program.
-
-    Args:
-        world: Its dtype, lora and shards are read.
-        model: Its model; one of the program's architectures, in one file, of at most `STACKED` weights.
-        device: Where the learner computes.
-    """
-    plain = world.dtype == "float32" and world.lora is None and world.shards == 1 and device == "cpu"
-    if not plain or model.arch is None:
-        return False
-    files = files_of(model.folder) if complete(model.folder) else ()
-    return len(files) < 2 and sizes_of(model)[0].parameters <= STACKED

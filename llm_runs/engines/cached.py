@@ -8,7 +8,12 @@ Which numbers a response is drawn with depends on its own address only, so it is
 its prompt and its own numbers up to the rounding of floating point: matrix products of other batch sizes
 round differently, and a number within that rounding of a border between two tokens draws the other one.
 The same call on the same machine with the same threads gives the same bits. The stacked engine
-(`llm_runs.engines.stacked`) promises more.
+(`llm_runs.tiny.engine`) promises more.
+
+A module whose weights are sharded cannot be sampled by one process: `CopiedEngine` gathers them at each push
+into a whole copy on one device. It is for tests and for models that are sharded for the sake of their
+optimiser's state. Models that outgrow one GPU are sampled by vLLM, tensor-parallel. It was never run on a
+GPU.
 
 Axes: S = 1 replica, Q prompts, G rollouts, T response tokens, N rows of a batch, U different prompts of a
 batch, P prompt tokens, L positions.
@@ -22,13 +27,14 @@ from typing import TYPE_CHECKING, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from llm_runs.engines.base import Address, Limits, Prompts, Samples, draws
-from llm_runs.engines.cache import RowCache
-from llm_runs.engines.forward import Policy
-from llm_runs.engines.inverse_cdf import draw
+from llm_runs.base_models.modules import load_module, merged_state
+from llm_runs.engines.drawing import draw, draws
+from llm_runs.engines.forward import CachedModel, RowCache
+from llm_runs.interfaces import Address, Limits, Prompts, Samples
 
 if TYPE_CHECKING:
-    from llm_runs.learners.base import Learner
+    from llm_runs.base_models import BaseModel
+    from llm_runs.interfaces import Learner
 
 BATCH = 256
 """Rows decoded at once, unless told otherwise."""
@@ -59,7 +65,7 @@ class CachedEngine:
         self.limits = limits
         self.dtype = dtype
         self.batch = batch
-        self._policy: Policy | None = None
+        self._policy: CachedModel | None = None
 
     def push(self, learner: Learner) -> None:
         """Sample from this learner's module from now on.
@@ -69,7 +75,7 @@ class CachedEngine:
         """
         module = cast(HoldsModule, learner).module
         if self._policy is None or self._policy.module is not module:
-            self._policy = Policy(module, self.dtype)
+            self._policy = CachedModel(module, self.dtype)
 
     def close(self) -> None:
         """Let go of the module."""
@@ -105,7 +111,7 @@ class CachedEngine:
 
 
 def _decode(
-    policy: Policy,
+    policy: CachedModel,
     limits: Limits,
     prompts_N: Sequence[tuple[int, ...]],
     rows: Sequence[int],
@@ -158,3 +164,34 @@ def _decode(
             place_N, step = place_N[keep.cpu()], policy.steps(cache, mask, P + t)
         logits_NV = step(tokens_NT[:, t], start_N + t, P + t)
     hand_over()
+
+
+class CopiedEngine(CachedEngine):
+    """A `CachedEngine` with weights of its own.
+
+    Args:
+        model: The model; its weights are only what the copy starts with, those sampled come by `push`.
+        limits: Shapes and stops.
+        dtype: Of the copy and its forward passes.
+        device: Where the copy is.
+
+    Raises:
+        InputError: transformers cannot load the model, or it keeps a state that is no key-value cache.
+    """
+
+    def __init__(self, model: BaseModel, limits: Limits, *, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__(limits, dtype=dtype)
+        module = load_module(model, dtype=dtype, device=device, trainable=False)
+        self._copy, self._weights = CachedModel(module, dtype), dict(merged_state(module))
+
+    @torch.no_grad()
+    def push(self, learner: Learner) -> None:
+        """Copy the learner's weights of now."""
+        for name, tensor in learner.named_weights(0):
+            self._weights[name].copy_(tensor)
+        self._policy = self._copy
+
+    def close(self) -> None:
+        """Let go of the copy."""
+        super().close()
+        self._weights = {}

@@ -20,8 +20,7 @@ from torch import Tensor
 
 from banditrft.errors import InputError
 from banditrft.streams import Purpose
-from llm_runs.engines.base import Address, Engine, Limits, Prompts
-from llm_runs.learners.base import Learner
+from llm_runs.interfaces import Address, Engine, Learner, Limits, Prompts
 
 DType = Literal["float32", "bfloat16"]
 PROMPTS, ROLLOUTS = 2, 2

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from llm_runs.network.compiled import compiled
+from llm_runs.compiled import compiled
 
 Floats = NDArray[np.floating[Any]]
 

@@ -24,12 +24,13 @@ from torch import Tensor
 from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld
 from llm_runs.engines import vllm_server
-from llm_runs.engines.base import Address, Limits, Prompts, Samples, request_seeds
 from llm_runs.engines.canary import PROMPT_TOKENS
+from llm_runs.engines.drawing import request_seeds
+from llm_runs.interfaces import Address, Limits, Prompts, Samples
 
 if TYPE_CHECKING:
     from llm_runs.base_models import BaseModel
-    from llm_runs.learners.base import Learner
+    from llm_runs.interfaces import Learner
 
 ROWS = 256
 COLDEST = 0.01
@@ -38,7 +39,7 @@ _names = itertools.count()
 
 
 class VLLMEngine:
-    """Draws responses with vLLM; see `llm_runs.engines.base.Engine`.
+    """Draws responses with vLLM; see `llm_runs.interfaces.Engine`.
 
     Attributes:
         rows: Responses of a replica that are drawn at once in an evaluation.
@@ -114,7 +115,7 @@ class VLLMEngine:
         self.server.load(self._snapshots[replica], self._weights(replica))
 
     def sample(self, prompts: Prompts, rollouts: Sequence[int], address: Address) -> Samples:
-        """Draw one response per prompt and rollout index; see `llm_runs.engines.base.Engine.sample`."""
+        """Draw one response per prompt and rollout index; see `llm_runs.interfaces.Engine.sample`."""
         S, Q = prompts.shape
         T, G = self.limits.max_new, len(rollouts)
         seeds_SQG = request_seeds(prompts, rollouts, address)

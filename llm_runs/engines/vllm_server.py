@@ -5,6 +5,9 @@ Starting vLLM takes seconds, so a started engine stays, and the jobs of a proces
 another; there are never two. Which weights it holds is written on it (`holds`), so that no job can sample
 with another's. What is sampled, with which seeds, is `llm_runs.engines.vllm`.
 
+Starting vLLM does things to the process around it. How it is kept from them stands at the end of this file;
+every entry says what happens without it, and all are of the release named in `NEEDED`.
+
 vLLM is imported when the first engine starts. On a GPU (tensor parallelism, sleep and
 wake, CUDA graphs) nothing of this file has been run yet.
 """
@@ -13,9 +16,12 @@ from __future__ import annotations
 
 import gc
 import importlib.metadata
+import os
+import sys
 import tempfile
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +30,6 @@ import torch
 from torch import Tensor
 
 from banditrft.errors import InputError
-from llm_runs.engines import vllm_quirks
 
 NEEDED = "0.32"
 """The release of vLLM that is supported, patch releases included: pushing weights uses what changes often."""
@@ -33,6 +38,15 @@ BLOCK = 32
 """Tokens of a block of the prefix cache on CPU; its attention takes multiples of 32."""
 CPU_CACHE = (2**26, 2**32)
 """Least and most memory for keys and values on CPU, bytes."""
+
+ENVIRONMENT = {
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # processes are pinned by the executor, not by vLLM
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would inherit this process's group of ranks
+}
+"""Set where the user has set nothing else."""
+SCANNED = "llvmlite.binding.ffi"
 
 
 @dataclass(frozen=True)
@@ -93,12 +107,12 @@ class Server:
     """
 
     def __init__(self, settings: Settings) -> None:
-        with vllm_quirks.contained():
+        with contained():
             import vllm
             from vllm.platforms import current_platform
 
-            vllm_quirks.keep_model_classes()
-            vllm_quirks.inspect_here()
+            keep_model_classes()
+            inspect_here()
             self.on_gpu = bool(current_platform.is_cuda())
             self.check_device(settings)
             self.llm = vllm.LLM(str(settings.folder), **self._arguments(settings))
@@ -234,3 +248,48 @@ def stop() -> None:
     """Close the running engine, if there is one."""
     while _running:
         _running.pop().close()
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Start vLLM inside this, its first import included."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # in this process: weights are handed over as tensors
+    set_threads, threads = torch.set_num_threads, torch.get_num_threads()
+    with warnings.catch_warnings():  # about attributes that the scan below touches
+        warnings.simplefilter("ignore", FutureWarning)
+        # Without Triton for CPUs vLLM looks through every loaded module for kernels, and stumbles over the
+        # library object of llvmlite (Numba's), which claims to have any attribute.
+        hidden = sys.modules.pop(SCANNED, None)
+        try:
+            yield
+        finally:
+            if hidden is not None:
+                sys.modules[SCANNED] = hidden
+            # vLLM makes this function do nothing, and learners choose their threads.
+            torch.set_num_threads = set_threads
+            torch.set_num_threads(threads)
+
+
+def keep_model_classes() -> None:
+    """Keep vLLM from changing transformers' classes: the learner's models are of them.
+
+    Architectures that vLLM has no code for run through transformers' own; vLLM would add a base class to it
+    whose instances cannot be made outside vLLM.
+    """
+    from vllm.model_executor.models.transformers import base
+
+    base.Base._decorate_for_torch_compile = lambda self: None
+
+
+def inspect_here() -> None:
+    """Look at a model's class in this process, which imports it next anyway.
+
+    A class that it has not seen on this machine vLLM would import in a process of its own, which takes as
+    long as the start. It does so lest CUDA be initialised here; it may be, since the engine, or the learner
+    beside it, computes here.
+    """
+    from vllm.model_executor.models import registry
+
+    registry._run_in_subprocess = lambda question: question()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from banditrft.errors import InputError
 from llm_runs.graders.arithmetic import Arithmetic
 from llm_runs.graders.base import Grade, Grader
-from llm_runs.graders.boxed import Boxed
 from llm_runs.graders.gsm8k import Gsm8k
-from llm_runs.graders.mathematics import Mathematics
+from llm_runs.graders.mathematics import Boxed, Mathematics
 from llm_runs.graders.sorting import Sorting
 from llm_runs.plugins import dotted, made
 

@@ -1,8 +1,9 @@
-r"""MATH: an answer in `\boxed{}`.
+r"""An answer in `\boxed{}`: MATH's rules (`Mathematics`), and cheaper ones for tiny tasks (`Boxed`).
 
 Strict is the rule of the papers, in the manner of verl's `reward_score/math_reward.py`: the content of the
-last `\boxed{...}`, braces balanced, is written like the answer (`normal_form` states what that means). A
-last box that is never closed says nothing, and neither do `\boxed 5` and `\fbox{5}`, which verl reads.
+last `\boxed{...}`, braces balanced, is written like the answer (`llm_runs.graders.latex` states what that
+means). A last box that is never closed says nothing, and neither do `\boxed 5` and `\fbox{5}`, which verl
+reads.
 
 Lenient is strict, or: math-verify finds the content of the last closed box, or without one the last
 expression (`latex.last_expression`), mathematically equal to the answer. It decides in worker processes
@@ -18,6 +19,11 @@ Only the last `TAIL` characters of a response are read, and expressions of more 
 are not given to math-verify. The answer is a bare expression or a worked solution with `\boxed{...}`. What
 math-verify said of a pair is remembered, for a policy repeats itself from round to round; a pair that ran out
 of time is asked again.
+
+`Boxed` grades by how an answer is written alone, cheap enough for hundreds of samples per item. Strict is the
+same rule. Lenient is strict, or: the last closed box, or without one the last expression, is written like the
+answer. No math-verify and no worker processes, so 4/6 and 2/3 are different answers here, lenient or not.
+This is the rule of the task `tiny-math`.
 """
 
 from __future__ import annotations
@@ -27,9 +33,7 @@ from collections.abc import Sequence
 
 from llm_runs.graders.base import TAIL, Grade, Grader
 from llm_runs.graders.equivalence import LIMIT_S, Equivalence
-from llm_runs.graders.latex import LONGEST, last_box, last_expression
-from llm_runs.graders.normal_form import same
-from llm_runs.graders.spelling import numeral, spelled
+from llm_runs.graders.latex import LONGEST, last_box, last_expression, numeral, same, spelled
 
 _MONEY = re.compile(r"(?<=[0-9}])\s*(?:dollar|cent|euro|pound)s?\.?\s*\Z", re.IGNORECASE)
 """Units of money that math-verify does not know, behind a number."""
@@ -38,7 +42,7 @@ REMEMBERED = 50_000
 
 
 class Mathematics(Grader):
-    """Grades by the rules above. Keeps worker processes and verdicts between calls; `close` ends both.
+    """Grades by MATH's rules. Keeps worker processes and verdicts between calls; `close` ends both.
 
     Args:
         timeout_s: Seconds that math-verify may take for one response.
@@ -108,3 +112,17 @@ def _stated(text: str, answer: str) -> tuple[bool, tuple[str, str] | None]:
 
 def _grade(strict: bool, equal: bool | None) -> Grade:
     return Grade(strict, strict or bool(equal), timed_out=equal is None)
+
+
+class Boxed(Grader):
+    """Grades by how an answer is written alone."""
+
+    mark = r"\boxed"
+
+    def grade(self, response: str, answer: str) -> Grade:
+        """Grade one response; the answer is a bare expression."""
+        text = response[-TAIL:]
+        box, is_last = last_box(text)
+        stated = box if box is not None else last_expression(text)
+        lenient = stated is not None and len(stated) <= LONGEST and same(stated, answer)
+        return Grade(lenient and box is not None and is_last, lenient)

@@ -2,7 +2,7 @@
 
 Every response's weight in the loss is known before the first forward pass (`row_weights`), so gradients of
 micro-batches add up to the round's, whatever their size. Rows that cannot move the weights - inactive ones,
-and without a KL in the loss those of signal 0 - are only looked at, without a backward pass.
+and without a KL in the loss those of signal 0 - go through the model without a backward pass.
 
 The policy before the round's first step is read off that step's own forward pass. The initial policy is the
 model without its adapters, or a frozen copy. On the CPU in float32 all is deterministic.
@@ -16,6 +16,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,21 +26,55 @@ from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.objective import kl_penalty
 from banditrft.worlds.llm import LLMWorld
-from llm_runs.engines.base import Limits, Prompts, Samples
+from llm_runs.interfaces import Batch, Limits, Prompts, Samples, StepRecord
 from llm_runs.learners import tensors
-from llm_runs.learners.base import Batch, StepRecord
 from llm_runs.learners.loss import clipped, importance_weights, row_weights, token_losses
 from llm_runs.learners.optimizers import Stepper
-from llm_runs.learners.rounds import Round
-from llm_runs.learners.rows import MicroBatch, Rows
-from llm_runs.learners.scoring import Policy
+from llm_runs.learners.scoring import MicroBatch, Rows, Scorer
+
+
+@dataclass
+class Round:
+    """A round on the learner's device: its constants, and what its updates find out.
+
+    Attributes:
+        rows: Its rows.
+        live: Micro-batches of the rows that can move the weights.
+        quiet: Micro-batches of the others.
+        signals_N: Learning signals.
+        weights_N: Weight of every token of a row in the loss.
+        sampler_NT: Log-probabilities that the sampler reported, nats.
+        ref_NT: Log-probabilities under the initial policy, where it is kept.
+        old_NT: Log-probabilities before the first step.
+        entropy_NT: Full-softmax entropies before the first step, nats.
+        loss: Loss before the first step.
+        clipped: Tokens whose ratio was clipped, over all steps.
+    """
+
+    rows: Rows
+    live: list[MicroBatch]
+    quiet: list[MicroBatch]
+    signals_N: Tensor
+    weights_N: Tensor
+    sampler_NT: Tensor
+    ref_NT: Tensor | None
+    old_NT: Tensor
+    entropy_NT: Tensor
+    loss: Tensor
+    clipped: Tensor
+
+    def note(self, piece: MicroBatch, logp_R: Tensor, entropy_R: Tensor) -> None:
+        """Note the policy before the first step."""
+        piece.put(self.old_NT, logp_R.detach())
+        piece.put(self.entropy_NT, entropy_R)
 
 
 class ModuleLearner:
-    """Holds and trains the weights of one run; a `llm_runs.learners.base.Learner`.
+    """Holds and trains the weights of one run; a `llm_runs.interfaces.Learner`.
 
     Args:
-        module: What `llm_runs.base_models.hub.load_module` returned, with the base weights. It is trained in
+        module: What `llm_runs.base_models.modules.load_module` returned, with the base weights. It is trained
+        in
             place.
         design: What a step does.
         world: Its `micro_batch` and `importance_cap` are read.
@@ -55,12 +90,12 @@ class ModuleLearner:
         self.design, self.world, self.limits = design, world, limits
         self.module: Any = module
         self.device = next(module.parameters()).device
-        self.reference: Policy | None = None
+        self.reference: Scorer | None = None
         wanted, adapters = reference or design.kl_coef > 0.0, hasattr(module, "disable_adapter")
         if wanted and not adapters:
             frozen = copy.deepcopy(module).requires_grad_(False).eval()
-            self.reference = self._placed(Policy(frozen, limits.temperature))
-        self.policy = self._placed(Policy(module, limits.temperature))
+            self.reference = self._placed(Scorer(frozen, limits.temperature))
+        self.policy = self._placed(Scorer(module, limits.temperature))
         if wanted and adapters:
             self.reference = self.policy
         self.stepper = Stepper(design, module)
@@ -73,10 +108,10 @@ class ModuleLearner:
             for piece in now.live:
                 logp_R, entropy_R = self.policy(piece)
                 if update == 0:
-                    now.look(piece, logp_R, entropy_R)
+                    now.note(piece, logp_R, entropy_R)
                 self._loss(now, piece, logp_R, update).backward()  # type: ignore[no-untyped-call]
             if update == 0:
-                self._look_at_quiet(now)
+                self._note_quiet(now)
             norms.append(self.stepper.step().double())
         return self._record(now, norms, None if before is None else self.stepper.moved(before))
 
@@ -138,7 +173,7 @@ class ModuleLearner:
         """
         self.stepper.load_state(state)
 
-    def _placed(self, policy: Policy) -> Policy:
+    def _placed(self, policy: Scorer) -> Scorer:
         """A policy where it is to be computed."""
         return policy
 
@@ -208,10 +243,10 @@ class ModuleLearner:
         return loss
 
     @torch.no_grad()
-    def _look_at_quiet(self, now: Round) -> None:
+    def _note_quiet(self, now: Round) -> None:
         """Complete what is known of the policy before the first step."""
         for piece in now.quiet:
-            now.look(piece, *self.policy(piece))
+            now.note(piece, *self.policy(piece))
         now.old_NT, now.entropy_NT = self._total(now.old_NT), self._total(now.entropy_NT)
 
     def _record(self, now: Round, norms: list[Tensor], moved: Tensor | None) -> StepRecord:
@@ -231,7 +266,7 @@ class ModuleLearner:
         )
 
     @torch.no_grad()
-    def _scores(self, policy: Policy, rows: Rows, pieces: Sequence[MicroBatch]) -> Tensor:
+    def _scores(self, policy: Scorer, rows: Rows, pieces: Sequence[MicroBatch]) -> Tensor:
         """Log-probabilities (N, T) of all rows, nats, 0 after the end."""
         table = rows.table()
         for piece in pieces:

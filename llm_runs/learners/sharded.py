@@ -32,11 +32,10 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.worlds.llm import LLMWorld
-from llm_runs.engines.base import Limits, Prompts, Samples
+from llm_runs.interfaces import Batch, Limits, Prompts, Samples, StepRecord
 from llm_runs.learners import tensors
-from llm_runs.learners.base import Batch, StepRecord
 from llm_runs.learners.module import ModuleLearner
-from llm_runs.learners.scoring import Policy
+from llm_runs.learners.scoring import Scorer
 
 PATIENCE = timedelta(days=1)
 """How long ranks wait while rank 0 samples, grades and evaluates."""
@@ -95,8 +94,8 @@ class ShardedLearner(ModuleLearner):
 
     def follow(self) -> None:
         """Carry out what rank 0 is asked for until it is closed; for every other rank."""
-        while (told := self._hear())[0] != "close":
-            match told:
+        while (call := self._receive())[0] != "close":
+            match call:
                 case ("named_weights", replica):
                     _drain(super().named_weights(replica))
                 case ("state", _):
@@ -106,26 +105,26 @@ class ShardedLearner(ModuleLearner):
 
     def close(self) -> None:
         """Let the other ranks return from `follow`; for rank 0, once, at the end."""
-        self._tell("close")
+        self._send("close")
 
     def step(self, batch: Batch) -> StepRecord:
         """Take the design's `updates_per_round` optimiser steps on one round."""
-        self._tell("step", batch)
+        self._send("step", batch)
         return super().step(batch)
 
     def logprobs(self, prompts: Prompts, samples: Samples) -> Tensor:
         """Log-probabilities (1, Q, G, T) of responses under the weights of now, nats, 0 after the end."""
-        self._tell("logprobs", prompts, samples)
+        self._send("logprobs", prompts, samples)
         return super().logprobs(prompts, samples)
 
     def divergence(self, prompts: Prompts, samples: Samples) -> Tensor:
         """The design's KL estimate from the initial policy, summed over each response: (1, Q, G) nats."""
-        self._tell("divergence", prompts, samples)
+        self._send("divergence", prompts, samples)
         return super().divergence(prompts, samples)
 
     def named_weights(self, replica: int) -> Iterator[tuple[str, Tensor]]:
         """The weights under transformers' names, adapters merged; gathered one after the other."""
-        self._tell("named_weights", replica)
+        self._send("named_weights", replica)
         gathered = super().named_weights(replica)
         try:
             for named in gathered:  # noqa: UP028
@@ -135,20 +134,20 @@ class ShardedLearner(ModuleLearner):
 
     def load_checkpoint(self, replica: int, content: bytes) -> None:
         """Take over weights that `checkpoint` wrote; as in `ModuleLearner`."""
-        self._tell("load_checkpoint", replica, content)
+        self._send("load_checkpoint", replica, content)
         super().load_checkpoint(replica, content)
 
     def state(self, replica: int) -> Mapping[str, Tensor]:
         """Trained weights and the optimiser's state, whole, on rank 0."""
-        self._tell("state", replica)
+        self._send("state", replica)
         return super().state(replica)
 
     def load_state(self, replica: int, state: Mapping[str, Tensor]) -> None:
         """Go on from a state; of any number of ranks."""
-        self._tell("load_state", replica, dict(state))
+        self._send("load_state", replica, dict(state))
         super().load_state(replica, state)
 
-    def _placed(self, policy: Policy) -> Policy:
+    def _placed(self, policy: Scorer) -> Scorer:
         """A policy with its weights sharded, layer by layer."""
         mixed = MixedPrecisionPolicy()
         if any(p.dtype == torch.bfloat16 for p in policy.parameters()):
@@ -173,16 +172,16 @@ class ShardedLearner(ModuleLearner):
         distributed.all_reduce(value)
         return value
 
-    def _tell(self, *told: Any) -> None:
+    def _send(self, *call: Any) -> None:
         """On rank 0, name the method to the other ranks, with its arguments."""
-        distributed.broadcast_object_list([told], src=0, device=torch.device("cpu"))
+        distributed.broadcast_object_list([call], src=0, device=torch.device("cpu"))
 
-    def _hear(self) -> tuple[Any, ...]:
-        """On another rank, wait for what rank 0 tells."""
-        told: list[Any] = [None]
-        distributed.broadcast_object_list(told, src=0, device=torch.device("cpu"))
-        heard: tuple[Any, ...] = told[0]
-        return heard
+    def _receive(self) -> tuple[Any, ...]:
+        """On another rank, wait for the next call of rank 0."""
+        received: list[Any] = [None]
+        distributed.broadcast_object_list(received, src=0, device=torch.device("cpu"))
+        call: tuple[Any, ...] = received[0]
+        return call
 
 
 def _drain(items: Iterator[Any]) -> None:

@@ -1,1 +1,10 @@
-"""What a study asks for, whether this machine can give it, and what it costs: before anything is spent."""
+"""Before a study starts: whether its language-model worlds can be run, what they would do, and at what cost.
+
+No torch is loaded.
+"""
+
+from llm_runs.planning.checks import check, notes
+from llm_runs.planning.estimates import need, stack_size
+from llm_runs.planning.plans import CellPlan, WorldPlan, plan, unseen, with_engine
+
+__all__ = ["CellPlan", "WorldPlan", "check", "need", "notes", "plan", "stack_size", "unseen", "with_engine"]

@@ -1,24 +1,36 @@
-"""What the language-model worlds of a study ask for and cannot get, found without loading torch."""
+"""What the language-model worlds of a study ask for and cannot get, found before anything is spent.
 
+What no machine can do is an error; what this machine lacks is one only where the study runs here. No torch is
+loaded.
+"""
+
+from __future__ import annotations
+
+import shutil
 from collections.abc import Callable, Container, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
 from banditrft import feedback
 from banditrft.errors import InputError
+from banditrft.launch.machine import own_gpus
 from banditrft.study import Study, iterate
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import BaseModel, check_fits, find_model
-from llm_runs.planning.here import heads, impossible, lacking
-from llm_runs.queries.difficulty import read
-from llm_runs.queries.items import named_items, table_items
-from llm_runs.rounds.trackers import require_tracker
+from llm_runs.base_models.sizes import sizes_of
+from llm_runs.queries import named_items, read_difficulties, table_items
 from llm_runs.tasks import Task, task_of
 from llm_runs.tasks.listed import Listed, check_answers, leaked
 from llm_runs.tokenizers import counter, has_template
+from llm_runs.trackers import require_tracker
 
 T = TypeVar("T")
+DEVICES = ("nvidia[0-9]*", "dxg", "kfd")
+"""Files in /dev of GPUs that nvidia-smi may not list."""
+VLLM_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+"""Channels of a head that the attention of vLLM 0.32 computes on CPU."""
 
 
 def check(study: Study, *, here: bool = False, unseen: Container[str] = ()) -> None:
@@ -27,7 +39,7 @@ def check(study: Study, *, here: bool = False, unseen: Container[str] = ()) -> N
     Args:
         study: A resolved study.
         here: Whether this machine runs it: then what it lacks counts too.
-        unseen: Worlds whose model or task cannot be looked at from here; what needs them is left out.
+        unseen: Worlds whose model or task cannot be read from here; what needs them is left out.
 
     Raises:
         InputError: Names every such field, what there is, and the value given.
@@ -53,7 +65,7 @@ def notes(study: Study, unseen: Container[str] = ()) -> list[str]:
 
     Args:
         study: A study that `check` accepts.
-        unseen: Worlds whose model or task cannot be looked at from here.
+        unseen: Worlds whose model or task cannot be read from here.
     """
     found = []
     for prefix, world in _worlds(study):
@@ -93,7 +105,7 @@ def _unseen(world: LLMWorld) -> Iterator[str]:
     yield from impossible(world)
     yield from _raised(partial(require_tracker, world))
     if world.queries.file is not None:
-        yield from _raised(partial(read, Path(world.queries.file)), "queries.file: ")
+        yield from _raised(partial(read_difficulties, Path(world.queries.file)), "queries.file: ")
 
 
 def _problems(world: LLMWorld, *, here: bool) -> Iterator[str]:
@@ -123,10 +135,10 @@ def opened(world: LLMWorld) -> tuple[Task | None, BaseModel | None, list[str]]:
     return task, model, of_task + of_model
 
 
-def _found(world: LLMWorld, field: str, look: Callable[[], T], errors: list[str]) -> T | None:
-    """What is looked for, or None and its error under the field that is to blame."""
+def _found(world: LLMWorld, field: str, find: Callable[[], T], errors: list[str]) -> T | None:
+    """What is found, or None and its error under the field that is to blame."""
     try:
-        return look()
+        return find()
     except InputError as error:
         errors += [_blamed(world, field, line) for line in str(error).splitlines()]
     return None
@@ -185,3 +197,44 @@ def _raised(refuse: Callable[[], object], prefix: str = "") -> list[str]:
     except InputError as error:
         return [f"{prefix}{error}"]
     return []
+
+
+def gpu_count() -> int | None:
+    """GPUs that this process may use; None where there are some but nothing counts them."""
+    found = len(own_gpus())
+    if not found and shutil.which("nvidia-smi") is None and any(any(Path("/dev").glob(p)) for p in DEVICES):
+        return None
+    return found
+
+
+def lacking(world: LLMWorld) -> Iterator[str]:
+    """What a world needs that this machine does not have, one line each; another may have it."""
+    if world.device == "cpu" or (there := gpu_count()) is None:
+        return
+    if there == 0 and world.device == "cuda":
+        yield "device: no GPU on this machine, got 'cuda'"
+        return
+    for field in ("tensor_parallel", "shards"):
+        asked = getattr(world, field)
+        if asked > max(there, 1) and (there or field == "tensor_parallel"):
+            yield f"{field}: must be at most {there}, the GPUs of this machine, got {asked}"
+
+
+def impossible(world: LLMWorld) -> Iterator[str]:
+    """What no machine can do, one line each."""
+    if world.device == "cpu" and world.tensor_parallel > 1:
+        yield f"tensor_parallel: needs GPUs, got {world.tensor_parallel} with device = 'cpu'"
+
+
+def heads(world: LLMWorld, model: BaseModel) -> Iterator[str]:
+    """Why vLLM cannot compute a model's attention on this machine's cores, where it would."""
+    if world.engine != "vllm" or world.device == "cuda" or find_spec("vllm") is None:
+        return
+    if (world.device == "auto" and gpu_count() != 0) or "kv_lora_rank" in model.config:
+        return
+    size = sizes_of(model)[0].head_dim
+    if size not in VLLM_HEADS:
+        yield (
+            f"engine: on CPU vLLM computes heads of {', '.join(map(str, VLLM_HEADS))} channels, "
+            f"got {size} of {model.name}; engine = 'torch' computes any"
+        )

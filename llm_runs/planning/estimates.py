@@ -1,9 +1,15 @@
-"""How much memory a run needs, from numbers of its configuration alone; no torch is loaded.
+"""What a run needs and does: memory, and counts of samples, tokens and operations. No torch is loaded.
 
-What stands in memory all the time (weights, gradients, optimiser state, an initial policy, an engine's copy)
-is counted exactly; what comes and goes (activations, logits, keys and values) is bounded from shapes: every
-response is taken to reach `max_new` tokens, every prompt `prompt_max`. The larger of sampling and learning
-counts, since they take turns.
+Memory follows from numbers of the configuration alone. What stands there all the time (weights, gradients,
+optimiser state, an initial policy, an engine's copy) is counted exactly; what comes and goes (activations,
+logits, keys and values) is bounded from shapes: every response is taken to reach `max_new` tokens, every
+prompt `prompt_max`. The larger of sampling and learning counts, since they take turns.
+
+Work: tokens are those of responses that all reach `max_new`, an upper bound. Floating-point operations count
+the products with the weights only: 2 per weight and token forward, 4 backward, 2 more where layers are
+computed again or an initial policy scores the responses. Decoding reads all weights once per step of a batch.
+The floor of time is what they take at a device's stated peak: no run is faster, tiny models on a CPU are far
+slower.
 
 Axes: S replicas, Q prompts, G rollouts, P prompt tokens, T response tokens, V vocabulary.
 """
@@ -14,15 +20,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from banditrft.design import Design
+from banditrft.design import Design, Evaluation
 from banditrft.feedback import baseline_rollouts
 from banditrft.launch.machine import own_gpus
 from banditrft.launch.resources import Need
 from banditrft.runs import Run
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import BaseModel, find_model
-from llm_runs.base_models.sizes import Sizes, sizes_of, stacks
+from llm_runs.base_models.sizes import Sizes, sizes_of
 from llm_runs.tasks import Task, task_and_model
+from llm_runs.tiny import stacks
 
 Device = Literal["cpu", "cuda"]
 STACK = 8
@@ -179,17 +186,17 @@ def _some(parts: Mapping[str, int]) -> dict[str, int]:
     return {name: size for name, size in parts.items() if size}
 
 
-def need(runs: Sequence[Run], look: Callable[[LLMWorld], tuple[Task, BaseModel]] = task_and_model) -> Need:
+def need(runs: Sequence[Run], find: Callable[[LLMWorld], tuple[Task, BaseModel]] = task_and_model) -> Need:
     """What a job of these runs holds, for an executor to place it.
 
     On GPUs the vLLM engine has its share of the memory of each, `gpu_memory`, beside the learner's need.
 
     Args:
         runs: Of one design and world.
-        look: Finds task and model; a launch of many jobs gives one that remembers.
+        find: Finds task and model; a launch of many jobs gives one that remembers.
     """
     world, design = _world(runs[0]), runs[0].design
-    task, model = look(world)
+    task, model = find(world)
     on_cpu = Need(
         memory=memory(world, design, task, model, replicas=len(runs)).peak * world.shards,
         cpus=world.shards,
@@ -213,3 +220,94 @@ def _world(run: Run) -> LLMWorld:
     if not isinstance(run.world, LLMWorld):
         raise TypeError(f"run {run.run_id} is not of a language-model world")
     return run.world
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Peak speed of a device.
+
+    Attributes:
+        name: What is assumed.
+        flops: Floating-point operations per second in the dtype that is computed in.
+        bytes_s: Bytes per second to and from its memory.
+    """
+
+    name: str
+    flops: float
+    bytes_s: float
+
+
+def speed(device: Device, dtype: str) -> Speed:
+    """What the floor assumes of a device; published peaks of one GPU, and round numbers of one CPU core."""
+    if device == "cpu":
+        return Speed("one CPU core at 5e10 FLOP/s and 1e10 B/s", 5e10, 1e10)
+    flops = 3.12e14 if dtype == "bfloat16" else 1.95e13
+    return Speed(f"an A100's peaks, {flops:.3g} FLOP/s in {dtype} and 2e12 B/s", flops, 2e12)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What one run does, in counts.
+
+    Attributes:
+        rollouts: Responses drawn for training, baseline rollouts included.
+        evaluated: Responses drawn for evaluations.
+        tokens: Most tokens of all these responses.
+        flops: Floating-point operations.
+        read: Bytes of weights read while decoding.
+    """
+
+    rollouts: int
+    evaluated: int
+    tokens: int
+    flops: float
+    read: float
+
+    def floor_s(self, at: Speed) -> float:
+        """Seconds below which the run cannot get."""
+        return max(self.flops / at.flops, self.read / at.bytes_s)
+
+
+def workload(world: LLMWorld, design: Design, evaluation: Evaluation, task: Task, sizes: Sizes) -> Workload:
+    """What a run samples and computes.
+
+    Args:
+        world: Its dtype, gradient_checkpointing, train_items and test_items are read.
+        design: What is trained.
+        evaluation: What is measured.
+        task: Gives the lengths and the sizes of its sets.
+        sizes: The model's.
+    """
+    P, T, B = task.prompt_max, task.max_new, design.batch_size
+    G = design.rollouts + baseline_rollouts(design)
+    rollouts = design.rounds * B * G
+    pool = 1 if world.train_items is None else count(task, "pool", world.train_items)
+    test = count(task, "test", world.test_items)
+    times = evaluations(design, evaluation)
+    evaluated = pool * (times["train"] * evaluation.eval_samples + evaluation.final_eval_samples)
+    evaluated += test * (times["test"] * evaluation.test_samples + 2 * evaluation.final_test_samples)
+    tokens = (rollouts + evaluated) * T
+    prompts = design.rounds * B * P
+    trained = design.rounds * B * design.rollouts * (P + T)
+    per_token = 6 + (2 if world.gradient_checkpointing else 0)
+    initial = 2 * trained if design.kl_coef > 0.0 else 0
+    flops = sizes.parameters * (
+        2.0 * (tokens + prompts) + per_token * trained * design.updates_per_round + initial
+    )
+    number = 2 if world.dtype == "bfloat16" else 4
+    steps = design.rounds * -(-B * G // DECODED) * T + -(-evaluated // EVALUATED) * T
+    return Workload(rollouts, evaluated, tokens, flops, float(steps) * sizes.parameters * number)
+
+
+def evaluations(design: Design, evaluation: Evaluation) -> dict[Literal["train", "test"], int]:
+    """How often each set is evaluated during training, at round 0 and the last included."""
+
+    def times(every: int | None) -> int:
+        return 0 if every is None else 1 + -(-design.rounds // every)
+
+    return {"train": times(evaluation.eval_every), "test": times(evaluation.test_every)}
+
+
+def count(task: Task, split: str, asked: int | Literal["all"]) -> int:
+    """Items of a set that a world uses."""
+    return task.size(split) if asked == "all" else asked

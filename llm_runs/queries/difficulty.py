@@ -1,83 +1,24 @@
-"""How hard each item of a task is for a base model: Pass@1 by sampling, with Wilson's intervals.
+"""How hard each item of a task is for a base model: Pass@1 by sampling, written as a table of difficulties.
 
-A table of difficulties is one JSON file that says which weights, task, temperature and random numbers it was
-measured with. A study may pick its training queries from it (`queries = {file = ...}`) instead of sampling
-the base model again. An interrupted measurement goes on where it stopped: what is done lies beside the file,
-one JSON line per item, and every sample has an address of its own.
+The table's file is `llm_runs.queries.candidates`'. An interrupted measurement goes on where it stopped: what
+is done lies beside the file, one JSON line per item, and every sample has an address of its own.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from banditrft.errors import InputError, RecordError
-from banditrft.files import read_json, write_json
+from banditrft.errors import InputError
+from banditrft.files import write_json
 from banditrft.launch.jobs import Report
-from banditrft.passk import wilson
 from banditrft.runs import sampling_key
 from banditrft.streams import Purpose
 from banditrft.worlds import LLMWorld
+from llm_runs.queries.candidates import FORMAT, Difficulties, Difficulty, Header, read_difficulties
 from llm_runs.tasks import Item
-
-FORMAT = 1
-"""Version of the file."""
-
-
-class Difficulty(NamedTuple):
-    """One item: `correct_*` of `n` responses were right."""
-
-    item: int
-    prompt: str
-    answer: str
-    n: int
-    correct_strict: int
-    correct_lenient: int
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a table was measured with; two measurements of equal headers give the same numbers.
-
-    Attributes:
-        model: As given.
-        weights_hash: Hash of the base model (`llm_runs.base_models.BaseModel.identity`).
-        task: Name of the task.
-        settings: Hash of what else decides its questions and responses (`banditrft.runs.sampling_key`).
-        split: "pool" or "test".
-        temperature: Of sampling.
-        engine: "torch" or "vllm".
-        samples: Responses per item.
-        root_seed: Of the random streams.
-        left_out: Items whose prompts are longer than the task's `prompt_max`.
-    """
-
-    model: str
-    weights_hash: str
-    task: str
-    settings: str
-    split: str
-    temperature: float
-    engine: str
-    samples: int
-    root_seed: int
-    left_out: int
-
-
-@dataclass(frozen=True)
-class Table:
-    """Difficulties of some items, in the task's order."""
-
-    header: Header
-    rows: tuple[Difficulty, ...]
-
-    def intervals(self, level: float = 0.95) -> list[tuple[float, float]]:
-        """Wilson's interval of each item's strict Pass@1."""
-        low, high = wilson([r.n for r in self.rows], [r.correct_strict for r in self.rows], level)
-        return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def measure(
@@ -89,7 +30,7 @@ def measure(
     split: str = "pool",
     items: int | None = None,
     report: Report | None = None,
-) -> Table:
+) -> Difficulties:
     """Measure and write a table; one that is there is read, one that was interrupted is finished.
 
     Args:
@@ -104,8 +45,8 @@ def measure(
     Raises:
         InputError: No such model, task or items; or `out` holds a table measured with something else.
     """
-    from llm_runs.queries.items import first_items
     from llm_runs.tasks import task_and_model
+    from llm_runs.tasks.fitting import first_items
     from llm_runs.tokenizers import load_tokenizer
 
     task, model = task_and_model(world)
@@ -126,14 +67,14 @@ def measure(
     )
     wanted = [item.index for item in chosen.items]
     if out.exists():
-        table = read(out)
+        table = read_difficulties(out)
         if table.header != header or [row.item for row in table.rows] != wanted:
             raise InputError(f"{out}: holds difficulties measured otherwise; give another --out")
         return table
     journal = out.with_name(f".{out.name}.part")
     known = _resumed(journal, header)
     _measure(world, [i for i in chosen.items if i.index not in known], header, known, journal, report)
-    table = Table(header, tuple(known[index] for index in wanted))
+    table = Difficulties(header, tuple(known[index] for index in wanted))
     write_json(out, {"format": FORMAT, **asdict(header), "items": [row._asdict() for row in table.rows]})
     journal.unlink(missing_ok=True)
     return table
@@ -148,8 +89,8 @@ def _measure(
     report: Report | None,
 ) -> None:
     from llm_runs.backends import open_backend
-    from llm_runs.engines.base import Address
-    from llm_runs.evaluation.counts import count_correct
+    from llm_runs.evaluation import count_correct
+    from llm_runs.interfaces import Address
 
     if not items:
         return
@@ -186,28 +127,3 @@ def _resumed(journal: Path, header: Header) -> dict[int, Difficulty]:
     journal.write_bytes(whole + b"\n")
     rows = [Difficulty(*json.loads(line)) for line in rest]
     return {row.item: row for row in rows}
-
-
-def read(path: Path) -> Table:
-    """Read a table strictly.
-
-    Raises:
-        InputError: Missing, unreadable, of another format, or with counts that contradict themselves.
-    """
-    try:
-        value: dict[str, Any] = read_json(path)
-        if value.pop("format", None) != FORMAT:
-            raise InputError(f"{path}: must be a table of difficulties, format {FORMAT}")
-        rows = tuple(Difficulty(**row) for row in value.pop("items"))
-        table = Table(Header(**value), rows)
-    except RecordError as error:
-        raise InputError(str(error)) from None
-    except (TypeError, KeyError) as error:
-        raise InputError(f"{path}: is not a table of difficulties ({error})") from None
-    for row in rows:
-        counts = (row.n, row.correct_strict, row.correct_lenient)
-        if not all(isinstance(c, int) and 0 <= c <= row.n for c in counts) or row.n < 1:
-            raise InputError(f"{path}: item {row.item}: counts must lie in 0..n with n >= 1, got {counts}")
-    if not rows:
-        raise InputError(f"{path}: must hold at least one item, got none")
-    return table

@@ -1,13 +1,18 @@
 """Which queries are trained on: chosen by base Pass@1 alone, before fine-tuning, by a fixed rule.
 
-The first `pool` items of the task's pool are sampled `samples` times each from the base model; among them the
-rule of `llm_runs.queries.choice` chooses. Where `items` names queries nothing is chosen; where `file` names a
-table of difficulties (`llm_runs.queries.difficulty`) its items are the candidates, and only the chosen are
-sampled, where the table is coarse; where runs train on a pool of `train_items` nothing is.
+The first `pool` items of the task's pool are sampled `samples` times each from the base model. Those whose
+observed base Pass@1 lies in the asked-for range are eligible. The range is cut into `count` equal parts on
+the log-odds scale; for the middle of each part, from the lowest up, the eligible item with the nearest
+observed log-odds that is not yet taken is chosen (ties: the lower item index).
+
+Where `items` names queries nothing is chosen; where `file` names a table of difficulties its items are the
+candidates, and only the chosen are sampled, where the table is coarse; where runs train on a pool of
+`train_items` nothing is.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,23 +21,14 @@ from banditrft.errors import InputError
 from banditrft.runs import Query, WorldQueries, queries_key
 from banditrft.streams import Purpose
 from banditrft.worlds import LLMWorld
-from llm_runs.queries.choice import choose
-from llm_runs.queries.items import (
-    Chosen,
-    asked_table,
-    content_hash,
-    first_items,
-    named_items,
-    pool_items,
-    table_items,
-    test_items,
-)
+from llm_runs.interfaces import Tokenizer
+from llm_runs.queries.candidates import asked_table, named_items, table_items
 from llm_runs.tasks import Item, Task, task_and_model
-from llm_runs.tasks.fitting import prompt_ids
-from llm_runs.tokenizers import Tokenizer, load_tokenizer
+from llm_runs.tasks.fitting import Chosen, content_hash, first_items, pool_items, prompt_ids, test_items
+from llm_runs.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
-    from llm_runs.evaluation.counts import Counts
+    from llm_runs.evaluation import Counts
 
 
 COARSE, AGAIN = 64, 128
@@ -49,7 +45,7 @@ def resolve_queries(world: LLMWorld, root_seed: int) -> WorldQueries:
     tokenizer = load_tokenizer(model.folder, world.chat)
     test = test_items(task, tokenizer, world)
     queries: tuple[Query, ...] = ()
-    told: tuple[float, ...] = ()
+    stated: tuple[float, ...] = ()
     pool_hash = None
     if world.train_items is not None:
         pool = pool_items(task, tokenizer, world)
@@ -59,7 +55,7 @@ def resolve_queries(world: LLMWorld, root_seed: int) -> WorldQueries:
         correct, samples = _base(world, root_seed, pool.items, model.identity)
         queries = _select(world, pool.items, correct, samples)
         if world.queries.file is not None and samples < COARSE:
-            queries, told = _again(world, root_seed, task, queries)
+            queries, stated = _again(world, root_seed, task, queries)
     return WorldQueries(
         key=queries_key(world, root_seed),
         weights_hash=model.identity,
@@ -68,7 +64,7 @@ def resolve_queries(world: LLMWorld, root_seed: int) -> WorldQueries:
         pool_hash=pool_hash,
         pool_left_out=pool.left_out,
         test_left_out=test.left_out,
-        told=told,
+        told=stated,
     )
 
 
@@ -105,8 +101,8 @@ def base_counts(
 ) -> Counts:
     """How often the base model answers items rightly, (1, Q): by stream 0 queries are chosen."""
     from llm_runs.backends import open_backend
-    from llm_runs.engines.base import Address
-    from llm_runs.evaluation.counts import count_correct
+    from llm_runs.evaluation import count_correct
+    from llm_runs.interfaces import Address
 
     with open_backend(world) as backend:
         backend.push(base=True)
@@ -148,3 +144,45 @@ def _select(
         for i in chosen
     ]
     return tuple(sorted(queries, key=lambda query: (query.base_pass_at_1, query.item)))
+
+
+def log_odds(correct: float, samples: int) -> float:
+    """Log-odds of a count, with half a success and half a failure added."""
+    return math.log((correct + 0.5) / (samples - correct + 0.5))
+
+
+def choose(
+    correct: list[int],
+    samples: int,
+    count: int,
+    low: float,
+    high: float,
+    advice: str = "widen base_pass_at_1 or enlarge pool",
+) -> list[int]:
+    """Positions of the chosen candidates, by rising target.
+
+    Args:
+        correct: Right answers of each candidate among `samples`.
+        samples: Base samples per candidate.
+        count: How many to choose.
+        low: Lowest base Pass@1 that is eligible.
+        high: Highest.
+        advice: What an error says to do.
+
+    Raises:
+        InputError: fewer than `count` candidates are eligible.
+    """
+    free = [i for i, c in enumerate(correct) if low <= c / samples <= high]
+    if len(free) < count:
+        raise InputError(
+            f"queries: {count} with base Pass@1 in [{low}, {high}] were asked for, but only {len(free)} of "
+            f"the {len(correct)} candidates lie there; {advice}"
+        )
+    bottom, top = log_odds(low * samples, samples), log_odds(high * samples, samples)
+    chosen: list[int] = []
+    for part in range(count):
+        target = bottom + (part + 0.5) / count * (top - bottom)
+        best = min(free, key=lambda i: (abs(log_odds(correct[i], samples) - target), i))
+        free.remove(best)
+        chosen.append(best)
+    return chosen

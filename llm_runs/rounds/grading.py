@@ -14,10 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_runs.engines.base import Samples
 from llm_runs.graders.base import Grader
+from llm_runs.interfaces import Samples, Tokenizer
 from llm_runs.tasks import Item
-from llm_runs.tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)

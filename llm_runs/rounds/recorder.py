@@ -20,7 +20,7 @@ from torch import Tensor
 
 from banditrft.records import EVALS, GROUPS, ITEMS, ROUNDS, TEXTS, RunTables, Schema
 from banditrft.runs import Run
-from llm_runs.learners.base import StepRecord
+from llm_runs.interfaces import StepRecord
 from llm_runs.rounds.grading import Graded
 from llm_runs.tasks import Item
 

@@ -17,7 +17,7 @@ items 61 have their mirror image in "pretrain" (b+a-c for a+b-c, b*a for a*b).
 from __future__ import annotations
 
 from llm_runs.graders import Grader, load_grader
-from llm_runs.tasks.grid import SPLITS, Family, Grid, Problem
+from llm_runs.tasks.grid import SPLITS, Family, GridTask, Problem
 
 CHARACTERS = "0123456789+-*=?#; "
 """What prompts and responses are written in."""
@@ -67,7 +67,7 @@ FAMILIES = (
 )
 
 
-class Arithmetic(Grid):
+class Arithmetic(GridTask):
     """The arithmetic task: prompts of at most 10 tokens, responses of at most 24 including `<eos>`."""
 
     name = "arithmetic"

@@ -8,42 +8,10 @@ tokenizers, rewards or learning.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from banditrft.errors import InputError
 from llm_runs.graders import Grader
-
-
-class Message(NamedTuple):
-    """One turn of a chat: its role ("system", "user", "assistant") and text."""
-
-    role: str
-    content: str
-
-
-@dataclass(frozen=True)
-class Item:
-    """One problem.
-
-    Attributes:
-        index: Its number in the task's item space, in [0, 2**31): the key of records and random streams.
-        prompt: What a model without chat template reads.
-        answer: The bare answer, as the task's grader compares it.
-        family: What kind of problem it is, for records; may be empty.
-        messages: The prompt as a chat; empty means one user message with the prompt.
-    """
-
-    index: int
-    prompt: str
-    answer: str
-    family: str = ""
-    messages: tuple[Message, ...] = ()
-
-    @property
-    def chat(self) -> tuple[Message, ...]:
-        """The prompt as a chat, at least one message."""
-        return self.messages or (Message("user", self.prompt),)
+from llm_runs.interfaces import Item
 
 
 class Task(ABC):

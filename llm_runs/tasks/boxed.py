@@ -12,7 +12,7 @@ occurs in "pretrain" with another unknown, b+c as c+b.
 from __future__ import annotations
 
 from llm_runs.graders import Grader, load_grader
-from llm_runs.tasks.grid import Family, Grid, Problem
+from llm_runs.tasks.grid import Family, GridTask, Problem
 
 UNKNOWNS = "xyznkmpt"
 DENOMINATORS = (19, 23, 29, 31, 37, 41, 43, 47)
@@ -33,7 +33,7 @@ def _compute(verb: int, a: int, b: int, c: int) -> Problem:
     return Problem(f"{VERBS[verb]} {a}({b}+{c}).", f"{a * (b + c)}", f"{a}*{b + c}")
 
 
-class BoxedAnswers(Grid):
+class BoxedAnswers(GridTask):
     """The task `tiny-math`: prompts of at most 17 characters, responses of at most 20 with the end token."""
 
     name = "tiny-math"
@@ -47,5 +47,5 @@ class BoxedAnswers(Grid):
     )
 
     def grader(self) -> Grader:
-        """Strict as for MATH; lenient without math-verify (see `llm_runs.graders.boxed`)."""
+        """Strict as for MATH; lenient without math-verify (see `llm_runs.graders.mathematics.Boxed`)."""
         return load_grader("boxed")

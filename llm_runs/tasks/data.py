@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from banditrft.errors import InputError
-from llm_runs.tasks.base import Message
+from llm_runs.interfaces import Message
 
 T = TypeVar("T")
 

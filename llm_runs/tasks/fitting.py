@@ -1,12 +1,59 @@
-"""Prompts as a model's tokens, and which of a set's prompts fit: none is cut, none goes missing unnoticed."""
+"""Prompts in a model's tokens, and the items of a pool or test set whose prompts fit.
+
+No prompt is cut. Items whose prompts are longer than the task's `prompt_max` are passed over and counted.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from banditrft.errors import InputError
-from llm_runs.tasks.base import Item, Task
-from llm_runs.tokenizers import Tokenizer
+from banditrft.runs import digest
+from banditrft.worlds import LLMWorld
+from llm_runs.interfaces import Item, Tokenizer
+from llm_runs.tasks.base import Task
+
+
+class Chosen(NamedTuple):
+    """Items whose prompts fit, and how many were left out since theirs do not."""
+
+    items: list[Item]
+    left_out: int
+
+
+def first_items(
+    task: Task, tokenizer: Tokenizer, split: str, count: int | Literal["all"], field: str
+) -> Chosen:
+    """The first items of a set that fit, or all of them.
+
+    Raises:
+        InputError: Fewer fit; names the field that asked.
+    """
+    try:
+        found = fitting(task, tokenizer, split, count)
+    except InputError as error:
+        raise InputError(f"{field}: {error}") from None
+    return Chosen([task.item(index) for index in found.indices], found.left_out)
+
+
+def test_items(task: Task, tokenizer: Tokenizer, world: LLMWorld) -> Chosen:
+    """The held-out items of a world; raises InputError as `first_items`."""
+    return first_items(task, tokenizer, "test", world.test_items, "test_items")
+
+
+def pool_items(task: Task, tokenizer: Tokenizer, world: LLMWorld) -> Chosen:
+    """The queries that a run trains on where it trains on a pool; raises InputError as `first_items`."""
+    if world.train_items is None:
+        raise TypeError(f"world {world.name!r} trains on one query")
+    return first_items(task, tokenizer, "pool", world.train_items, "train_items")
+
+
+def content_hash(items: Sequence[Item]) -> str:
+    """sha256 of what items ask and how they are answered, hex."""
+    return digest(
+        [[i.index, i.prompt, i.answer, *([list(map(list, i.messages))] if i.messages else [])] for i in items]
+    )
 
 
 class Fitting(NamedTuple):

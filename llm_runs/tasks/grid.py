@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from banditrft.errors import InputError
-from llm_runs.tasks.base import Item, Task
+from llm_runs.interfaces import Item
+from llm_runs.tasks.base import Task
 
 SPLITS = ("test", "pool", "pretrain")
 HELD_OUT = 0.2
@@ -70,7 +71,7 @@ class Family:
         }[split]
 
 
-class Grid(Task):
+class GridTask(Task):
     """A task of families (see the module for its map from index to problem).
 
     Attributes:

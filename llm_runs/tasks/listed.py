@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from banditrft.errors import InputError
+from llm_runs.interfaces import Item, Message
 from llm_runs.plugins import reason
-from llm_runs.tasks.base import Item, Message, Task
+from llm_runs.tasks.base import Task
 from llm_runs.tasks.data import Question
 
 TEST = 10**9

@@ -10,7 +10,7 @@ response is graded 0, .5 or 1 stands in `llm_runs.graders.sorting`.
 from __future__ import annotations
 
 from llm_runs.graders import Grader, load_grader
-from llm_runs.tasks.grid import Family, Grid, Problem
+from llm_runs.tasks.grid import Family, GridTask, Problem
 
 LETTERS = "abcdefghijklmnop"
 
@@ -27,7 +27,7 @@ def _family(name: str, length: int) -> Family:
     return Family(name, tuple((0, len(LETTERS) - 1 - i) for i in range(length)), _sort)
 
 
-class Letters(Grid):
+class Letters(GridTask):
     """The task `tiny-sort`: prompts of at most 12 characters, responses of at most 28 with the end token."""
 
     name = "tiny-sort"

@@ -12,7 +12,7 @@ prompts only: the numbers of a test item occur in "pretrain" with other names an
 from __future__ import annotations
 
 from llm_runs.graders import Grader, load_grader
-from llm_runs.tasks.grid import Family, Grid, Problem
+from llm_runs.tasks.grid import Family, GridTask, Problem
 
 NAMES = ("Tom", "Ann", "Sam", "Eva", "Max", "Lea", "Ben", "Ida")
 THINGS = ("figs", "nuts", "pens", "eggs", "cups", "pins", "keys", "toys")
@@ -39,7 +39,7 @@ def _then(who: int, what: int, a: int, b: int, c: int) -> Problem:
     return Problem(prompt, f"{a + b - c}", f"{a}+{b}={a + b}, {a + b}-{c}")
 
 
-class Words(Grid):
+class Words(GridTask):
     """The task `tiny-gsm`: prompts of at most 42 characters, responses of at most 26 with the end token."""
 
     name = "tiny-gsm"

@@ -9,9 +9,10 @@ from support.model import CONFIGS, Held, V, random_model
 
 from banditrft.errors import InputError
 from banditrft.streams import Purpose
-from llm_runs.base_models.hub import merged_state
-from llm_runs.engines.base import Address, Limits, Prompts, draws
+from llm_runs.base_models.modules import merged_state
 from llm_runs.engines.cached import CachedEngine
+from llm_runs.engines.drawing import draws
+from llm_runs.interfaces import Address, Limits, Prompts
 
 pytestmark = pytest.mark.slow(10)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from llm_runs.network.decode import attend_last
+from llm_runs.tiny.engine import attend_last
 
 N, H, L, D = 5, 3, 12, 32
 

@@ -6,11 +6,12 @@ from support.model import Held
 
 from banditrft.streams import Purpose
 from llm_runs.base_models import find_model
-from llm_runs.base_models.hub import load_module
-from llm_runs.engines.base import Address, Limits, Prompts
+from llm_runs.base_models.modules import load_module
 from llm_runs.engines.cached import CachedEngine
-from llm_runs.engines.stacked import StackedEngine
-from llm_runs.network.stacked import stack
+from llm_runs.interfaces import Address, Limits, Prompts
+from llm_runs.tiny.architecture import architecture_of, weights_of
+from llm_runs.tiny.engine import StackedEngine
+from llm_runs.tiny.network import stack
 
 IDS = [[5, 9, 3], [7, 8, 4, 12, 6], [11], [7, 8, 4, 12, 6]]
 PROMPTS = Prompts([IDS], [[0, 1, 2, 1]], [[0, 0, 0, 4]])
@@ -24,8 +25,8 @@ class HeldStack:
 
 
 def stacked(model, replicas, dtype=torch.float32):
-    weights = {name: x.to(dtype) for name, x in stack([model.weights()] * replicas).items()}
-    engine = StackedEngine(model.arch, LIMITS)
+    weights = {name: x.to(dtype) for name, x in stack([weights_of(model)] * replicas).items()}
+    engine = StackedEngine(architecture_of(model), LIMITS)
     engine.push(HeldStack(weights))
     return engine, weights
 

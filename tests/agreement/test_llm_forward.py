@@ -11,11 +11,11 @@ from support.llm import SHIPPED, TASK, TOKENIZER, packed, perturbed, some_prompt
 from transformers import AutoModelForCausalLM
 
 from llm_runs.base_models import find_model
-from llm_runs.engines.inverse_cdf import draw
-from llm_runs.engines.stacked import sample
-from llm_runs.network.architecture import unpack
-from llm_runs.network.policy import response_logits
-from llm_runs.network.stacked import folded, stack
+from llm_runs.engines.drawing import draw
+from llm_runs.tiny.architecture import architecture_of, unpack, weights_of
+from llm_runs.tiny.engine import sample
+from llm_runs.tiny.network import folded, stack
+from llm_runs.tiny.responses import response_logits
 
 S, Q, G = 2, 3, 4
 P, T = TASK.prompt_max, TASK.max_new
@@ -56,7 +56,7 @@ def test_logits_equal_transformers_own(case):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_logits_of_the_shipped_weights_in_float32(name):
-    arch, weights = find_model(name).arch, stack([find_model(name).weights()])
+    arch, weights = architecture_of(find_model(name)), stack([weights_of(find_model(name))])
     model = AutoModelForCausalLM.from_pretrained(find_model(name).folder, local_files_only=True)
     items = TASK.items("pool", 12)
     prompts, pads = some_prompts(1, len(items))

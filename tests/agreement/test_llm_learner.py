@@ -5,12 +5,10 @@ import torch
 from support.llm import SHIPPED, TASK, TOKENIZER, packed, perturbed, world
 
 from banditrft.design import Design
-from llm_runs.engines.base import Limits, Prompts, Samples
-from llm_runs.learners import stacked
-from llm_runs.learners.base import Batch
-from llm_runs.learners.stacked import StackedLearner
-from llm_runs.network.architecture import unpack
-from llm_runs.network.stacked import replica, stack
+from llm_runs.interfaces import Batch, Limits, Prompts, Samples
+from llm_runs.tiny.architecture import unpack
+from llm_runs.tiny.learner import StackedLearner
+from llm_runs.tiny.network import replica, stack
 
 pytestmark = pytest.mark.slow(20)
 
@@ -170,7 +168,7 @@ def test_loss_and_step_do_not_depend_on_how_a_round_is_cut_up(case, Q, monkeypat
     arch, models = case
     made = []
     for rows in (G, 2 * G, 1000):
-        monkeypatch.setattr(stacked, "ROWS", rows)
+        monkeypatch.setattr("llm_runs.tiny.learner.ROWS", rows)
         ours = learner(arch, models, design("all", batch_size=Q))
         made.append((ours.step(some_batch(Q)), ours.weights))
     for record, weights in made[1:]:

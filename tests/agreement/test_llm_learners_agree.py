@@ -7,9 +7,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from llm_runs.base_models import MODELS
 from llm_runs.learners.module import ModuleLearner
-from llm_runs.learners.stacked import StackedLearner
-from llm_runs.network.architecture import Architecture, pack
-from llm_runs.network.stacked import stack
+from llm_runs.tiny.architecture import Architecture, pack
+from llm_runs.tiny.learner import StackedLearner
+from llm_runs.tiny.network import stack
 
 ACTIVE = torch.tensor([[[True, False, True], [True, True, True]]])
 CASES = {

@@ -19,12 +19,11 @@ from support.llm import TASK, TOKENIZER, world
 from banditrft import signals
 from banditrft.design import Design
 from llm_runs.base_models import find_model
-from llm_runs.engines.base import Limits, Prompts, Samples
-from llm_runs.learners.base import Batch
+from llm_runs.interfaces import Batch, Limits, Prompts, Samples
 from llm_runs.learners.loss import row_weights, token_losses
-from llm_runs.learners.stacked import StackedLearner
-from llm_runs.network.architecture import unpack
-from llm_runs.network.stacked import replica, stack
+from llm_runs.tiny.architecture import architecture_of, unpack, weights_of
+from llm_runs.tiny.learner import StackedLearner
+from llm_runs.tiny.network import replica, stack
 
 pytestmark = pytest.mark.slow(40)
 
@@ -105,8 +104,8 @@ def design(name: str, **changes: object) -> Design:
 
 
 def learner(setup: Design, micro_batch: int = Q * G) -> StackedLearner:
-    weights = {name: tensor.double() for name, tensor in stack([MODEL.weights()]).items()}
-    return StackedLearner(MODEL.arch, weights, setup, world(micro_batch=micro_batch), LIMITS)
+    weights = {name: tensor.double() for name, tensor in stack([weights_of(MODEL)]).items()}
+    return StackedLearner(architecture_of(MODEL), weights, setup, world(micro_batch=micro_batch), LIMITS)
 
 
 def our_batch(batches: list[dict]) -> Batch:
@@ -125,7 +124,7 @@ def our_batch(batches: list[dict]) -> Batch:
 
 
 def assert_weights_equal(ours: StackedLearner, theirs: dict[str, torch.Tensor]) -> None:
-    named = unpack(MODEL.arch, replica(ours.weights, 0))
+    named = unpack(architecture_of(MODEL), replica(ours.weights, 0))
     for name, tensor in named.items():
         torch.testing.assert_close(tensor, theirs[name], **TOLERANCE, msg=lambda m, n=name: f"{n}: {m}")
 

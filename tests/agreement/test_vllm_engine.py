@@ -8,11 +8,11 @@ from support.vllm import MODEL, TASK, address, engine, learner, limits, needs_vl
 from transformers import AutoModelForCausalLM
 
 from llm_runs.base_models import find_model
-from llm_runs.engines.base import Prompts
-from llm_runs.engines.stacked import StackedEngine
 from llm_runs.engines.vllm import VLLMEngine
-from llm_runs.learners.stacked import StackedLearner
+from llm_runs.interfaces import Prompts
 from llm_runs.rounds.grading import grade_samples
+from llm_runs.tiny.engine import StackedEngine
+from llm_runs.tiny.learner import StackedLearner
 from llm_runs.tokenizers import load_tokenizer
 
 
@@ -135,7 +135,6 @@ def test_first_tokens_are_drawn_at_the_temperature():
 @needs_vllm
 def test_pass_at_1_is_that_of_the_torch_engine():
     of, items = learner(), TASK.items("pool", 4)
-    assert of.arch is not None
     tokenizer = load_tokenizer(find_model(MODEL).folder, None)
     rates = []
     with TASK.grader() as grader:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from banditrft.cli import main
-from llm_runs.pretraining.shipped import ORIGINS
+from llm_runs.tiny.pretraining import ORIGINS
 
 
 @pytest.fixture

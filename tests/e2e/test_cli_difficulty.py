@@ -13,8 +13,9 @@ from banditrft.runs import sampling_key
 from banditrft.streams import Purpose
 from banditrft.worlds import LLMWorld
 from llm_runs.backends import open_backend
-from llm_runs.engines.base import Address
-from llm_runs.queries.difficulty import measure, read
+from llm_runs.interfaces import Address
+from llm_runs.queries.candidates import read_difficulties
+from llm_runs.queries.difficulty import measure
 from llm_runs.tasks import load_task
 
 WORLD = LLMWorld(model="tiny-qwen2", task="arithmetic", seeds=1)
@@ -55,7 +56,7 @@ def test_an_interrupted_measurement_goes_on_to_the_same_table(table, tmp_path):
         lines.write("[1068, 12")  # as a killed process leaves it
     fractions = []
     again = measure(WORLD, out, samples=SAMPLES, items=ITEMS, root_seed=3, report=fractions.append)
-    assert again == table == read(out)
+    assert again == table == read_difficulties(out)
     assert len(fractions) == ITEMS - 1
     assert list(tmp_path.iterdir()) == [out]
 
@@ -96,7 +97,7 @@ def test_a_damaged_table_is_refused(table, tmp_path, change, says):
     measure(WORLD, out, samples=2, items=1)
     out.write_text(json.dumps(json.loads(out.read_text()) | change))
     with pytest.raises(InputError, match=says):
-        read(out)
+        read_difficulties(out)
 
 
 def test_impossible_counts_are_refused(tmp_path):
@@ -106,7 +107,7 @@ def test_impossible_counts_are_refused(tmp_path):
     value["items"][0]["correct_strict"] = 3
     out.write_text(json.dumps(value))
     with pytest.raises(InputError, match=r"counts must lie in 0\.\.n"):
-        read(out)
+        read_difficulties(out)
 
 
 def test_the_command_prints_and_draws(tmp_path):
@@ -116,7 +117,7 @@ def test_the_command_prints_and_draws(tmp_path):
     done = CliRunner().invoke(command, typed, catch_exceptions=False, standalone_mode=False)
     value = json.loads(done.stdout)
     assert (value["items"], value["samples"], value["file"]) == (3, 4, str(out))
-    assert value["strict"] == sum(row.correct_strict for row in read(out).rows) / 12
+    assert value["strict"] == sum(row.correct_strict for row in read_difficulties(out).rows) / 12
     assert ET.parse(plot).getroot().tag.endswith("svg")
 
 
@@ -135,7 +136,7 @@ def test_lengths_are_the_commands(tmp_path):
     typed = ["--model", "tiny-llama", "--task", "arithmetic", "--items", "1", "--samples", "1", "--no-chat"]
     command.main([*typed, "--max-new", "8", "--prompt-max", "7", "--out", str(out)], standalone_mode=False)
     world = WORLD.model_copy(update={"model": "tiny-llama", "max_new": 8, "prompt_max": 7, "chat": False})
-    assert read(out).header.settings == sampling_key(world)
+    assert read_difficulties(out).header.settings == sampling_key(world)
 
 
 def test_few_items_have_an_interval_each(table, tmp_path):

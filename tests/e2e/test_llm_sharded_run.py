@@ -23,8 +23,8 @@ from banditrft.records import read_items, read_run, read_table, training_path
 from banditrft.schemas import TEXTS
 from banditrft.study import parse_study
 from llm_runs.base_models import find_model
-from llm_runs.ranks import joined
-from llm_runs.states.files import load, resumable
+from llm_runs.execution import joined
+from llm_runs.states import load, resumable
 from llm_runs.tasks import load_task
 
 pytestmark = pytest.mark.slow(60)

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import llm_runs
 from banditrft.errors import InputError
-from llm_runs.rounds.trackers import open_tracker
+from llm_runs.trackers import open_tracker
 
 TENSORBOARD = 'tracker = "tensorboard"'
 

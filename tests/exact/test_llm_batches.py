@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from banditrft.streams import Purpose
-from llm_runs.engines.base import Address, Prompts, draws
+from llm_runs.engines.drawing import draws
+from llm_runs.interfaces import Address, Prompts
 from llm_runs.rounds.batches import Batches, copies, permutation
 from sims.contextual.draws import Order
 

@@ -9,7 +9,7 @@ from support.llm import world
 from banditrft.design import Evaluation
 from banditrft.errors import InputError
 from banditrft.study import Cell, Study
-from llm_runs.backends import LOOKING
+from llm_runs.backends import BASE_ONLY
 from llm_runs.graders import load_grader
 from llm_runs.study import resolve
 from llm_runs.tasks import load_task
@@ -227,7 +227,7 @@ def test_kept_queries_are_looked_up_again_when_a_task_has_changed(tmp_path, monk
     (tmp_path / "sum_tasks.py").write_text(SUMS)
     monkeypatch.syspath_prepend(tmp_path)
     settings = world(task="sum_tasks:Sums", test_items=2, **chosen)
-    study = Study("s", 0, (), (Cell(settings, "c", LOOKING, Evaluation()),), "")
+    study = Study("s", 0, (), (Cell(settings, "c", BASE_ONLY, Evaluation()),), "")
     try:
         first = resolve(study, tmp_path, write=True)
         assert resolve(study, tmp_path, write=False) == first

@@ -11,10 +11,10 @@ from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import BaseModel, find_model
-from llm_runs.base_models.sizes import STACKED, Sizes, stacks
-from llm_runs.planning.estimates import memory, need, stack_size
-from llm_runs.planning.workload import Speed, evaluations, workload
+from llm_runs.base_models.sizes import Sizes
+from llm_runs.planning.estimates import Speed, evaluations, memory, need, stack_size, workload
 from llm_runs.tasks import load_task
+from llm_runs.tiny.architecture import STACKED, stacks
 
 QWEN_HALF = {
     "model_type": "qwen2",
@@ -32,7 +32,7 @@ TASK = load_task("arithmetic")
 
 def model(tmp_path, **changes):
     """A model known by its configuration alone."""
-    return BaseModel("half", tmp_path, QWEN_HALF | changes, None, "is not stacked")
+    return BaseModel("half", tmp_path, QWEN_HALF | changes)
 
 
 def parts(tmp_path, design=None, device="cpu", **world):

@@ -6,10 +6,9 @@ from support.llm import TASK, TOKENIZER, packed, perturbed, world
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from llm_runs.engines.base import Limits, Prompts, Samples
-from llm_runs.learners.base import Batch
-from llm_runs.learners.stacked import StackedLearner
-from llm_runs.network.stacked import stack
+from llm_runs.interfaces import Batch, Limits, Prompts, Samples
+from llm_runs.tiny.learner import StackedLearner
+from llm_runs.tiny.network import stack
 
 G, T = 2, 8
 LIMITS = Limits(TASK.prompt_max, T, 1.0, (1,), 0)

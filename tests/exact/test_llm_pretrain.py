@@ -11,10 +11,10 @@ import llm_runs
 from banditrft.errors import InputError
 from llm_runs.base_models import find_model
 from llm_runs.graders.arithmetic import grade
-from llm_runs.pretraining import measured
-from llm_runs.pretraining.corpus import STYLES, Mixture, batch
-from llm_runs.pretraining.recipe import IGNORED, Recipe, tensors
-from llm_runs.pretraining.shipped import ORIGINS
+from llm_runs.tiny import pretraining
+from llm_runs.tiny.architecture import weights_of
+from llm_runs.tiny.corpus import STYLES, Mixture, batch
+from llm_runs.tiny.pretraining import IGNORED, ORIGINS, Recipe, tensors
 
 pytestmark = pytest.mark.slow(6)
 
@@ -25,8 +25,8 @@ CHARACTERS = ORIGINS["tiny-qwen2"].characters
 @pytest.fixture(autouse=True)
 def _quick_measurement(monkeypatch):
     """Measure new models on a few samples: their Pass@1 is not what is tested here."""
-    monkeypatch.setattr(measured, "ITEMS", 12)
-    monkeypatch.setattr(measured, "SAMPLES", 4)
+    monkeypatch.setattr(pretraining, "ITEMS", 12)
+    monkeypatch.setattr(pretraining, "SAMPLES", 4)
 
 
 def examples(spoiled, steps=60):
@@ -186,7 +186,7 @@ def test_training_leaves_torch_as_it_was(tmp_path):
     ],
 )
 def test_bad_input_is_found_before_training(tmp_path, monkeypatch, where, settings, message):
-    monkeypatch.setattr("llm_runs.pretraining.shipped.fit", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("llm_runs.tiny.pretraining.fit", lambda *_: pytest.fail("trained"))
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=message):
         llm_runs.train_base_model("tiny-llama", tmp_path / where, **settings)
@@ -204,10 +204,10 @@ def test_an_interrupted_training_leaves_no_model_and_starts_anew(tmp_path, monke
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("llm_runs.pretraining.shipped._write_provenance", interrupted)
+        patch.setattr("llm_runs.tiny.pretraining._write_provenance", interrupted)
         with pytest.raises(KeyboardInterrupt):
             llm_runs.train_base_model("tiny-llama", tmp_path / "m", steps=1)
     assert list((tmp_path / "m").iterdir()) == []
     folder = llm_runs.train_base_model("tiny-llama", tmp_path / "m", steps=1)
-    assert find_model(str(folder)).arch is not None
+    assert weights_of(find_model(str(folder)))
     assert (folder / "provenance.json").exists()

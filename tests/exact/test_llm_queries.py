@@ -15,15 +15,16 @@ from banditrft.design import Evaluation
 from banditrft.errors import InputError
 from banditrft.runs import WorldQueries, queries_key
 from banditrft.study import Cell, Study
-from llm_runs.backends import LOOKING
+from llm_runs.backends import BASE_ONLY
 from llm_runs.base_models import find_model
+from llm_runs.interfaces import Message
 from llm_runs.planning.checks import notes
-from llm_runs.queries import items
-from llm_runs.queries.choice import choose, log_odds
+from llm_runs.queries.candidates import named_item
 from llm_runs.queries.difficulty import measure
-from llm_runs.queries.items import content_hash, named_item, pool_items
+from llm_runs.queries.resolve import choose, log_odds
 from llm_runs.tasks import Item, load_task, task_of
-from llm_runs.tasks.base import Message
+from llm_runs.tasks.fitting import content_hash, pool_items
+from llm_runs.tasks.fitting import test_items as held_out_items
 
 pytestmark = pytest.mark.slow(8)
 
@@ -154,7 +155,7 @@ def test_lengths_are_cut_to_the_model(tmp_path, given, lengths):
     settings = files_world(tmp_path, **given)
     task = task_of(settings, 64)
     assert (task.prompt_max, task.max_new) == lengths
-    study = Study("s", 0, (), (Cell(settings, "c", LOOKING, Evaluation()),), "")
+    study = Study("s", 0, (), (Cell(settings, "c", BASE_ONLY, Evaluation()),), "")
     llm_runs.check(study)
     cut = {"prompt_max": 512, "max_new": 1024}.items() - given.items()
     wanted = {
@@ -179,7 +180,7 @@ def test_notes_are_said_once(tmp_path):
 
 def test_lengths_that_are_asked_for_are_not_cut(tmp_path):
     settings = files_world(tmp_path, prompt_max=60, max_new=60)
-    study = Study("s", 0, (), (Cell(settings, "c", LOOKING, Evaluation()),), "")
+    study = Study("s", 0, (), (Cell(settings, "c", BASE_ONLY, Evaluation()),), "")
     with pytest.raises(InputError, match="together must be at most 64"):
         llm_runs.check(study)
 
@@ -210,7 +211,7 @@ def test_a_table_may_be_of_fewer_items_than_the_usual_pool(tmp_path):
     measure(world(**files), tmp_path / "hard.json", samples=4)
     named = {"count": 2, "base_pass_at_1": (0.0, 1.0), "file": str(tmp_path / "hard.json")}
     settings = world(**files, queries=named)
-    llm_runs.check(Study("s", 0, (), (Cell(settings, "c", LOOKING, Evaluation()),), ""))
+    llm_runs.check(Study("s", 0, (), (Cell(settings, "c", BASE_ONLY, Evaluation()),), ""))
     assert len(llm_runs.resolve_queries(settings, 7).queries) == 2
 
 
@@ -224,7 +225,7 @@ def test_a_pool_is_known_by_its_content_and_samples_nothing():
 def test_prompts_that_are_too_long_are_passed_over_and_counted():
     place = world(train_items=12, prompt_max=7, test_items=5)
     short = load_task("arithmetic", prompt_max=7)
-    pool, test = pool_items(short, TOKENIZER, place), items.test_items(short, TOKENIZER, place)
+    pool, test = pool_items(short, TOKENIZER, place), held_out_items(short, TOKENIZER, place)
     assert all(len(item.prompt) <= 7 for item in (*pool.items, *test.items))
     assert (len(pool.items), len(test.items)) == (12, 5)
     assert pool.left_out > 0

@@ -15,8 +15,8 @@ import llm_runs
 from banditrft.records import EVALS, GROUPS, ITEMS, ROUNDS, TEXTS, check_table, read_run, write_run
 from banditrft.streams import Purpose
 from llm_runs.backends import open_backend
-from llm_runs.engines.base import Address
-from llm_runs.evaluation.measure import TEXTS_KEPT
+from llm_runs.evaluation import TEXTS_KEPT
+from llm_runs.interfaces import Address
 
 pytestmark = pytest.mark.slow(25)
 

@@ -6,9 +6,9 @@ from fractions import Fraction
 import pytest
 
 from banditrft.errors import InputError
-from llm_runs.pretraining.corpus import STYLES
-from llm_runs.pretraining.shipped import ORIGINS
 from llm_runs.tasks import load_task
+from llm_runs.tiny.corpus import STYLES
+from llm_runs.tiny.pretraining import ORIGINS
 
 TASKS = {name: load_task(name) for name in ("tiny-gsm", "tiny-math", "tiny-sort")}
 CHARACTERS = ORIGINS["tiny-qwen2-words"].characters

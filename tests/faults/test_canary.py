@@ -10,15 +10,15 @@ from support.vllm import MODEL, VOCABULARY, address, canary, learner, limits, nu
 from banditrft.design import Design
 from banditrft.errors import InputError
 from llm_runs.base_models import find_model
-from llm_runs.base_models.hub import load_module
-from llm_runs.engines.base import Address, Prompts, Samples
+from llm_runs.base_models.modules import load_module
 from llm_runs.engines.cached import CachedEngine
 from llm_runs.engines.canary import Canary, StaleWeightsError, canary_prompts
-from llm_runs.engines.stacked import StackedEngine
-from llm_runs.learners.base import Batch
+from llm_runs.interfaces import Address, Batch, Prompts, Samples
 from llm_runs.learners.module import ModuleLearner
-from llm_runs.learners.stacked import StackedLearner
-from llm_runs.network.stacked import stack
+from llm_runs.tiny.architecture import architecture_of, weights_of
+from llm_runs.tiny.engine import StackedEngine
+from llm_runs.tiny.learner import StackedLearner
+from llm_runs.tiny.network import stack
 
 
 class Counting(StackedEngine):
@@ -26,8 +26,7 @@ class Counting(StackedEngine):
 
     def __init__(self) -> None:
         model = find_model(MODEL)
-        assert model.arch is not None
-        super().__init__(model.arch, limits())
+        super().__init__(architecture_of(model), limits())
         self.asked: list[int] = []
         self.now = 0
 
@@ -99,7 +98,6 @@ class OneTokenOff(StackedEngine):
 
 def test_the_rounding_of_a_single_token_stops_no_run():
     endless, of = replace(limits(), ends=()), learner()
-    assert of.arch is not None
     sampler = OneTokenOff(of.arch, endless)
     sampler.push(of)
     Canary(sampler, of, endless, "float32", VOCABULARY, 1).after_push(0)
@@ -108,9 +106,12 @@ def test_the_rounding_of_a_single_token_stops_no_run():
 @pytest.mark.parametrize("rate", [0.3, 1.0, 10.0])
 def test_a_healthy_run_of_very_large_weights_goes_on(rate):
     base = find_model(MODEL)
-    assert base.arch is not None
     of = StackedLearner(
-        base.arch, stack([base.weights()]), Design(learning_rate=rate, rounds=1), world(), limits()
+        architecture_of(base),
+        stack([weights_of(base)]),
+        Design(learning_rate=rate, rounds=1),
+        world(),
+        limits(),
     )
     sampler = Counting()
     watch = canary(sampler, of)

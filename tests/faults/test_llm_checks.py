@@ -12,7 +12,7 @@ from banditrft.errors import InputError
 from banditrft.study import Study, parse_study
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import MODELS
-from llm_runs.planning import here
+from llm_runs.planning import checks
 from llm_runs.planning.checks import notes
 from llm_runs.queries.difficulty import measure
 
@@ -34,7 +34,7 @@ def errors(*lines: str, **options: str) -> list[str]:
 @pytest.fixture
 def gpus(monkeypatch):
     """How many GPUs there are, as the checks see it."""
-    return lambda count: monkeypatch.setattr(here, "gpu_count", lambda: count)
+    return lambda count: monkeypatch.setattr(checks, "gpu_count", lambda: count)
 
 
 def copied(folder, change):
@@ -77,7 +77,7 @@ def test_tensor_parallel_without_gpus_is_wrong_on_every_machine():
 
 def test_heads_that_vllm_does_not_compute_on_cpu(gpus, tmp_path, monkeypatch):
     gpus(0)
-    monkeypatch.setattr(here, "find_spec", lambda name: name)
+    monkeypatch.setattr(checks, "find_spec", lambda name: name)
     model = copied(tmp_path / "odd", {"head_dim": 24})
     (line,) = errors('engine = "vllm"', model=model)
     assert line.startswith("llm[0].engine: on CPU vLLM computes heads of 32, 64, ")

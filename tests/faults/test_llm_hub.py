@@ -37,7 +37,7 @@ def in_cache(root, name):
 def offline(root, code):
     """Run code in a fresh interpreter that must not ask the hub."""
     settings = {"HF_HOME": str(root), "HF_HUB_OFFLINE": "1"}
-    head = "from llm_runs.base_models import find_model\nfrom llm_runs.base_models.hub import load_module\nimport torch\n"
+    head = "from llm_runs.base_models import find_model\nfrom llm_runs.base_models.modules import load_module\nimport torch\n"
     return subprocess.run(
         [sys.executable, "-c", head + code], env=os.environ | settings, capture_output=True, text=True
     )
@@ -130,8 +130,8 @@ def hub(tmp_path):
 
 
 def test_the_hub_is_asked_for_weights_only_when_they_are_wanted(hub):
-    done = hub("model = find_model('some-org/some-model')\nprint(model.revision, model.arch is not None)")
-    assert done.stdout.split() == [COMMIT, "True"], done.stderr
+    done = hub("model = find_model('some-org/some-model')\nprint(model.revision, model.kind)")
+    assert done.stdout.split() == [COMMIT, "llama"], done.stderr
     assert "config.json" in Hub.asked
     assert "model.safetensors" not in Hub.asked
 

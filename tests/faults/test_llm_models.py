@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 from support.model import CONFIGS, random_model, saved
 
 from banditrft.errors import InputError
-from banditrft.worlds.llm import Lora
+from banditrft.worlds.llm import LLMWorld, Lora
 from llm_runs.base_models import MODELS, SHIPPED, check_fits, find_model
-from llm_runs.base_models.hub import load_module, merged_state
+from llm_runs.base_models.modules import load_module, merged_state
+from llm_runs.tiny.architecture import architecture_of, stacks, weights_of
 
 LOADED = {"dtype": torch.float32, "device": "cpu"}
 
@@ -34,14 +35,13 @@ def digest(path):
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_models_stack(name):
     model = find_model(name)
-    assert model.arch is not None
-    assert model.parameters == sum(tensor.numel() for tensor in model.weights().values())
+    assert model.parameters == sum(tensor.numel() for tensor in weights_of(model).values())
     assert model.weights_sha256 == digest(model.folder / "model.safetensors")
 
 
 def test_a_local_folder_is_a_model(folder):
     assert find_model(str(folder)).weights_sha256 == find_model("tiny-llama").weights_sha256
-    assert find_model(str(folder)).arch == find_model("tiny-llama").arch
+    assert architecture_of(find_model(str(folder))) == architecture_of(find_model("tiny-llama"))
 
 
 def test_an_unknown_name_is_answered_with_those_there_are():
@@ -69,10 +69,10 @@ def test_a_revision_is_of_the_hub(folder):
 def test_a_model_that_the_stacked_program_does_not_compute_says_why(folder, changes, reason):
     edit(folder, **changes)
     model = find_model(str(folder))
-    assert model.arch is None
-    assert reason in model.reason
-    with pytest.raises(InputError, match="the stacked program does not compute it"):
-        model.weights()
+    with pytest.raises(InputError, match="the stacked program does not compute it") as error:
+        weights_of(model)
+    assert reason in str(error.value)
+    assert not stacks(LLMWorld(model=str(folder), seeds=1), model, "cpu")
 
 
 def test_a_missing_or_broken_configuration_is_named(folder):
@@ -122,7 +122,7 @@ def test_damaged_weights_are_named(folder):
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match=r"model\.safetensors: not the weights of this llama"):
-        find_model(str(folder)).weights()
+        weights_of(find_model(str(folder)))
     with pytest.raises(InputError, match=r"model\.safetensors: not a safetensors file"):
         _ = find_model(str(folder)).parameters
     with pytest.raises(InputError, match="transformers cannot load it"):

@@ -22,8 +22,7 @@ from banditrft.records import (
     write_run,
 )
 from banditrft.schemas import ITEMS, TEXTS
-from llm_runs.states.files import load, resumable, save, states
-from llm_runs.states.kept import KEPT, prune
+from llm_runs.states import KEPT, kept_states, load, prune, resumable, save
 
 pytestmark = pytest.mark.slow(60)
 
@@ -117,7 +116,7 @@ def study(kept, tmp_path):
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "missing"])
 def test_a_damaged_state_is_named_and_the_one_before_serves(study, file, damage):
     root, one, whole = study
-    newest = states(root, one)[-1]
+    newest = kept_states(root, one)[-1]
     path, content = newest / file, (newest / file).read_bytes()
     middle = len(content) // 2
     flipped = content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
@@ -171,7 +170,7 @@ def test_a_full_disk_is_said_and_loses_nothing(study, size):
 def test_the_newest_states_and_the_best_are_kept(tmp_path):
     one = run(0, 1, settings=EVERY, rounds=9, learning_rate=0.05, reward="minus-one-zero")
     stopped(tmp_path, [one], 8)
-    rounds = [int(path.name.removeprefix("round-")) for path in states(tmp_path, one)]
+    rounds = [int(path.name.removeprefix("round-")) for path in kept_states(tmp_path, one)]
     assert rounds[-KEPT:] == [7, 8]
     evals = llm_runs.execute([one])[0].evals
     counts = dict(zip(evals["round"], evals["correct_strict"], strict=True))
@@ -203,7 +202,7 @@ def test_a_stack_goes_on_where_some_runs_knew_the_final_evaluation(tmp_path):
 
 def test_a_state_of_another_kind_of_learner_is_refused(study):
     root, one, _ = study
-    about = states(root, one)[-1] / "state.json"
+    about = kept_states(root, one)[-1] / "state.json"
     about.write_text(about.read_text().replace('"stacked"', '"module"'))
     with pytest.raises(InputError, match=r"state\.json: learner must be 'stacked'.*got 'module'.*device"):
         llm_runs.execute([one], None, root)
@@ -211,26 +210,26 @@ def test_a_state_of_another_kind_of_learner_is_refused(study):
 
 def test_a_state_that_another_process_kept_first_is_as_good(study):
     root, one, whole = study
-    newest = states(root, one)[-1]
+    newest = kept_states(root, one)[-1]
     sha256 = json.loads((newest / "state.json").read_text())["weights_sha256"]
     save(root, one, sha256, load(root, one, 3, sha256))
-    assert states(root, one)[-1] == newest
+    assert kept_states(root, one)[-1] == newest
     assert same(llm_runs.execute([one], None, root)[0], whole)
 
 
 def test_states_that_another_process_removed_are_no_loss(study):
     root, one, _ = study
-    found = states(root, one)
+    found = kept_states(root, one)
     gone = [found[0].with_name(f"round-{number:08d}") for number in (0, 9)]
     prune([gone[0], *found, gone[1]])
-    assert found[-1] in states(root, one)
+    assert found[-1] in kept_states(root, one)
 
 
 def test_a_run_that_another_process_recorded_needs_no_state(study):
     root, one, whole = study
-    sha256 = json.loads((states(root, one)[-1] / "state.json").read_text())["weights_sha256"]
+    sha256 = json.loads((kept_states(root, one)[-1] / "state.json").read_text())["weights_sha256"]
     state = load(root, one, 3, sha256)
     write_run(root, one, whole, {})
     with files_of_at_most(500):
         save(root, one, sha256, state)
-    assert not states(root, one)
+    assert not kept_states(root, one)

@@ -6,7 +6,7 @@ from support.vllm import MODEL, canary, engine, learner, limits, needs_vllm, nud
 from llm_runs.base_models import find_model
 from llm_runs.engines.canary import StaleWeightsError
 from llm_runs.engines.vllm import VLLMEngine
-from llm_runs.learners.base import Learner
+from llm_runs.interfaces import Learner
 
 
 class Deaf(VLLMEngine):

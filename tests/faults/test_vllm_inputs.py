@@ -5,9 +5,9 @@ from support.vllm import MODEL, engine, limits, needs_vllm, world
 
 from banditrft.errors import InputError
 from llm_runs.base_models import find_model
-from llm_runs.engines.base import Limits
 from llm_runs.engines.vllm import VLLMEngine, cache_bytes, sequence_length
 from llm_runs.engines.vllm_server import CPU_CACHE, check_version
+from llm_runs.interfaces import Limits
 
 
 def test_a_missing_vllm_is_named_with_its_installation():

@@ -5,8 +5,7 @@ import pytest
 from banditrft.errors import InputError
 from llm_runs.graders import GRADERS, Grade, Gsm8k, Mathematics, load_grader
 from llm_runs.graders.gsm8k import WINDOW
-from llm_runs.graders.latex import last_box, last_expression
-from llm_runs.graders.normal_form import normal_form, same
+from llm_runs.graders.latex import last_box, last_expression, normal_form, same
 
 RIGHT, FORM, WRONG = Grade(True, True), Grade(False, True), Grade(False, False)
 WORKED = "She sold 48/2 = <<48/2=24>>24 clips in May.\nIn all 48+24 = <<48+24=72>>72.\n#### 72"

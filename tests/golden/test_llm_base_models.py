@@ -9,10 +9,9 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 import llm_runs
 from banditrft.streams import Purpose
 from llm_runs.base_models import MODELS, SHIPPED, find_model
-from llm_runs.engines.base import Address
-from llm_runs.pretraining.measured import VERDICTS, rates
-from llm_runs.pretraining.shipped import ORIGINS
+from llm_runs.interfaces import Address
 from llm_runs.tasks import load_task
+from llm_runs.tiny.pretraining import ORIGINS, VERDICTS, rates
 from llm_runs.tokenizers import load_tokenizer
 
 EACH = pytest.mark.parametrize("name", ORIGINS)

@@ -5,7 +5,7 @@ import sys
 
 CODE = """
 import sys
-import llm_runs, llm_runs.tasks, llm_runs.graders, llm_runs.base_models, llm_runs.network.architecture
+import llm_runs, llm_runs.tasks, llm_runs.graders, llm_runs.base_models, llm_runs.planning, llm_runs.queries, llm_runs.tiny.architecture
 llm_runs.base_models.find_model("tiny-olmo2")
 llm_runs.shipped_models()
 llm_runs.weights_hash("tiny-qwen2")

@@ -32,7 +32,7 @@ def test_wheel_holds_the_rooms_and_nothing_else(wheel):
     }
     assert "banditrft/presets/quick.toml" in names
     assert all(
-        f"llm_runs/models/{m}/{f}" in names for m in MODELS for f in ("config.json", "model.safetensors")
+        f"llm_runs/tiny/models/{m}/{f}" in names for m in MODELS for f in ("config.json", "model.safetensors")
     )
 
 

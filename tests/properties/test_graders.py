@@ -6,9 +6,7 @@ from hypothesis import strategies as st
 
 from llm_runs.graders import Gsm8k, Mathematics
 from llm_runs.graders.gsm8k import WINDOW
-from llm_runs.graders.latex import LONGEST, last_box, last_expression
-from llm_runs.graders.normal_form import normal_form, same
-from llm_runs.graders.spelling import numeral, spelled
+from llm_runs.graders.latex import LONGEST, last_box, last_expression, normal_form, numeral, same, spelled
 
 WORDS = r"""
 0 1 7 12 x y + - = / . , ( ) [ ] { } | ^ _ $ % # \{ \} \\ \( \) \[ \] ####

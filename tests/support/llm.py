@@ -12,10 +12,10 @@ from banditrft.records import RunTables
 from banditrft.runs import Query, Run
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import find_model
-from llm_runs.engines.base import Prompts
-from llm_runs.network.architecture import Architecture, pack
-from llm_runs.pretraining.recipe import Recipe, new_model
+from llm_runs.interfaces import Prompts
 from llm_runs.tasks import load_task
+from llm_runs.tiny.architecture import Architecture, architecture_of, pack
+from llm_runs.tiny.pretraining import Recipe, new_model
 from llm_runs.tokenizers import load_tokenizer
 
 TASK = load_task("arithmetic")
@@ -34,7 +34,7 @@ def perturbed(name: str, count: int) -> tuple[Architecture, list[PreTrainedModel
             for parameter in model.parameters():
                 parameter += 0.05 * torch.randn(parameter.shape, generator=noise)
         models.append(model)
-    arch = find_model(name).arch
+    arch = architecture_of(find_model(name))
     assert arch is not None
     return arch, models
 

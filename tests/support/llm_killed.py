@@ -6,9 +6,9 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import llm_runs.engines.stacked
 import llm_runs.execution
-import llm_runs.learners.stacked
+import llm_runs.tiny.engine
+import llm_runs.tiny.learner
 from banditrft.catalog import status
 from banditrft.launch.jobs import environment
 from banditrft.records import write_run

@@ -8,8 +8,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from banditrft.design import Design
 from banditrft.worlds import LLMWorld
-from llm_runs.engines.base import Limits, Prompts, Samples
-from llm_runs.learners.base import Batch
+from llm_runs.interfaces import Batch, Limits, Prompts, Samples
 from llm_runs.learners.module import ModuleLearner
 
 SHAPE = {
@@ -55,7 +54,7 @@ def tiny(kind: str, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.
 
 
 def with_adapters(module: torch.nn.Module) -> torch.nn.Module:
-    """Adapters of rank 2 on all linear layers, none of them 0; as `llm_runs.base_models.hub.load_module` makes them."""
+    """Adapters of rank 2 on all linear layers, none of them 0; as `llm_runs.base_models.modules.load_module` makes them."""
     adapted = get_peft_model(module, LoraConfig(r=2, lora_alpha=4.0, target_modules="all-linear"))
     torch.manual_seed(3)
     with torch.no_grad():

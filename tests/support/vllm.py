@@ -10,14 +10,14 @@ from banditrft.design import Design
 from banditrft.streams import Purpose
 from banditrft.worlds import LLMWorld
 from llm_runs.base_models import find_model
-from llm_runs.engines.base import Address, Engine, Limits, Prompts
 from llm_runs.engines.canary import Canary
 from llm_runs.engines.vllm import VLLMEngine
 from llm_runs.engines.vllm_server import installed_version
-from llm_runs.learners.base import Batch, Learner
-from llm_runs.learners.stacked import StackedLearner
-from llm_runs.network.stacked import stack
+from llm_runs.interfaces import Address, Batch, Engine, Learner, Limits, Prompts
 from llm_runs.tasks import load_task
+from llm_runs.tiny.architecture import architecture_of, weights_of
+from llm_runs.tiny.learner import StackedLearner
+from llm_runs.tiny.network import stack
 from llm_runs.tokenizers import load_tokenizer
 
 MODEL = "tiny-qwen2"
@@ -51,13 +51,12 @@ def engine(model: str = MODEL, temperature: float = 1.0, **settings: object) -> 
 def learner(model: str = MODEL, replicas: int = 1, temperature: float = 1.0) -> StackedLearner:
     """Replica s has the base weights with noise of size 0.02 s; steps are Adam's at 1e-3."""
     base = find_model(model)
-    assert base.arch is not None
-    weights, draw = stack([base.weights()] * replicas), torch.Generator().manual_seed(1)
+    weights, draw = stack([weights_of(base)] * replicas), torch.Generator().manual_seed(1)
     for tensor in weights.values():
         size = 0.02 * torch.arange(replicas).view(-1, *[1] * (tensor.dim() - 1))
         tensor += size * torch.randn(tensor.shape, generator=draw)
     design = Design(learning_rate=1e-3, rounds=1)
-    return StackedLearner(base.arch, weights, design, world(model), limits(temperature))
+    return StackedLearner(architecture_of(base), weights, design, world(model), limits(temperature))
 
 
 def prompts(replicas: int = 1, count: int = PROMPTS_SEEN) -> Prompts:

@@ -1,1 +1,0 @@
-"""The stacked tensor program: tiny transformers, several sets of weights at once."""
