@@ -35,9 +35,9 @@ def report(records: Records | Path | str, out: Path | str, fits: Fits = "models"
         RecordError: The records cannot be trusted; nothing is written.
     """
     read = records if isinstance(records, Records) else load(records)
-    beside = further(read, fits)
-    content = document(read, verdicts(read), beside)
-    figures = collect(read, content, beside)
+    also = further(read, fits)
+    content = document(read, verdicts(read), also)
+    figures = collect(read, content, also)
     content["figures"] = [
         {"number": f.number, "section": f.section, "caption": f.figure.caption, "file": f.stem}
         for f in figures

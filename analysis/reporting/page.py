@@ -16,16 +16,17 @@ from markupsafe import Markup, escape
 
 from analysis.estimands import ESTIMANDS, FORMATS
 from analysis.fits.unseen import NAMES
+from analysis.reporting.content.model import Document, Values
 from analysis.reporting.figures.collect import Numbered
 from analysis.reporting.figures.forest import card
 from analysis.reporting.figures.svg import variables
-from analysis.reporting.wording import BETWEEN, KINDS, OUTCOMES, READINGS, TITLES
+from analysis.reporting.wording import BETWEEN, KINDS, OUTCOMES, TITLES, readings
 
 TEMPLATES = Path(__file__).parent / "templates"
 ABOUT_CLAIMS = {"summary", "verdicts", "disagreements", "placebo", "sensitivity"}
 
 
-def render(document: dict[str, Any], figures: list[Numbered]) -> str:
+def render(document: Document, figures: list[Numbered]) -> str:
     """The whole page as one string."""
     style, script = _style(), _read("table.js")
     return (
@@ -35,7 +36,7 @@ def render(document: dict[str, Any], figures: list[Numbered]) -> str:
             document=document,
             num=Shown(document),
             kinds=KINDS,
-            readings=READINGS,
+            readings={c["id"]: readings(c) for c in document["claims"]},
             outcomes=OUTCOMES,
             units={kind: of.unit for kind, of in ESTIMANDS.items()},
             between=BETWEEN,
@@ -89,13 +90,15 @@ def _policy(style: str, script: str) -> str:
     )
 
 
-def _contents(document: dict[str, Any], figures: list[Numbered]) -> list[tuple[str, str]]:
+def _contents(document: Document, figures: list[Numbered]) -> list[tuple[str, str]]:
     """Sections that this report has: id and title."""
     drawn = {f.section for f in figures}
     held = {
         "disagreements": any(v["parts"] for v in document["verdicts"]),
         "paths": bool(document["paths"]),
-        **{name: bool(document[name]) for name in ("components", "fits", "diagnosis")},
+        "components": bool(document["components"]),
+        "fits": bool(document["fits"]),
+        "diagnosis": bool(document["diagnosis"]),
         "sensitivity": any(p["secondary"] for v in document["verdicts"] for p in v["parts"]),
     } | {name: name in drawn for name in ("forest", "curves", "times", "seeds", "raw")}
     return [
@@ -105,7 +108,7 @@ def _contents(document: dict[str, Any], figures: list[Numbered]) -> list[tuple[s
     ]
 
 
-def _signs(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _signs(found: list[Values]) -> list[Values]:
     """Signs with one sentence for all the conditions that it holds of."""
     merged: dict[tuple[str, str, str], list[str]] = {}
     for sign in found:
@@ -115,16 +118,16 @@ def _signs(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [dict(zip(names, key, strict=True)) | {"where": where} for key, where in merged.items()]
 
 
-def _learning(document: dict[str, Any], figures: list[Numbered]) -> list[dict[str, Any]]:
-    """Learning curves by world and split."""
-    drawn = [f for f in figures if f.section == "curves"]
+def _learning(document: Document, figures: list[Numbered]) -> list[Values]:
+    """Learning curves by world and split: what all conditions share, then the panels of each."""
     found = []
     for world in document["worlds"]:
-        splits = [
-            (f"{split.capitalize()} Pass@1", own)
-            for split in ("train", "test")
-            if (own := [f for f in drawn if f.group == f"{world['name']}:{split}"])
-        ]
+        splits = []
+        for split in ("train", "test"):
+            own = [f for f in figures if f.group == f"{world['name']}:{split}"]
+            shown = [[f for f in own if f.section == section] for section in ("curves", "panels")]
+            if any(shown):
+                splits.append((f"{split.capitalize()} Pass@1", *shown))
         predicted = any(b["theory"] for b in document["bands"] if b["world"] == world["name"])
         found.append({"world": world, "splits": splits, "predicted": predicted})
     return found
@@ -140,7 +143,7 @@ def lookup(document: Any, path: str) -> Any:
 class Shown:
     """Renders numbers of one document by their path, so that page and JSON cannot differ."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
+    def __init__(self, document: Document) -> None:
         self.document = document
 
     def __call__(self, path: str, kind: str) -> Markup:

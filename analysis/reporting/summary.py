@@ -11,14 +11,28 @@ from typing import Any
 from analysis.estimands import FORMATS
 from analysis.fits.unseen import NAMES
 from analysis.formats import fraction, p_value, pass_rate, percent, points, position, ratio
+from analysis.reporting.content.model import (
+    BandData,
+    Disagreement,
+    Document,
+    FigureData,
+    Interval,
+    Paragraph,
+    PartData,
+    PlaceboData,
+    Provenance,
+    SecondaryData,
+    SeedsData,
+    Values,
+    VerdictData,
+)
 from analysis.reporting.page import estimated
-from analysis.reporting.wording import BETWEEN, OUTCOMES, READINGS, confidence
+from analysis.reporting.wording import BETWEEN, OUTCOMES, confidence, readings
 
 NO_CLAIMS = "This study names no claims."
-Interval = list[float | None]
 
 
-def summary(document: dict[str, Any]) -> str:
+def summary(document: Document) -> str:
     """The document of :func:`analysis.reporting.content.document.document` as Markdown."""
     blocks = [f"# Study '{escaped(document['study'])}'", _origin(document["provenance"])]
     if document["claims"]:
@@ -29,10 +43,11 @@ def summary(document: dict[str, Any]) -> str:
         blocks.append(table(("claim", "world", "verdict", "in one sentence"), rows))
     else:
         blocks.append(NO_CLAIMS)
+    own = {c["id"]: readings(c) for c in document["claims"]}
     for verdict in document["verdicts"]:
-        blocks += _verdict(verdict)
+        blocks += _verdict(verdict, own[verdict["claim"]])
     blocks += _disagreements(document["disagreements"])
-    blocks += _curves(document["bands"]) + _seeds(document["seeds"]) + beside(document)
+    blocks += _curves(document["bands"]) + _seeds(document["seeds"]) + _others(document)
     blocks += _methods(document["methods"])
     blocks += ["## Assumptions", *_bullets(document["assumptions"])]
     if document["absent"]:
@@ -45,7 +60,7 @@ def summary(document: dict[str, Any]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _origin(origin: dict[str, Any]) -> str:
+def _origin(origin: Provenance) -> str:
     return (
         f"Regenerate: {code(origin['command'] or 'unknown')}. Source "
         f"{escaped(', '.join(origin['commits']) or 'unknown')}; study {origin['study_hash']}, protocols "
@@ -54,14 +69,17 @@ def _origin(origin: dict[str, Any]) -> str:
     )
 
 
-def _verdict(verdict: dict[str, Any]) -> list[str]:
+def _verdict(verdict: VerdictData, named: dict[str, str]) -> list[str]:
     blocks = [
         f"## {verdict['claim']}, {escaped(verdict['world'])}: {verdict['verdict']}",
         escaped(verdict["statement"]),
     ]
     if verdict["readings"]:
-        told = [f"{READINGS[name]} {word}" for name, word in verdict["readings"].items() if word]
-        blocks.append(f"Readings: {', '.join(told)}.")
+        words = [
+            f"{named[name]} {word}" for name, word in verdict["readings"].items() if word and name in named
+        ]
+        if words:
+            blocks.append(f"Readings: {', '.join(words)}.")
     if verdict["derived"]:
         blocks.append("It sums up the verdicts of single worlds: a reading, no evidence of its own.")
     if verdict["outcome"]:
@@ -75,15 +93,14 @@ def _verdict(verdict: dict[str, Any]) -> list[str]:
         blocks.append(f"{escaped(part['label'])}. {escaped(part['sentence'])} {escaped(part['detail'])}")
     rows = [_other(part, item) for part in verdict["parts"] for item in part["secondary"]]
     if rows:
-        blocks.append(table(("beside it, unadjusted", "estimate", "95% two-sided", "n"), rows))
-    blocks += [
-        f"Placebo “{escaped(item['condition'])}”. {escaped(item['label'])}: {escaped(item['sentence'])}"
-        for item in verdict["placebo"]
-    ]
+        blocks.append(table(("other readings, unadjusted", "estimate", "95% two-sided", "n"), rows))
+    if verdict["placebo"]:
+        titles = ("reading of a placebo, unadjusted", "placebo", "estimate", "95% two-sided", "runs")
+        blocks.append(table(titles, map(_placebo, verdict["placebo"])))
     return blocks + [f"Note. {escaped(note)}" for note in verdict["notes"]]
 
 
-def _part(part: dict[str, Any]) -> tuple[str, ...]:
+def _part(part: PartData) -> tuple[str, ...]:
     form = FORMATS[part["kind"]]
     return (
         escaped(part["label"]),
@@ -97,17 +114,23 @@ def _part(part: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _other(part: dict[str, Any], item: dict[str, Any]) -> tuple[str, ...]:
+def _other(part: PartData, item: SecondaryData) -> tuple[str, ...]:
     form = FORMATS["rounds" if "rounds saved" in item["label"] else part["kind"]]
     label = escaped(f"{part['id']}: {item['label']}")
     return label, estimated(item["estimate"], form), _interval(item["interval"], form), str(item["n"])
+
+
+def _placebo(item: PlaceboData) -> tuple[str, ...]:
+    form = FORMATS[item["kind"]]
+    estimate, interval = estimated(item["estimate"], form), _interval(item["interval"], form)
+    return escaped(item["label"]), escaped(item["condition"]), estimate, interval, str(item["n"])
 
 
 def _interval(ends: Interval, form: Callable[[float | None], str]) -> str:
     return f"{form(ends[0])} to {form(ends[1])}"
 
 
-def _disagreements(found: list[dict[str, Any]]) -> list[str]:
+def _disagreements(found: list[Disagreement]) -> list[str]:
     if not found:
         return []
     rows = [(d["claim"], BETWEEN[d["kind"]], escaped(d["sentence"]), escaped(d["theory"])) for d in found]
@@ -115,7 +138,7 @@ def _disagreements(found: list[dict[str, Any]]) -> list[str]:
     return ["## Where the worlds, the papers and the theory disagree", table(header, rows)]
 
 
-def _curves(bands: list[dict[str, Any]]) -> list[str]:
+def _curves(bands: list[BandData]) -> list[str]:
     rows = [
         (
             escaped(b["world"]),
@@ -124,7 +147,7 @@ def _curves(bands: list[dict[str, Any]]) -> list[str]:
             str(b["n"]),
             pass_rate(b["mean"][0]),
             pass_rate(b["mean"][-1]),
-            "–" if b["low"] is None else f"{pass_rate(b['low'][-1])} to {pass_rate(b['high'][-1])}",
+            MISSING if not (b["low"] and b["high"]) else _between([b["low"][-1], b["high"][-1]], pass_rate),
             "–" if b["theory"] is None else pass_rate(b["theory"]["values"][-1]),
         )
         for b in bands
@@ -133,7 +156,7 @@ def _curves(bands: list[dict[str, Any]]) -> list[str]:
     return ["## Learning curves: mean Pass@1", table(header, rows)]
 
 
-def _seeds(seeds: list[dict[str, Any]]) -> list[str]:
+def _seeds(seeds: list[SeedsData]) -> list[str]:
     rows = [
         (
             *(escaped(s["world"]), escaped(s["condition"]), s["split"], str(s["n"])),
@@ -145,7 +168,7 @@ def _seeds(seeds: list[dict[str, Any]]) -> list[str]:
     return ["## Seed by seed", table(header, rows)]
 
 
-def _methods(methods: list[dict[str, Any]]) -> list[str]:
+def _methods(methods: list[Paragraph]) -> list[str]:
     blocks = ["## Methods"]
     for paragraph in methods:
         blocks.append(f"**{escaped(paragraph['title'])}.** {escaped(' '.join(paragraph['text']))}".strip())
@@ -157,7 +180,7 @@ def _bullets(lines: list[str]) -> list[str]:
     return ["\n".join(f"- {escaped(line)}" for line in lines)] if lines else []
 
 
-def _figures(figures: list[dict[str, Any]]) -> list[str]:
+def _figures(figures: list[FigureData]) -> list[str]:
     links = (
         f"- {f['number']}. {escaped(f['caption'])}: [SVG](figures/{f['file']}.svg), "
         f"[data](figures/{f['file']}.csv)"
@@ -169,15 +192,15 @@ def _figures(figures: list[dict[str, Any]]) -> list[str]:
 MISSING = "–"
 
 
-def beside(document: dict[str, Any]) -> list[str]:
+def _others(document: Document) -> list[str]:
     """Blocks of Markdown; a section without content has none."""
     blocks = []
     if document["summaries"]:
-        blocks += _section("Conditions in figures", [[_summaries(document["summaries"])]])
+        blocks += _section("Conditions in numbers", [[_summaries(document["summaries"])]])
     blocks += _section("Test against train", [_paths(p) for p in document["paths"]])
     if document["components"]:
         blocks += _section("Where the variance comes from", [[_components(document["components"])]])
-    blocks += _section("Fits, and what they foretell", [_fit(document, f) for f in document["fits"]])
+    blocks += _section("Fits, and what they predict", [_fit(document, f) for f in document["fits"]])
     if document["diagnosis"]:
         blocks += _section("Failure signatures", [[_signs(document["diagnosis"])]])
     return blocks
@@ -187,7 +210,7 @@ def _section(title: str, groups: list[list[str]]) -> list[str]:
     return [f"## {title}", *(block for group in groups for block in group)] if groups else []
 
 
-def _summaries(found: list[dict[str, Any]]) -> str:
+def _summaries(found: list[Values]) -> str:
     forms = {"area": fraction, "crossing": position, "final": fraction, "improvement": fraction}
     rows = [
         (
@@ -211,7 +234,7 @@ def _summaries(found: list[dict[str, Any]]) -> str:
     return table(header, rows)
 
 
-def _paths(test: dict[str, Any]) -> list[str]:
+def _paths(test: Values) -> list[str]:
     rows = [
         (
             escaped(c["conditions"][1]),
@@ -241,7 +264,7 @@ def _paths(test: dict[str, Any]) -> list[str]:
     return [f"**{escaped(test['world'])}.** {escaped(test['method'])}", table(header, rows)]
 
 
-def _components(found: list[dict[str, Any]]) -> str:
+def _components(found: list[Values]) -> str:
     rows = [
         (
             escaped(f"{c['world']}, {c['condition']}" if c["condition"] else c["world"]),
@@ -258,7 +281,7 @@ def _components(found: list[dict[str, Any]]) -> str:
     )
 
 
-def _fit(document: dict[str, Any], fit: dict[str, Any]) -> list[str]:
+def _fit(document: Document, fit: Values) -> list[str]:
     blocks = [f"**{escaped(fit['world'])}.** {escaped(fit['sentence'])}"]
     rows = [
         (
@@ -275,15 +298,15 @@ def _fit(document: dict[str, Any], fit: dict[str, Any]) -> list[str]:
     if rows:
         blocks.append(table(header, rows))
     for test in (t for t in document["transfer"] if t["world"] == fit["world"]):
-        blocks.append(f"Fit here, predict there. {escaped(test['sentence'])}")
+        blocks.append(f"Predicted from the fit. {escaped(test['sentence'])}")
         if test["rows"]:
-            blocks.append(_foretold(test["rows"]))
+            blocks.append(_predicted(test["rows"]))
     if fit["warnings"]:
         blocks += ["What limits these fits:", "\n".join(f"- {escaped(w)}" for w in fit["warnings"])]
     return blocks
 
 
-def _foretold(found: list[dict[str, Any]]) -> str:
+def _predicted(found: list[Values]) -> str:
     rows = [
         (
             escaped(r["condition"]),
@@ -310,7 +333,7 @@ def _foretold(found: list[dict[str, Any]]) -> str:
     return table(header, rows)
 
 
-def _signs(found: list[dict[str, Any]]) -> str:
+def _signs(found: list[Values]) -> str:
     rows = [
         (
             escaped(s["signature"]),

@@ -9,10 +9,10 @@ log-odds is not known beforehand. What has no closed form yields None.
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from analysis.claims.worlds import one_query
 from analysis.loading.records import Cell, Records
+from analysis.reporting.content.model import Prediction, Range
 from analysis.verdict import Verdict
 from banditrft.claims import in_force
 from banditrft.design import Design, Evaluation
@@ -103,17 +103,17 @@ def test_change(few: Cell, many: Cell) -> float | None:
     return b.test[-1] - a.test[-1]
 
 
-def predictions(records: Records, verdicts: list[Verdict]) -> dict[str, Any]:
+def predictions(records: Records, verdicts: list[Verdict]) -> dict[str, Prediction]:
     """Closed forms by "claim:world:component"; None where there is none."""
     claims = {claim.id: claim for claim in in_force(records.study)}
-    found: dict[str, Any] = {}
+    found: dict[str, Prediction] = {}
     for verdict in verdicts:
         for part in verdict.parts:
             if part.kind == "ratio":
                 target = float(getattr(claims[verdict.claim], "pass_at_1", 0.9))
                 for world in (part.world, *(s.world for s in part.secondary if s.world)):
                     values = ratio(records, world, part.conditions, target)
-                    ends = None if values is None else {"low": values[0], "high": values[1]}
+                    ends: Range | None = None if values is None else {"low": values[0], "high": values[1]}
                     found[f"{verdict.claim}:{world}:{part.id}"] = ends
             elif (part.estimand, part.split) == ("final", "test") and part.comparator in (
                 "base",

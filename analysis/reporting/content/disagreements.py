@@ -1,33 +1,32 @@
 """Where the worlds, the papers and the theory disagree: read off verdicts, intervals and closed forms.
 
-A decided verdict beside an undecided one is no disagreement: the undecided one contradicts nothing. Worlds
-disagree where one supports and the other refutes a claim, or where their intervals for the same component
-have nothing in common. The papers are disagreed with where a claim is refuted. The theory is disagreed with
-where its closed form lies outside the measured interval.
+An undecided verdict contradicts nothing. Worlds disagree where one supports and the other refutes a claim, or
+where their intervals for the same component do not meet. A refuted claim disagrees with the paper that makes
+it, or with the study that states it. A closed form outside the measured interval disagrees with it.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 from analysis.estimands import ESTIMANDS, Kind
+from analysis.reporting.content.model import Disagreement, Document, PartData, VerdictData
 from analysis.reporting.wording import confidence
 from analysis.verdict import ALL
 
-Part = dict[str, Any]
 NOTHING = "There is no closed form for it here."
 
 
-def disagreements(document: dict[str, Any]) -> list[dict[str, Any]]:
+def disagreements(document: Document) -> list[Disagreement]:
     """Every disagreement, claim by claim.
 
     Args:
         document: The report's verdicts, worlds, predictions and expectations.
     """
-    by_claim: dict[str, list[dict[str, Any]]] = {}
+    by_claim: dict[str, list[VerdictData]] = {}
     for verdict in document["verdicts"]:
         if verdict["world"] != ALL and verdict["parts"]:
             by_claim.setdefault(verdict["claim"], []).append(verdict)
-    found: list[dict[str, Any]] = []
+    found: list[Disagreement] = []
     for claim, own in by_claim.items():
         found += _words(document, claim, own)
         found += _sizes(document, claim, own)
@@ -36,17 +35,19 @@ def disagreements(document: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _words(document: dict[str, Any], claim: str, own: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _words(document: Document, claim: str, own: list[VerdictData]) -> Iterator[Disagreement]:
     yes, no = ([v for v in own if v["verdict"] == word] for word in ("supported", "refuted"))
     if yes and no:
         said = f"{claim} is supported in {_names(yes)} and refuted in {_names(no)}."
         yield _entry("worlds", claim, [*yes, *no], said, _reading(document, [*yes, *no]))
     elif no:
-        where = f"{claim} is refuted in {_names(no)}, against the paper: “{no[0]['statement']}”"
-        yield _entry("paper", claim, no, where, _reading(document, no))
+        stated = any(c["own"] for c in document["claims"] if c["id"] == claim)
+        against = "the study's own claim" if stated else "the paper"
+        where = f"{claim} is refuted in {_names(no)}, against {against}: “{no[0]['statement']}”"
+        yield _entry("claim" if stated else "paper", claim, no, where, _reading(document, no))
 
 
-def _sizes(document: dict[str, Any], claim: str, own: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _sizes(document: Document, claim: str, own: list[VerdictData]) -> Iterator[Disagreement]:
     """Components whose intervals in a simulated and a language-model world do not meet."""
     for a in own:
         for b in own:
@@ -61,7 +62,7 @@ def _sizes(document: dict[str, Any], claim: str, own: list[dict[str, Any]]) -> I
                     yield _entry("size", claim, [a, b], said, reading or NOTHING)
 
 
-def _theory(document: dict[str, Any], claim: str, own: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _theory(document: Document, claim: str, own: list[VerdictData]) -> Iterator[Disagreement]:
     for verdict in own:
         for part in verdict["parts"]:
             ends = _predicted(document, claim, part)
@@ -74,7 +75,7 @@ def _theory(document: dict[str, Any], claim: str, own: list[dict[str, Any]]) -> 
             yield _entry("theory", claim, [verdict], said, _closed(document, claim, part) or NOTHING)
 
 
-def _expected(document: dict[str, Any], claim: str, own: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _expected(document: Document, claim: str, own: list[VerdictData]) -> Iterator[Disagreement]:
     """Verdicts that contradict what the study's author wrote down before the runs."""
     words = document.get("expected", {})
     for verdict in own:
@@ -87,20 +88,18 @@ def _expected(document: dict[str, Any], claim: str, own: list[dict[str, Any]]) -
             yield _entry("expectation", claim, [verdict], said, _reading(document, [verdict]))
 
 
-def _entry(
-    kind: str, claim: str, verdicts: list[dict[str, Any]], sentence: str, theory: str
-) -> dict[str, Any]:
+def _entry(kind: str, claim: str, verdicts: list[VerdictData], sentence: str, theory: str) -> Disagreement:
     worlds = list(dict.fromkeys(v["world"] for v in verdicts))
     return {"kind": kind, "claim": claim, "worlds": worlds, "sentence": sentence, "theory": theory}
 
 
-def _reading(document: dict[str, Any], verdicts: list[dict[str, Any]]) -> str:
+def _reading(document: Document, verdicts: list[VerdictData]) -> str:
     """What the closed forms say about the components of some verdicts."""
     said = dict.fromkeys(_closed(document, v["claim"], p) for v in verdicts for p in v["parts"])
     return " ".join(s for s in said if s) or NOTHING
 
 
-def _closed(document: dict[str, Any], claim: str, part: Part) -> str | None:
+def _closed(document: Document, claim: str, part: PartData) -> str | None:
     ends = _predicted(document, claim, part)
     if ends is None:
         return None
@@ -114,7 +113,7 @@ def _closed(document: dict[str, Any], claim: str, part: Part) -> str | None:
     )
 
 
-def _predicted(document: dict[str, Any], claim: str, part: Part) -> tuple[float, float] | None:
+def _predicted(document: Document, claim: str, part: PartData) -> tuple[float, float] | None:
     found = document["predictions"].get(f"{claim}:{part['world']}:{part['id']}")
     if found is None:
         return None
@@ -126,13 +125,13 @@ def _apart(a: Any, b: Any) -> bool:
     return any(x[1] is not None and y[0] is not None and x[1] < y[0] for x, y in ((a, b), (b, a)))
 
 
-def _value(part: Part) -> str:
+def _value(part: PartData) -> str:
     of, (low, high) = ESTIMANDS[part["kind"]], part["interval"]
     estimate = "not estimated" if part["estimate"] is None else of.said(part["estimate"])
     return f"{estimate} ({of.show(low)} to {of.show(high)}, {confidence(part)})"
 
 
-def _where(document: dict[str, Any], part: Part) -> str:
+def _where(document: Document, part: PartData) -> str:
     """A component's world, and how long the runs behind it are."""
     known = {w["name"]: w["rounds"] for w in document["worlds"]}.get(part["world"], {})
     rounds = sorted({known[name] for name in part["conditions"] if name in known})
@@ -144,5 +143,5 @@ def _range(ends: tuple[float, float], kind: Kind) -> str:
     return of.said(low) if low == high else f"{of.show(low)} to {of.said(high)}"
 
 
-def _names(verdicts: list[dict[str, Any]]) -> str:
+def _names(verdicts: list[VerdictData]) -> str:
     return ", ".join(dict.fromkeys(v["world"] for v in verdicts))

@@ -4,7 +4,8 @@ import math
 import tomllib
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,46 +16,55 @@ from analysis.reporting.content.closed_forms import predictions
 from analysis.reporting.content.curves import bands, seeds
 from analysis.reporting.content.disagreements import disagreements
 from analysis.reporting.content.further import Further
-from analysis.reporting.content.methods import assumptions, limits, methods
+from analysis.reporting.content.methods import assumptions, cautions, limits, methods
+from analysis.reporting.content.model import Document, Provenance, Values, WorldData
 from analysis.verdict import Verdict
-from banditrft.claims import claims_hash, in_force
+from banditrft.claims import Claim, OwnClaim, claims_hash, in_force
 from banditrft.runs import digest
 from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWorld, WorldSettings
 
 SCHEMA = 2
 
 
-def document(records: Records, verdicts: list[Verdict], beside: Further) -> dict[str, Any]:
+def document(records: Records, verdicts: list[Verdict], further: Further) -> Document:
     """Everything the report says, as JSON values.
 
     Args:
         records: Records of a study.
         verdicts: The verdicts on its claims.
-        beside: What else was read from the records.
+        further: What else was read from the records.
     """
     study = records.study
     expected = tomllib.loads(study["text"]).get("expected")
-    content: dict[str, Any] = {
+    claims = in_force(study)
+    content: Values = {
         "schema": SCHEMA,
         "study": study["name"],
         "alpha": ALPHA,
         "family": max((v.family for v in verdicts if not v.secondary), default=0),
         "verdicts": [plain(v.to_dict()) for v in verdicts],
         "predictions": predictions(records, verdicts),
-        "claims": [plain(asdict(c)) for c in in_force(study)],
+        "claims": [_claim(c) for c in claims],
         "worlds": [world(records, w) for w in records.worlds.values() if records.of(w.name)],
         "bands": bands(records),
         "seeds": seeds(records),
-        **plain(beside.document()),
+        **plain(further.document()),
         "deviations": deviations(records),
+        "cautions": cautions(records),
         "limits": limits(records, verdicts),
         "provenance": provenance(records),
         **({"expected": expected} if expected else {}),
     }
-    content["assumptions"] = assumptions(content)
-    content["disagreements"] = disagreements(content)
-    content["methods"] = methods(content)
-    return content
+    known = cast(Document, content)
+    known["assumptions"] = assumptions(known)
+    known["disagreements"] = disagreements(known)
+    known["methods"] = methods(known)
+    return known
+
+
+def _claim(claim: Claim) -> Values:
+    own = {"own": True, "pass_at_1": claim.pass_at_1} if isinstance(claim, OwnClaim) else {"own": False}
+    return {**plain(asdict(claim)), **own}
 
 
 def plain(value: Any) -> Any:
@@ -68,13 +78,14 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def world(records: Records, world: WorldSettings) -> dict[str, Any]:
+def world(records: Records, world: WorldSettings) -> WorldData:
     """One world with records: what it is, its conditions, runs, rounds and queries."""
     cells = records.of(world.name)
     first = next(iter(cells.values()))
     return {
         "name": world.name,
         "kind": world.kind,
+        "imported": isinstance(world, ImportedWorld),
         "describes": _describe(world),
         "conditions": {name: cell.n for name, cell in cells.items()},
         "rounds": {n: c.design.rounds for n, c in cells.items() if "rounds" not in c.unknown},
@@ -105,7 +116,8 @@ def _describe(world: WorldSettings) -> str:
             f"Logs of {world.tool} runs of {world.model or 'a model not named'} on "
             f"{world.task or 'a task not named'}, imported; nothing was run here."
         )
-    return f"Language model '{world.model}' on '{world.task}', really sampled and really trained."
+    questions = f"the questions of '{Path(world.train_file).name}'" if world.train_file else f"'{world.task}'"
+    return f"Language model '{world.model}' on {questions}, really sampled and really trained."
 
 
 def _queries(world: ContextualWorld) -> str:
@@ -152,7 +164,7 @@ def wall_seconds(infos: list[dict[str, Any]]) -> float | None:
     return total if spans else None
 
 
-def provenance(records: Records) -> dict[str, Any]:
+def provenance(records: Records) -> Provenance:
     """Hashes, seeds, versions, times and the command that makes the records again."""
     study, infos = records.study, list(records.infos.values())
     versions = {k: v for info in infos for k, v in info.get("versions", {}).items()}

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from analysis.claims.finding import groups
 from analysis.claims.worlds import draws_a_world
 from analysis.estimands import ESTIMANDS
 from analysis.formats import percent
 from analysis.inference import times as survival
 from analysis.inference.means import ALLOWED
 from analysis.loading.records import Records
-from analysis.verdict import ALL, Verdict
+from analysis.reporting.content.model import Document, Paragraph, PartData, Used, VerdictData
+from analysis.verdict import ALL, Part, Verdict
+from banditrft.claims import Claim, in_force
 from banditrft.provenance import versions
 from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld
 
@@ -47,10 +48,9 @@ SUMMED = {
     "improvement": "Probability of improvement",
 }
 """Figures of a condition's summary."""
-Paragraph = dict[str, Any]
 
 
-def methods(document: dict[str, Any]) -> list[Paragraph]:
+def methods(document: Document) -> list[Paragraph]:
     """Paragraphs with a title each: `text` is a list of sentences, `used` a list of (what, where).
 
     Args:
@@ -66,15 +66,15 @@ def default(function: Callable[..., Any], name: str) -> int:
     return int(inspect.signature(function).parameters[name].default)
 
 
-def _paragraph(title: str, text: list[str], items: list[dict[str, str]] | None = None) -> Paragraph:
+def _paragraph(title: str, text: list[str], items: list[Used] | None = None) -> Paragraph:
     return {"title": title, "text": text, "used": items or []}
 
 
-def _parts(document: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def _parts(document: Document) -> list[tuple[VerdictData, PartData]]:
     return [(v, p) for v in document["verdicts"] if v["world"] != ALL for p in v["parts"]]
 
 
-def _design(document: dict[str, Any]) -> Paragraph:
+def _design(document: Document) -> Paragraph:
     origin = document["provenance"]
     said = [f"{origin['runs']:,} runs, root seed {origin['root_seed']}."]
     for world in document["worlds"]:
@@ -84,27 +84,31 @@ def _design(document: dict[str, Any]) -> Paragraph:
             f"{world['name']}: {many} condition{'s' * (many > 1)}, {_range(counts)} runs each, "
             f"{_range(rounds)} rounds."
         )
-    units = {p["unit"] for _, p in _parts(document)}
-    if any(unit.startswith("pairs") for unit in units):
-        said.append(
-            "Random streams are keyed by seed, query and purpose and not by condition, so runs of two "
-            "conditions with the same query and seed are compared as pairs."
-        )
+    if any(p["unit"].startswith("pairs") for _, p in _parts(document)):
+        if any(not world["imported"] for world in document["worlds"]):
+            said.append(
+                "Random streams are keyed by seed, query and purpose and not by condition, so runs of two "
+                "conditions with the same query and seed are compared as pairs."
+            )
+        if any(world["imported"] for world in document["worlds"]):
+            said.append("Imported runs are paired by the order in which they were given.")
     said.append("The unit of replication is the run; the items and samples of an evaluation never are.")
     return _paragraph("Design", said)
 
 
-def _tests(document: dict[str, Any]) -> Paragraph | None:
+def _tests(document: Document) -> Paragraph | None:
     """Each test once, as its components describe it, with the components that used it."""
     used: dict[str, list[str]] = {}
     for verdict, part in _parts(document):
         where = f"{verdict['claim']} {part['label']} ({part['world']}, n = {part['n']})"
         used.setdefault(part["sentence"], []).append(where)
-    items = [{"what": sentence, "where": "; ".join(dict.fromkeys(where))} for sentence, where in used.items()]
+    items: list[Used] = [
+        {"what": sentence, "where": "; ".join(dict.fromkeys(where))} for sentence, where in used.items()
+    ]
     return _paragraph("Tests", [], items) if items else None
 
 
-def _multiplicity(document: dict[str, Any]) -> Paragraph | None:
+def _multiplicity(document: Document) -> Paragraph | None:
     judged = [v for v in document["verdicts"] if v["p"] is not None]
     if not judged:
         return None
@@ -142,13 +146,13 @@ def _multiplicity(document: dict[str, Any]) -> Paragraph | None:
     return _paragraph("Several claims at once", said)
 
 
-def _sides(parts: list[dict[str, Any]]) -> list[str]:
+def _sides(parts: list[PartData]) -> list[str]:
     """Which intervals are two-sided and which are pairs of bounds."""
     found = {bool(p["two_sided"]): BOUNDS[p["two_sided"]] for p in parts}
     return [found[side] for side in sorted(found)]
 
 
-def _times(document: dict[str, Any]) -> Paragraph | None:
+def _times(document: Document) -> Paragraph | None:
     own = [p for _, p in _parts(document) if p["kind"] == "ratio"]
     if not own:
         return None
@@ -163,7 +167,7 @@ def _times(document: dict[str, Any]) -> Paragraph | None:
     return _paragraph("Times to a threshold", said)
 
 
-def _curves(document: dict[str, Any]) -> Paragraph | None:
+def _curves(document: Document) -> Paragraph | None:
     banded: dict[str, int] = {}
     for band in document["bands"]:
         how = band["method"] if band["level"] is None else f"{band['method']} ({percent(band['level'])})"
@@ -171,11 +175,13 @@ def _curves(document: dict[str, Any]) -> Paragraph | None:
     said = []
     if any(b["level"] is not None for b in document["bands"]):
         said = ["Bands are simultaneous: with their confidence the whole mean curve lies inside."]
-    items = [{"what": how, "where": f"{count} curve{'s' * (count > 1)}"} for how, count in banded.items()]
+    items: list[Used] = [
+        {"what": how, "where": f"{count} curve{'s' * (count > 1)}"} for how, count in banded.items()
+    ]
     return _paragraph("Learning curves", said, items) if items else None
 
 
-def _theory(document: dict[str, Any]) -> Paragraph | None:
+def _theory(document: Document) -> Paragraph | None:
     methods = sorted({b["theory"]["method"] for b in document["bands"] if b["theory"]})
     predicted = any(v is not None for v in document["predictions"].values())
     if not methods and not predicted:
@@ -186,27 +192,28 @@ def _theory(document: dict[str, Any]) -> Paragraph | None:
     return _paragraph("Closed forms", said)
 
 
-def _more(document: dict[str, Any]) -> Paragraph | None:
+def _more(document: Document) -> Paragraph | None:
     """Methods of the sections beside the claims, each with the worlds that it was used in."""
     merged: dict[str, list[str]] = {}
     for summary in document["summaries"]:
         for name in ("area", "crossing", "final", "improvement"):
             if summary[name] is not None:
                 merged.setdefault(f"{SUMMED[name]}: {summary[name]['method']}", []).append(summary["world"])
-    for key in ("paths", "components"):
-        for entry in document[key]:
-            merged.setdefault(entry["method"], []).append(entry["world"])
-    for key, how in (("fits", FIT), ("transfer", THERE)):
-        if document[key]:
-            merged[how] = [entry["world"] for entry in document[key]]
+    for entry in (*document["paths"], *document["components"]):
+        merged.setdefault(entry["method"], []).append(entry["world"])
+    for entries, how in ((document["fits"], FIT), (document["transfer"], THERE)):
+        if entries:
+            merged[how] = [entry["world"] for entry in entries]
     looks = [s["evidence"]["looks"] for s in document["diagnosis"] if "looks" in s["evidence"]]
     if looks:
         merged[SIGNS.format(looks=max(looks))] = [s["world"] for s in document["diagnosis"]]
-    used = [{"what": what, "where": "; ".join(dict.fromkeys(where))} for what, where in merged.items()]
+    used: list[Used] = [
+        {"what": what, "where": "; ".join(dict.fromkeys(where))} for what, where in merged.items()
+    ]
     return _paragraph("Further readings", [], used) if used else None
 
 
-def _software(_: dict[str, Any]) -> Paragraph:
+def _software(_: Document) -> Paragraph:
     installed = versions()
     named = ", ".join(f"{name} {installed[name]}" for name in PACKAGES if name in installed)
     return _paragraph("Software", [f"Analysed with {named}."])
@@ -218,76 +225,108 @@ def _range(values: list[int]) -> str:
     return f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,} to {values[-1]:,}"
 
 
-ALWAYS = (
+RUN_HERE = (
     "Runs of a condition are independent: their random numbers are keyed by seed and query, and no two runs "
     "of a condition share both."
 )
+IMPORTED = "Imported runs of a condition are taken as independent: their logs cannot show it."
 
 
-def assumptions(document: dict[str, Any]) -> list[str]:
+def assumptions(document: Document) -> list[str]:
     """Assumptions behind the verdicts of a report."""
     kinds = dict.fromkeys(p["kind"] for v in document["verdicts"] for p in v["parts"])
-    return [ALWAYS, *(ESTIMANDS[kind].assumes for kind in kinds)]
+    here = {not world["imported"] for world in document["worlds"]}
+    always = [said for own, said in ((True, RUN_HERE), (False, IMPORTED)) if own in here]
+    return [*always, *(ESTIMANDS[kind].assumes for kind in kinds)]
+
+
+def cautions(records: Records) -> list[str]:
+    """What a reader has to know before anything else, a sentence or two each."""
+    return [
+        f"'{world.model}' is a tiny model, pretrained from scratch on short synthetic questions. Its "
+        "verdicts are "
+        "no evidence about a pretrained model of billions of parameters. Part of what such a model learns "
+        "from one query is the answer's format."
+        for world in records.worlds.values()
+        if isinstance(world, LLMWorld) and world.model.startswith("tiny-") and records.of(world.name)
+    ]
 
 
 def limits(records: Records, verdicts: list[Verdict]) -> list[str]:
-    """Limits of this study, one sentence or two each."""
-    found = []
-    models = [w for w in records.worlds.values() if isinstance(w, LLMWorld) and records.of(w.name)]
-    tiny = [w for w in models if w.model.startswith("tiny-")]
-    for world in tiny:
-        found.append(
-            f"'{world.model}' is a tiny model pretrained from scratch on '{world.task}': its verdicts "
-            "are a tiny "
-            "model's, no evidence about a pretrained model of billions of parameters. Part of what "
-            "such a model "
-            f"learns from one query is the answer's format."
-        )
-    for logs in records.worlds.values():
-        if isinstance(logs, ImportedWorld) and records.of(logs.name):
-            found += [f"'{logs.name}': {sentence}" for sentence in logs.missing]
+    """Limits of this study, a sentence or two each.
+
+    Args:
+        records: Records of a study.
+        verdicts: The verdicts on its claims.
+    """
+    worlds = [w for w in records.worlds.values() if records.of(w.name)]
+    found = cautions(records)
+    for world in worlds:
+        if isinstance(world, ImportedWorld):
+            found += [f"'{world.name}': {sentence}" for sentence in world.missing]
             found.append(
-                f"'{logs.name}' is imported: its claims are post hoc, its runs are paired by the order in "
-                "which they were given, and conditions are compared as if what is unknown were the same. "
-                f"Unknown are {', '.join(logs.unknown) or 'no settings'}."
+                f"'{world.name}' is imported. Its claims are post hoc. Its runs are paired by the order in "
+                "which "
+                "they were given. Conditions are compared as if what is unknown were the same. "
+                f"Unknown are {', '.join(world.unknown) or 'no settings'}."
             )
-    if any(w.train_items is None for w in models):
+    if any(isinstance(w, LLMWorld) and w.train_items is None for w in worlds):
         found.append(
-            "Statements are for these queries: seeds are replicates, queries were chosen by base "
-            "Pass@1 and are few."
+            "Statements are about these queries only: they were chosen by base Pass@1 and are few. Seeds are "
+            "the "
+            "replicates."
         )
-    for drawn in records.worlds.values():
-        if isinstance(drawn, ContextualWorld) and not draws_a_world(drawn) and records.of(drawn.name):
-            shared = f"draw {drawn.draw}" if drawn.features is None else f"'{Path(drawn.features).name}'"
+    for world in worlds:
+        if isinstance(world, ContextualWorld) and not draws_a_world(world):
+            shared = f"draw {world.draw}" if world.features is None else f"'{Path(world.features).name}'"
             found.append(
-                f"All seeds of '{drawn.name}' share the contexts of {shared}: its intervals are over seeds, "
-                "given those contexts."
+                f"All seeds of '{world.name}' share the contexts of {shared}: its intervals are over seeds, "
+                "given "
+                "those contexts."
             )
-    steps = sorted({p.counts["step"] for v in verdicts for p in v.parts if p.kind == "ratio"})
-    if steps:
-        found.append(
-            "Hitting times are known to within one evaluation step "
-            f"({', '.join(f'{s:g}' for s in steps)} rounds); the "
-            "ratio places them at random inside the step, and the same ratio with times rounded up "
-            "stands among "
-            "the sensitivities."
-        )
-    if steps:
-        found.append(
-            "The ratio takes one factor to stretch the whole distribution of times. Where the "
-            "conditions also differ "
-            "in spread it is an average that leans towards late runs: read the ratio of medians beside it."
-        )
-    if verdicts:
-        found.append(
-            "Evaluations are sampled: a run near the threshold may cross it late by chance, which is why "
-            "two consecutive "
-            "evaluations are asked for and why .95 and .99 are sensitivities only."
-        )
-    if any(g.kind == "sim" and g.train and g.test for g in groups(records)):
-        found.append(
-            "The simulated world is two worlds: hitting times and A1 read the lumped bandit, which "
-            "has no test set; "
-            "the test set belongs to the contextual policy."
-        )
+    found += _of_times(records, [p for v in verdicts for p in v.parts])
+    for verdict in verdicts:
+        read = list(dict.fromkeys(p.world for p in verdict.parts))
+        if verdict.kind == "sim" and not verdict.derived and len(read) > 1:
+            found.append(
+                f"One simulated verdict reads {len(read)} worlds, {' and '.join(read)}: the lumped bandit "
+                "has no test "
+                "set, so test Pass@1 comes from the contextual policy."
+            )
+            break
     return found
+
+
+def _of_times(records: Records, parts: list[Part]) -> list[str]:
+    """Limits of hitting times, where a claim is about them."""
+    found = []
+    ratios = [p for p in parts if p.kind == "ratio"]
+    checked = any(p.secondary for p in ratios)
+    if ratios:
+        steps = ", ".join(f"{step:g}" for step in sorted({p.counts["step"] for p in ratios}))
+        rounded = " The sensitivities hold the same ratio with times rounded up." if checked else ""
+        medians = " Then read the ratio of medians, among the sensitivities." if checked else ""
+        found += [
+            f"Hitting times are known to within one evaluation step ({steps} rounds). The ratio spreads each "
+            "of "
+            f"them evenly over its step.{rounded}",
+            "The ratio takes one factor to stretch the whole distribution of times. Where the conditions "
+            "also "
+            f"differ in spread, it is an average that leans towards late runs.{medians}",
+        ]
+    if any(p.estimand in ("time", "failures") for p in parts):
+        claims = in_force(records.study)
+        asked = sorted({n for c in claims if (n := setting(c, "consecutive")) is not None})
+        others = sorted({x for c in claims for x in setting(c, "sensitivity") or ()})
+        said = "Evaluations are sampled: a run near the threshold may cross it late by chance."
+        if asked:
+            said += f" That is why {' or '.join(map(str, asked))} evaluations in a row must reach it."
+        if checked and others:
+            said += f" Thresholds of {' and '.join(f'{x:g}' for x in others)} are sensitivities only."
+        found.append(said)
+    return found
+
+
+def setting(claim: Claim, name: str) -> Any:
+    """A value of a claim's protocol; None where it has none of the name."""
+    return getattr(claim, name, None) or getattr(claim, "settings", {}).get(name)

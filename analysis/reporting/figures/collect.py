@@ -4,22 +4,19 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from analysis.curves.paths import PathTest
-from analysis.loading.records import Cell, Records
+from analysis.loading.records import Records
 from analysis.reporting.content import closed_forms
 from analysis.reporting.content.curves import curve_of, final
 from analysis.reporting.content.further import Further
+from analysis.reporting.content.model import Document, SeedsData
 from analysis.reporting.figures import curves, fits, points
 from analysis.reporting.figures.forest import forests, of_points
 from analysis.reporting.figures.svg import Figure
-from banditrft.design import PLACEBOS
+from banditrft.claims import placebo_conditions
 from banditrft.files import write_bytes
 from banditrft.names import visible
-
-HITTING = 0.95
-"""Threshold drawn where no claim sets one."""
 
 
 @dataclass(frozen=True)
@@ -44,54 +41,62 @@ class Numbered:
         return f"{self.number:03d}-{self.figure.name}"
 
 
-def collect(records: Records, document: dict[str, Any], beside: Further) -> list[Numbered]:
+def collect(records: Records, document: Document, further: Further) -> list[Numbered]:
     """All figures.
 
     Args:
         records: Records of a study.
         document: The report as plain data.
-        beside: Paths and whatever else the document holds without its points.
+        further: What was read apart from the claims, with its points.
     """
     found: list[tuple[str, str, Figure]] = [("forest", "", f) for f in forests(document)]
-    found += [("curves", world, f) for world, f in _curves(records, document)]
+    found += _curves(records, document)
     parts = [(v, p) for v in document["verdicts"] for p in v["parts"]]
     found += [
         ("times", "", curves.times(v["claim"], p)) for v, p in parts if p["kind"] == "ratio" and p["points"]
     ]
     found += [("seeds", "", f) for f in _seeds(records, document)]
-    found += [("paths", test.world, f) for test in beside.paths for f in _paths(records, test)]
+    found += [("paths", test.world, f) for test in further.paths for f in _paths(records, test)]
     kinds = {world["name"]: world["kind"] for world in document["worlds"]}
-    found += [("fits", world, f) for world, f in _fits(beside, kinds)]
+    found += [("fits", world, f) for world, f in _fits(further, kinds)]
     found += [("raw", "", f) for f in _raw(document)]
     return [Numbered(i, *item) for i, item in enumerate(found, 1)]
 
 
-def _curves(records: Records, document: dict[str, Any]) -> list[tuple[str, Figure]]:
-    threshold = next((c["pass_at_1"] for c in document["claims"] if "consecutive" in c), HITTING)
-    entries, worlds = document["bands"], [w["name"] for w in document["worlds"]]
-    longest = max((len(e["rounds"]) for e in entries), default=1)
-    most = curves.drawn(len(entries), longest)
+def _curves(records: Records, document: Document) -> list[tuple[str, str, Figure]]:
+    """Of each world and split an overlay of all conditions, then a panel for each."""
+    longest = max((len(e["rounds"]) for e in document["bands"]), default=1)
+    most = curves.drawn(len(document["bands"]), longest)
     found = []
-    for entry in sorted(entries, key=lambda e: (worlds.index(e["world"]), e["split"] == "test")):
-        cell = records.of(entry["world"])[entry["condition"]]
-        rounds, values = curve_of(cell, entry["split"])
-        figure = curves.panel(
-            entry,
-            rounds,
-            values,
-            cell.keys(),
-            threshold=threshold if entry["split"] == "train" else None,
-            css=_css(cell),
-            most=most,
-        )
-        found.append((f"{entry['world']}:{entry['split']}", figure))
+    for world in document["worlds"]:
+        cells = records.of(world["name"])
+        css = curves.styles(list(cells), placebo_conditions(records.designs(world["name"])))
+        for split in ("train", "test"):
+            own = [e for e in document["bands"] if (e["world"], e["split"]) == (world["name"], split)]
+            if not own:
+                continue
+            runs = [curve_of(cells[e["condition"]], split)[1] for e in own]
+            axes = curves.Axes.of(own, runs, _thresholds(document, world["name"]))
+            group = f"{world['name']}:{split}"
+            if len(own) > 1:
+                found.append(("curves", group, curves.overlay(own, runs, axes, css)))
+            for entry, values in zip(own, runs, strict=True):
+                name = entry["condition"]
+                figure = curves.panel(entry, values, cells[name].keys(), axes, css[name], most)
+                found.append(("panels" if len(own) > 1 else "curves", group, figure))
     return found
 
 
-def _css(cell: Cell) -> str:
-    if cell.design.reward in PLACEBOS:
-        return "placebo"
-    return "few" if cell.design.rollouts == 1 else "many"
+def _thresholds(document: Document, world: str) -> list[float]:
+    """Train Pass@1 that the hitting times of claims in a world are about."""
+    asked = {c["id"]: c.get("pass_at_1") for c in document["claims"]}
+    own = {
+        asked[v["claim"]]
+        for v in document["verdicts"]
+        for p in v["parts"]
+        if p["world"] == world and p["estimand"] in ("time", "failures")
+    }
+    return sorted(threshold for threshold in own if threshold is not None)
 
 
 def _paths(records: Records, test: PathTest) -> list[Figure]:
@@ -100,22 +105,22 @@ def _paths(records: Records, test: PathTest) -> list[Figure]:
     return [curves.path(test, c, closed) for c in test.comparisons]
 
 
-def _fits(beside: Further, kinds: dict[str, str]) -> list[tuple[str, Figure]]:
+def _fits(further: Further, kinds: dict[str, str]) -> list[tuple[str, Figure]]:
     found: list[tuple[str, Figure]] = []
-    for fit in beside.fits:
+    for fit in further.fits:
         gains = fits.gains(fit, kinds[fit.world])
         own = [gains] if gains else []
-        for test in (t for t in beside.transfer if t.world == fit.world):
+        for test in (t for t in further.transfer if t.world == fit.world):
             own += fits.foretold(test, kinds[fit.world])
             own += [fits.forecast(curve) for curve in test.curves]
-        own += fits.profiles(fit.world, beside.profiles[fit.world])
+        own += fits.profiles(fit.world, further.profiles[fit.world])
         own += [fits.residuals(fit.world, condition) for condition in fit.conditions]
         found += [(fit.world, figure) for figure in own]
     return found
 
 
-def _seeds(records: Records, document: dict[str, Any]) -> list[Figure]:
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+def _seeds(records: Records, document: Document) -> list[Figure]:
+    groups: dict[tuple[str, str], list[SeedsData]] = {}
     for entry in document["seeds"]:
         groups.setdefault((entry["world"], entry["split"]), []).append(entry)
     return [
@@ -126,14 +131,14 @@ def _seeds(records: Records, document: dict[str, Any]) -> list[Figure]:
     ]
 
 
-def _raw(document: dict[str, Any]) -> list[Figure]:
+def _raw(document: Document) -> list[Figure]:
     thresholds = {c["id"]: c.get("pass_at_1") for c in document["claims"]}
     figures = []
     for verdict in document["verdicts"]:
         for part in verdict["parts"]:
             where = f"{verdict['claim']}, {part['world']}: {part['label']}"
             if "correct" in part["points"]:
-                figures.append(points.reached(where, part, thresholds[verdict["claim"]]))
+                figures.append(points.reached(where, part, float(thresholds[verdict["claim"]] or 1.0)))
             elif "value" in part["points"]:
                 figures.append(points.values(where, part, *of_points(part)))
             elif part["kind"] == "difference" and part["points"]:

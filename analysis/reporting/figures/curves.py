@@ -1,14 +1,17 @@
 """Figures over rounds: learning curves, times to a threshold, and test against train Pass@1."""
 
-from typing import Any
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.curves.paths import PathComparison, PathPoints, PathTest
-from analysis.formats import ratio
+from analysis.formats import pass_rate, ratio
 from analysis.inference.times import Survival, at_risk, kaplan_meier, median_time
 from analysis.reporting.content.closed_forms import Curve
+from analysis.reporting.content.model import BandData, PartData
 from analysis.reporting.figures.svg import (
     Figure,
     Frame,
@@ -24,11 +27,54 @@ from analysis.reporting.figures.svg import (
     ticks,
 )
 
+Floats = npt.NDArray[np.float64]
 WIDTH, HEIGHT = 360, 250
+OVERLAY_WIDTH, OVERLAY_HEIGHT, LEGEND_ROW = 400, 262, 19
 MOST_SEEDS, FEWEST_SEEDS, POINTS = 200, 12, 150_000
 """Runs drawn in one panel, at most and at least, and points of single runs in all panels together."""
 MANY = 40
 """Runs above which they are drawn fainter."""
+HUES = ("few", "many", "third", "llm", "fourth")
+"""Colours of conditions, in the order of the study; after the last they begin again with another dash."""
+DASHES = ("", "dashed", "dotted", "long")
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What the panels of one world and split have in common.
+
+    Attributes:
+        low: Least Pass@1 of the axis.
+        high: Largest Pass@1 of the axis.
+        thresholds: Pass@1 that claims' hitting times are about, drawn dotted.
+    """
+
+    low: float
+    high: float
+    thresholds: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, entries: Sequence[BandData], runs: Sequence[Floats], thresholds: Sequence[float]) -> Self:
+        """The whole scale for train Pass@1; for test Pass@1 what the curves need."""
+        if entries[0]["split"] == "train":
+            return cls(0.0, 1.0, tuple(thresholds))
+        seen = [float(v) for values in runs for v in (values.min(), values.max())]
+        for entry in entries:
+            seen += [*(entry["low"] or ()), *(entry["high"] or ())]
+            seen += entry["theory"]["values"] if entry["theory"] else []
+        pad = max(0.05 * (max(seen) - min(seen)), 0.005)
+        return cls(max(0.0, min(seen) - pad), min(1.0, max(seen) + pad))
+
+    def drawn(self, frame: Frame, last: float) -> list[str]:
+        """Grid, ticks and thresholds."""
+        whole = (self.low, self.high) == (0.0, 1.0)
+        marks = (0, 0.25, 0.5, 0.75, 1) if whole else ticks(self.low, self.high, 4)
+        parts = [frame.axes(ticks(0, last, 4), marks, "round")]
+        for threshold in self.thresholds:
+            y = frame.at_y(threshold)
+            parts.append(line(frame.left, y, frame.right, y, "threshold"))
+            parts.append(text(frame.right, y - 4, f"{threshold:g}", "tick end"))
+        return parts
 
 
 def drawn(panels: int, evaluations: int) -> int:
@@ -41,49 +87,95 @@ def chosen(n: int, most: int) -> npt.NDArray[np.int64]:
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
 
 
+def overlay(entries: Sequence[BandData], runs: Sequence[Floats], axes: Axes, css: dict[str, str]) -> Figure:
+    """All conditions of a world on one pair of axes: mean curves, with bands where they are few.
+
+    A condition with too few runs for a band shows its runs as thin lines.
+
+    Args:
+        entries: Items under "bands" of the document, of one world and split.
+        runs: Pass@1 of each condition's runs, (N, E).
+        axes: What they have in common.
+        css: Class of each condition's lines.
+    """
+    first, last = entries[0], max(e["rounds"][-1] for e in entries)
+    foot = LEGEND_ROW * len(entries)
+    frame = Frame(44, 18, OVERLAY_WIDTH - 58, OVERLAY_HEIGHT - 68, (0.0, last), (axes.low, axes.high))
+    parts = axes.drawn(frame, last)
+    for entry, values_NE in zip(entries, runs, strict=True):
+        own = css[entry["condition"]]
+        if entry["low"] is None or entry["high"] is None:
+            parts += [frame.polyline(entry["rounds"], v, f"seed {own}") for v in values_NE.tolist()]
+        elif len(entries) <= len(HUES):
+            parts.append(frame.ribbon(entry["rounds"], entry["low"], entry["high"], f"band pale {own}"))
+    parts += [frame.polyline(e["rounds"], e["mean"], f"mean thin {css[e['condition']]}") for e in entries]
+    parts.append(text(frame.right, OVERLAY_HEIGHT - 6, "mean at the end", "tick end"))
+    for row, entry in enumerate(entries):
+        y = OVERLAY_HEIGHT + 12 + LEGEND_ROW * row
+        parts += [
+            line(12, y - 4, 38, y - 4, f"mean thin {css[entry['condition']]}"),
+            text(46, y, short(entry["condition"], 40), "key"),
+            text(frame.right, y, pass_rate(entry["mean"][-1]), "tick end num"),
+        ]
+    caption = f"{first['split'].capitalize()} Pass@1 in {first['world']}"
+    said = "; ".join(f"{e['condition']} ends at {e['mean'][-1]:.2f}" for e in entries)
+    return Figure(
+        slug("curves", first["split"], first["world"]),
+        caption,
+        drawing(OVERLAY_WIDTH, OVERLAY_HEIGHT + foot + 4, f"{caption}, mean curves: {said}.", parts),
+        ("condition", "round", "mean", "low", "high"),
+        [
+            (e["condition"], *values)
+            for e in entries
+            for values in zip(e["rounds"], e["mean"], *_band_of(e), strict=True)
+        ],
+    )
+
+
+def styles(conditions: Sequence[str], placebos: Container[str]) -> dict[str, str]:
+    """Colour and dash of each condition of a world; placebos are grey."""
+    found: dict[str, str] = {}
+    for name in conditions:
+        grey = name in placebos
+        rank = sum((other in placebos) is grey for other in found)
+        hue, dash = ("placebo", rank + 1) if grey else (HUES[rank % len(HUES)], rank // len(HUES))
+        found[name] = f"{hue} {DASHES[dash % len(DASHES)]}".strip()
+    return found
+
+
 def panel(
-    entry: dict[str, Any],
-    rounds_E: npt.NDArray[np.float64],
-    values_NE: npt.NDArray[np.float64],
-    keys: list[tuple[int, int]],
-    *,
-    threshold: float | None,
-    css: str,
-    most: int,
+    entry: BandData, values_NE: Floats, keys: list[tuple[int, int]], axes: Axes, css: str, most: int
 ) -> Figure:
-    """One condition's Pass@1 against rounds.
+    """One condition's Pass@1 against rounds: runs thin, their mean with its band, the closed form dashed.
 
     Args:
         entry: Its item under "bands" of the document.
-        rounds_E: Rounds of the evaluations.
-        values_NE: Pass@1 of each run at them.
+        values_NE: Pass@1 of each run at its rounds.
         keys: Query and seed of each run.
-        threshold: Pass@1 of the hitting time, drawn dotted; None draws none.
+        axes: What the panels of its world have in common.
         css: Class that colours it.
         most: Runs to draw.
     """
-    rounds, last = rounds_E.tolist(), float(rounds_E[-1])
+    rounds, last = entry["rounds"], entry["rounds"][-1]
     kept = chosen(entry["n"], most)
-    frame = Frame(44, 34, WIDTH - 58, HEIGHT - 84, (0.0, last))
+    frame = Frame(44, 34, WIDTH - 58, HEIGHT - 84, (0.0, last), (axes.low, axes.high))
     count = f"{entry['n']} runs" if entry["n"] > 1 else "1 run"
     shown = count if kept.size == entry["n"] else f"{kept.size} of {count} drawn"
     parts = [
         text(10, 15, short(entry["condition"], 32), "name"),
         text(WIDTH - 14, 15, shown, "tick end"),
-        frame.axes(ticks(0, last, 4), (0, 0.25, 0.5, 0.75, 1), "round", ""),
+        *axes.drawn(frame, last),
     ]
-    if threshold is not None:
-        y = frame.at_y(threshold)
-        parts.append(line(frame.left, y, frame.right, y, "threshold"))
+    hue = css.split()[0]
     weight = "seed faint" if kept.size > MANY else "seed"
-    parts += [frame.polyline(rounds, values, f"{weight} {css}") for values in values_NE[kept].tolist()]
-    if entry["low"] is not None:
-        parts.append(frame.ribbon(rounds, entry["low"], entry["high"], f"band pale {css}"))
+    parts += [frame.polyline(rounds, values, f"{weight} {hue}") for values in values_NE[kept].tolist()]
+    if entry["low"] and entry["high"] and entry["holds"]:
+        parts.append(frame.ribbon(rounds, entry["low"], entry["high"], f"band pale {hue}"))
         parts += [
-            frame.ribbon(rounds[a:b], entry["low"][a:b], entry["high"][a:b], f"band {css}")
+            frame.ribbon(rounds[a:b], entry["low"][a:b], entry["high"][a:b], f"band {hue}")
             for a, b in stretches(entry["holds"])
         ]
-    parts += [frame.polyline(rounds, entry["mean"], f"mean {name}{css}") for name in ("halo ", "")]
+    parts += [frame.polyline(rounds, entry["mean"], f"mean {name}{hue}") for name in ("halo ", "")]
     theory = entry["theory"]
     if theory is not None:
         parts.append(frame.polyline(theory["rounds"], theory["values"], "forecast"))
@@ -100,26 +192,32 @@ def panel(
     )
 
 
+def _band_of(entry: BandData) -> tuple[Sequence[float | None], Sequence[float | None]]:
+    """Both edges of a band, None at every round where there is none."""
+    absent = [None] * len(entry["rounds"])
+    return entry["low"] or absent, entry["high"] or absent
+
+
 def stretches(flags: list[bool]) -> list[tuple[int, int]]:
     """Runs of True of at least two, as half-open ranges."""
     edges = [i for i in range(len(flags) + 1) if (i < len(flags) and flags[i]) != (i > 0 and flags[i - 1])]
     return [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 1]
 
 
-def _said(entry: dict[str, Any]) -> str:
+def _said(entry: BandData) -> str:
     """The curve in words, for those who cannot see it."""
-    middle, mean = len(entry["mean"]) // 2, entry["mean"]
+    low, high = _band_of(entry)
     said = [
-        f"{mean[i]:.2f} at round {entry['rounds'][i]:g}"
-        + (f" (band {entry['low'][i]:.2f} to {entry['high'][i]:.2f})" if entry["low"] is not None else "")
-        for i in sorted({0, middle, len(mean) - 1})
+        f"{entry['mean'][i]:.2f} at round {entry['rounds'][i]:g}"
+        + ("" if low[i] is None else f" (band {low[i]:.2f} to {high[i]:.2f})")
+        for i in sorted({0, len(entry["mean"]) // 2, len(entry["mean"]) - 1})
     ]
     theory = entry["theory"]
     closed = f" The closed form ({theory['method']}) ends at {theory['values'][-1]:.2f}." if theory else ""
     return f"Mean {', '.join(said)}.{closed}"
 
 
-def _rows(entry: dict[str, Any], values_KE: npt.NDArray[np.float64]) -> Rows:
+def _rows(entry: BandData, values_KE: npt.NDArray[np.float64]) -> Rows:
     theory = entry["theory"]
     known = dict(zip(theory["rounds"], theory["values"], strict=True)) if theory else {}
     absent = [None] * len(entry["rounds"])
@@ -128,8 +226,7 @@ def _rows(entry: dict[str, Any], values_KE: npt.NDArray[np.float64]) -> Rows:
         for at, mean, low, high, holds, values in zip(
             entry["rounds"],
             entry["mean"],
-            entry["low"] or absent,
-            entry["high"] or absent,
+            *_band_of(entry),
             entry["holds"] or absent,
             values_KE.T.tolist(),
             strict=True,
@@ -140,7 +237,7 @@ def _rows(entry: dict[str, Any], values_KE: npt.NDArray[np.float64]) -> Rows:
 TIMES_WIDTH, TIMES_HEIGHT = 380, 306
 
 
-def times(claim: str, part: dict[str, Any]) -> Figure:
+def times(claim: str, part: PartData) -> Figure:
     """The figure behind a ratio component (its `points` and `counts`)."""
     horizon, points = part["counts"]["horizon"], part["points"]
     frame = Frame(44, 34, TIMES_WIDTH - 60, TIMES_HEIGHT - 146, (0.0, horizon))

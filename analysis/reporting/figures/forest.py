@@ -2,9 +2,9 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 from analysis.estimands import ESTIMANDS
+from analysis.reporting.content.model import Document, PartData, VerdictData
 from analysis.reporting.figures.svg import (
     Drawing,
     Figure,
@@ -151,7 +151,7 @@ def strip(row: Row, band: tuple[float, float], span: tuple[float, float, float],
     return drawing(300, 34, f"{row.label}: interval against the band", parts, "strip")
 
 
-def closed(part: dict[str, Any]) -> tuple[float, float]:
+def closed(part: PartData) -> tuple[float, float]:
     """The band of a component with its open ends put where the interval ends, a little beyond."""
     of, (low, high) = ESTIMANDS[part["kind"]], part["band"]
     no_low, no_high = of.open
@@ -211,25 +211,23 @@ OF_POINTS = {
     "share": (100.0, "mean gain of a seed, points"),
 }
 """Component whose raw points are not what it estimates -> their factor and axis."""
-Verdict = dict[str, Any]
-Part = dict[str, Any]
 
 
-def axis(part: Part) -> str:
+def axis(part: PartData) -> str:
     """What the axis of a component says."""
     return TITLES.get(part["id"], ("", ESTIMANDS[part["kind"]].axis))[1]
 
 
-def of_points(part: Part) -> tuple[float, str]:
+def of_points(part: PartData) -> tuple[float, str]:
     """Factor and axis of a component's raw points."""
     if part["id"] == "dose" and part["unit"] == "queries":
         return 100.0, "mean change of a query, points"
     return OF_POINTS.get(part["id"], (ESTIMANDS[part["kind"]].factor, axis(part)))
 
 
-def forests(document: dict[str, Any]) -> list[Figure]:
+def forests(document: Document) -> list[Figure]:
     """One plot per component of a claim, rows by world; fractions of runs stand in the cards alone."""
-    groups: dict[tuple[str, str], list[tuple[Verdict, Part]]] = {}
+    groups: dict[tuple[str, str], list[tuple[VerdictData, PartData]]] = {}
     for verdict in document["verdicts"]:
         for part in verdict["parts"]:
             if verdict["world"] != ALL and part["kind"] != "fraction":
@@ -237,7 +235,7 @@ def forests(document: dict[str, Any]) -> list[Figure]:
     return [_plot(document, claim, own) for (claim, _), own in groups.items()]
 
 
-def _plot(document: dict[str, Any], claim: str, own: list[tuple[Verdict, Part]]) -> Figure:
+def _plot(document: Document, claim: str, own: list[tuple[VerdictData, PartData]]) -> Figure:
     first = own[0][1]
     title = TITLES.get(first["id"], (short(first["label"], 60), ""))[0]
     rows = []
@@ -248,25 +246,27 @@ def _plot(document: dict[str, Any], claim: str, own: list[tuple[Verdict, Part]])
     return plot(rows, f"{claim}: {title}", axis(first), log=of.log, scale=of.factor, null=of.null)
 
 
-def _measured(verdict: Verdict, part: Part) -> Row:
+def _measured(verdict: VerdictData, part: PartData) -> Row:
     low, high = part["interval"]
     show = ESTIMANDS[part["kind"]].show
     value = f"{'–' if part['estimate'] is None else show(part['estimate'])} ({show(low)}, {show(high)})"
     return Row(part["world"], verdict["kind"], part["estimate"], low, high, closed(part), value)
 
 
-def _neighbours(document: dict[str, Any], verdict: Verdict, part: Part) -> list[Row]:
+def _neighbours(document: Document, verdict: VerdictData, part: PartData) -> list[Row]:
     """The same reading in another world: shown, not judged."""
     rows = []
     for other in part["secondary"]:
         if other["world"]:
-            as_part = {**part, **{k: other[k] for k in ("world", "estimate", "interval")}}
+            as_part = part.copy()
+            as_part["world"], as_part["estimate"] = other["world"], other["estimate"]
+            as_part["interval"] = other["interval"]
             measured = replace(_measured(verdict, as_part), label=f"{other['world']} (not judged)")
             rows += [*_theory(document, verdict["claim"], as_part), measured]
     return rows
 
 
-def _theory(document: dict[str, Any], claim: str, part: Part) -> list[Row]:
+def _theory(document: Document, claim: str, part: PartData) -> list[Row]:
     found = document["predictions"].get(f"{claim}:{part['world']}:{part['id']}")
     if found is None:
         return []
@@ -280,7 +280,7 @@ def _theory(document: dict[str, Any], claim: str, part: Part) -> list[Row]:
     return [Row(label, "theory", None, low, high, band, f"{show(low)} to {show(high)}")]
 
 
-def card(verdict: Verdict, part: Part) -> Drawing:
+def card(verdict: VerdictData, part: PartData) -> Drawing:
     """The small picture of a card: a component's interval against its margin."""
     low, high = part["interval"]
     band = closed(part)

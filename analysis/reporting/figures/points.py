@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.estimands import ESTIMANDS
+from analysis.reporting.content.model import PartData, SeedsData
 from analysis.reporting.figures.curves import chosen
 from analysis.reporting.figures.forest import closed
 from analysis.reporting.figures.svg import (
@@ -36,7 +37,7 @@ MOST = 1000
 Points = dict[str, list[Any]]
 
 
-def reached(where: str, part: dict[str, Any], threshold: float) -> Figure:
+def reached(where: str, part: PartData, threshold: float) -> Figure:
     """Final train Pass@1 of every run; a ring or dash is a run without a bound above the threshold."""
     points = part["points"]
     values = [c / n for c, n in zip(points["correct"], points["samples"], strict=True)]
@@ -54,11 +55,11 @@ def reached(where: str, part: dict[str, Any], threshold: float) -> Figure:
     return _figure(where, part, drawing(WIDTH, frame.bottom + 44, title, parts), points | {"value": values})
 
 
-def differences(where: str, part: dict[str, Any]) -> Figure:
+def differences(where: str, part: PartData) -> Figure:
     """Final test Pass@1, many rollouts minus few, of every pair, with the margin shaded."""
     points = part["points"]
     found = [100 * (b - a) for a, b in zip(points["few"], points["many"], strict=True)]
-    margin = 100 * part["band"][1]
+    margin = 100 * (part["band"][1] or 0.0)
     reach = max(*(abs(v) for v in found), margin * 1.2, 0.5)
     lanes = _lanes(points["query"])
     frame = _frame(len(lanes), (-reach, reach))
@@ -76,7 +77,7 @@ def differences(where: str, part: dict[str, Any]) -> Figure:
     return _figure(where, part, picture, points | {"difference_points": found})
 
 
-def values(where: str, part: dict[str, Any], scale: float, axis: str) -> Figure:
+def values(where: str, part: PartData, scale: float, axis: str) -> Figure:
     """One value per run, pair or seed, with what supports the component shaded."""
     points = part["points"]
     found = [scale * v for v in points["value"]]
@@ -95,7 +96,7 @@ def values(where: str, part: dict[str, Any], scale: float, axis: str) -> Figure:
     return _figure(where, part, drawing(WIDTH, frame.bottom + 44, title, parts), points)
 
 
-def _figure(where: str, part: dict[str, Any], picture: Drawing, points: Points) -> Figure:
+def _figure(where: str, part: PartData, picture: Drawing, points: Points) -> Figure:
     """Put a figure together; columns are the points' own."""
     rows = list(itertools.zip_longest(*points.values()))
     return Figure(slug("points", where, part["id"]), where, picture, tuple(points), rows)
@@ -169,9 +170,7 @@ MOST_SEEDS = 400
 """Runs of a lane that are drawn."""
 
 
-def seeds(
-    world: str, split: str, entries: list[dict[str, Any]], values: list[npt.NDArray[np.float64]]
-) -> Figure:
+def seeds(world: str, split: str, entries: list[SeedsData], values: list[npt.NDArray[np.float64]]) -> Figure:
     """Final Pass@1 of the runs of a world's conditions.
 
     Args:
