@@ -47,7 +47,7 @@ def summary(document: Document) -> str:
     for verdict in document["verdicts"]:
         blocks += _verdict(verdict, own[verdict["claim"]])
     blocks += _disagreements(document["disagreements"])
-    blocks += _curves(document["bands"]) + _seeds(document["seeds"]) + _others(document)
+    blocks += _curves(document["bands"]) + _seeds(document["seeds"]) + others(document)
     blocks += _methods(document["methods"])
     blocks += ["## Assumptions", *_bullets(document["assumptions"])]
     if document["absent"]:
@@ -192,7 +192,7 @@ def _figures(figures: list[FigureData]) -> list[str]:
 MISSING = "–"
 
 
-def _others(document: Document) -> list[str]:
+def others(document: Document) -> list[str]:
     """Blocks of Markdown; a section without content has none."""
     blocks = []
     if document["summaries"]:

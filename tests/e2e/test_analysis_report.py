@@ -127,8 +127,8 @@ def test_levels_say_whether_their_intervals_are_one_sided(rendered):
             assert part["two_sided"] == (part["kind"] == "ratio")
     assert "% one-sided each |" in summary
     assert "% two-sided |" in summary
-    assert "elsewhere a one-sided bound at each end" in text
-    assert "where its card says so, that the protocol has no margin" in text
+    assert "have a one-sided bound at each end" in text
+    assert "where the card says so, that the protocol has no margin" in text
     assert "both ends at 95% make a two-sided interval of 90%" in text
 
 

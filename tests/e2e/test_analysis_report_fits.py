@@ -58,7 +58,7 @@ def test_the_fit_is_on_the_page_and_every_number_is_the_json_s(written):
         f"transfer/0/rows/{i}/{name}" in paths for i in range(len(rows)) for name in ("predicted", "observed")
     )
     text = page.read_text()
-    assert "Fit here, predict there." in text
+    assert "Predicted from the fit." in text
     for caption in (
         "Fitted gain in lumped",
         "Profile likelihood of the gain, G=4 in lumped",
@@ -89,4 +89,4 @@ def test_a_simulated_world_is_fitted_only_when_asked(records, tmp_path):
     document = json.loads(page.with_name("verdicts.json").read_text())
     assert document["fits"] == document["transfer"] == []
     assert any("'lumped' is simulated" in line for line in document["absent"])
-    assert "Fits, and what they foretell" not in page.read_text()
+    assert "Fits, and what they predict" not in page.read_text()

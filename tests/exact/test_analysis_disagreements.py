@@ -33,7 +33,13 @@ def verdict(kind, world, word, *parts, claim="A5"):
 
 def found(*verdicts, predictions=None, **more):
     worlds = [{"name": "lumped", "rounds": {"G=1": 400}}, {"name": "tiny", "rounds": {"G=1": 150}}]
-    document = {"verdicts": list(verdicts), "predictions": predictions or {}, "worlds": worlds}
+    claims = [{"id": "A5", "own": False}, {"id": "U1", "own": True}]
+    document = {
+        "verdicts": list(verdicts),
+        "predictions": predictions or {},
+        "worlds": worlds,
+        "claims": claims,
+    }
     return disagreements(document | more)
 
 
@@ -87,3 +93,11 @@ def test_what_was_expected_and_not_found_is_one():
 def test_verdicts_over_all_worlds_and_untested_ones_are_left_out():
     whole = verdict("sim", "all worlds", "refuted", part("lumped", (1.0, 1.1)))
     assert found(whole, verdict("llm", "tiny", "supported")) == []
+
+
+def test_a_study_s_own_claim_is_not_refuted_against_the_paper():
+    own = verdict("sim", "simulated", "refuted", part("lumped", (1.0, 1.1)), claim="U1")
+    (one,) = found(own)
+    assert one["kind"] == "claim"
+    assert "against the study's own claim" in one["sentence"]
+    assert "paper" not in one["sentence"]

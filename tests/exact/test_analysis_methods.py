@@ -2,7 +2,8 @@
 
 import pytest
 
-from analysis.reporting.content.methods import ALWAYS, BY_KIND, assumptions, methods
+from analysis.estimands import ESTIMANDS
+from analysis.reporting.content.methods import IMPORTED, RUN_HERE, assumptions, methods
 
 TEST = "Exact one-sided bounds."
 SWAP = "A permutation log-rank test."
@@ -25,7 +26,7 @@ def verdict(*parts, claim="A1", secondary=False, p=0.01):
 
 def document(*verdicts, **more):
     origin = {"runs": 8, "root_seed": 3}
-    world = {"name": "lumped", "conditions": {"G=1": 8}, "rounds": {"G=1": 100}}
+    world = {"name": "lumped", "imported": False, "conditions": {"G=1": 8}, "rounds": {"G=1": 100}}
     band = {"method": "t intervals", "level": 0.95, "theory": None}
     return {
         "provenance": origin,
@@ -102,9 +103,20 @@ def test_fits_and_signs_are_named_where_they_were_made():
         ("Fits", "tiny"),
         ("Failure signatures", "lumped"),
     ]
-    assert "over 7 looks" in found["used"][1]["what"]
+    assert "over 7 tests" in found["used"][1]["what"]
 
 
 def test_assumptions_belong_to_the_kinds_that_were_used():
     own = document(verdict(part("ratio", SWAP), part("ratio", SWAP)))
-    assert assumptions(own) == [ALWAYS, BY_KIND["ratio"]]
+    assert assumptions(own) == [RUN_HERE, ESTIMANDS["ratio"].assumes]
+
+
+def test_imported_runs_share_no_random_streams():
+    logs = {"name": "logs", "imported": True, "conditions": {"G=1": 8}, "rounds": {"G=1": 100}}
+    pairs = verdict(part("difference", TEST, unit="pairs (seed)"))
+    own = document(pairs, worlds=[logs])
+    assert assumptions(own)[0] == IMPORTED
+    said = everything(methods(own))
+    assert "Random streams" not in said
+    assert "paired by the order in which they were given" in said
+    assert "Random streams" in everything(methods(document(pairs)))

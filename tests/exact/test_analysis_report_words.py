@@ -5,12 +5,12 @@ import pytest
 from analysis.curves.paths import PathComparison
 from analysis.fits.bandit import BanditFit, ConditionFit, Residual
 from analysis.fits.unseen import TransferRow, TransferTest
-from analysis.reporting.content.fits import fitted, foretold
+from analysis.reporting.content.fits import fitted, predicted
 from analysis.reporting.content.further import said
 from analysis.reporting.figures.forest import Row, of_points, plot
 from analysis.reporting.figures.points import values
 from analysis.reporting.page import Shown
-from analysis.reporting.summary import beside
+from analysis.reporting.summary import others
 from analysis.reporting.wording import confidence
 
 
@@ -54,7 +54,7 @@ def test_a_miss_at_the_start_is_told_only_where_all_miss_alike():
 
 def test_warnings_of_a_fit_stand_in_the_summary():
     whole = {name: [] for name in ("summaries", "paths", "components", "diagnosis", "transfer")}
-    blocks = beside(whole | {"fits": [fitted(fit([0.5], warnings=("query 3: the base lies at the edge",)))]})
+    blocks = others(whole | {"fits": [fitted(fit([0.5], warnings=("query 3: the base lies at the edge",)))]})
     assert "- query 3: the base lies at the edge" in blocks
 
 
@@ -74,7 +74,7 @@ def test_predictions_say_how_many_hold_no_change_and_what_closer_counts():
         row("test", 0.4, 0.3, 0.5, 0.4, 0.39, fitted="G=1, SGD"),
     )
     test = TransferTest("w", ("G=1",), rows, (), {}, 1.0, 1.0, "Predicted.")
-    told = foretold(test)["sentence"]
+    told = predicted(test)["sentence"]
     assert told.startswith("Predicted. Of the intervals 4 of 5 also hold the fitted condition's own value")
     assert "(from G=1 3 of 4; from G=1, SGD 1 of 1)" in told
     assert told.endswith("the rounds (3 of 3); with the spread of the rounds it is 3 of 4.")

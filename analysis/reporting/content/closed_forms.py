@@ -1,4 +1,4 @@
-"""Closed-form predictions beside every estimate (theory §2, §4, §6): curves, speed-ups and test Pass@1.
+"""Closed-form predictions (theory §2, §4, §6): curves, speed-ups and test Pass@1.
 
 A simulated world is predicted from its settings alone. For a language model only the *ratio* of hitting
 times is: its responses share parameters, so the mean field is taken at the level of the two classes,

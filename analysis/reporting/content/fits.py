@@ -89,7 +89,7 @@ def _query(fit: QueryFit) -> dict[str, Any]:
     }
 
 
-def foretold(test: TransferTest) -> dict[str, Any]:
+def predicted(test: TransferTest) -> dict[str, Any]:
     """A world's predictions; how many of their intervals also hold "nothing changed" joins the sentence."""
     return asdict(test) | {"sentence": " ".join([test.sentence, *_unchanged(test.rows)])}
 

@@ -1,4 +1,4 @@
-"""What is read from the records beside the claims, each once: summaries, paths, variances, fits, signs."""
+"""What is read from the records apart from the claims: summaries, paths, variances, fits, signatures."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from analysis.diagnosis import Sign, diagnose
 from analysis.fits.bandit import BanditFit, fit_records
 from analysis.fits.unseen import TransferTest, transfer_test
 from analysis.loading.records import Records
-from analysis.reporting.content.fits import fitted, foretold, profiles
+from analysis.reporting.content.fits import fitted, predicted, profiles
 from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld
 
@@ -28,8 +28,8 @@ class Further:
         components: Variances taken apart.
         fits: The bandit fitted, one per world.
         profiles: Profile likelihoods of its steps, by world.
-        transfer: What the minimal conditions' fits foretell of the others, one per world.
-        signs: Failure signatures looked for.
+        transfer: What the minimal conditions' fits predict of the others, one per world.
+        signs: Failure signatures tested.
         absent: Why something is not there, one sentence each.
     """
 
@@ -54,7 +54,7 @@ class Further:
             ],
             "components": [asdict(c) for c in self.components],
             "fits": [fitted(f) | {"profiles": self.profiles[f.world]} for f in self.fits],
-            "transfer": [foretold(t) for t in self.transfer],
+            "transfer": [predicted(t) for t in self.transfer],
             "diagnosis": [asdict(s) for s in self.signs],
             "absent": list(self.absent),
         }
@@ -69,7 +69,7 @@ def said(comparison: PathComparison) -> str:
 
 
 def further(records: Records, fits: Fits = "models") -> Further:
-    """Everything beside the claims that these records can give.
+    """Everything apart from the claims that these records can give.
 
     Args:
         records: Records of a study.
@@ -82,7 +82,7 @@ def further(records: Records, fits: Fits = "models") -> Further:
     if not apart:
         absent.append("Sources of variance: no condition has enough seeds of a query to take them apart.")
     known: list[BanditFit] = []
-    foretold: list[TransferTest] = []
+    unseen: list[TransferTest] = []
     for name, world in records.worlds.items():
         if not records.of(name) or fits == "none":
             continue
@@ -93,7 +93,7 @@ def further(records: Records, fits: Fits = "models") -> Further:
             continue
         try:
             known.append(fit_records(records, name))
-            foretold.append(transfer_test(records, name, known=known[-1]))
+            unseen.append(transfer_test(records, name, known=known[-1]))
         except InputError as error:
             absent.append(f"Fit: {error}.")
     return Further(
@@ -102,7 +102,7 @@ def further(records: Records, fits: Fits = "models") -> Further:
         components=apart,
         fits=tuple(known),
         profiles={f.world: profiles(records, f) for f in known},
-        transfer=tuple(foretold),
+        transfer=tuple(unseen),
         signs=tuple(diagnose(records)),
         absent=tuple(absent),
     )

@@ -29,7 +29,7 @@ THERE = (
 )
 SIGNS = (
     "Failure signatures: one test that a signature is there and one that it is not, Holm's procedure over "
-    "{looks} looks, a family apart from the verdicts'."
+    "{looks} tests, a family apart from the verdicts'."
 )
 BOUNDS = {
     False: "The ends of an interval are one-sided bounds at the stated level each, as the tests are: both "
@@ -142,7 +142,7 @@ def _multiplicity(document: Document) -> Paragraph | None:
     if any(p["secondary"] for _, p in _parts(document)):
         said.append("Sensitivities carry two-sided 95% intervals that are not adjusted for their number.")
     if any(v["placebo"] for v in judged):
-        said.append("What is shown of the placebo beside the components decides nothing and is not adjusted.")
+        said.append("Other readings of the placebo decide nothing and are not adjusted.")
     return _paragraph("Several claims at once", said)
 
 
@@ -193,7 +193,7 @@ def _theory(document: Document) -> Paragraph | None:
 
 
 def _more(document: Document) -> Paragraph | None:
-    """Methods of the sections beside the claims, each with the worlds that it was used in."""
+    """Methods of the sections apart from the claims, each with the worlds that it was used in."""
     merged: dict[str, list[str]] = {}
     for summary in document["summaries"]:
         for name in ("area", "crossing", "final", "improvement"):

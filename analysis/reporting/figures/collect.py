@@ -111,7 +111,7 @@ def _fits(further: Further, kinds: dict[str, str]) -> list[tuple[str, Figure]]:
         gains = fits.gains(fit, kinds[fit.world])
         own = [gains] if gains else []
         for test in (t for t in further.transfer if t.world == fit.world):
-            own += fits.foretold(test, kinds[fit.world])
+            own += fits.predictions(test, kinds[fit.world])
             own += [fits.forecast(curve) for curve in test.curves]
         own += fits.profiles(fit.world, further.profiles[fit.world])
         own += [fits.residuals(fit.world, condition) for condition in fit.conditions]

@@ -1,4 +1,4 @@
-"""The fitted bandit: gains with their intervals, residuals, and what it foretold of other conditions."""
+"""The fitted bandit: gains with their intervals, residuals, and what it predicts of other conditions."""
 
 from typing import Any
 
@@ -93,7 +93,7 @@ def residuals(world: str, fit: ConditionFit) -> Figure:
     )
 
 
-def foretold(test: TransferTest, kind: str) -> list[Figure]:
+def predictions(test: TransferTest, kind: str) -> list[Figure]:
     """Per quantity: what was predicted, with its interval, above what was observed."""
     found = []
     for quantity, name in NAMES.items():
@@ -115,7 +115,7 @@ def forecast(curve: CurveForecast) -> Figure:
     last = max(curve.rounds)
     frame = Frame(44, 34, WIDTH - 58, HEIGHT - 74, (0.0, last))
     word = "inside" if curve.inside else "leaves the band"
-    caption = f"{curve.condition} in {curve.world}, foretold"
+    caption = f"{curve.condition} in {curve.world}, predicted"
     parts = [
         text(10, 15, curve.condition, "name"),
         text(WIDTH - 14, 15, word, "tick end"),
@@ -130,7 +130,7 @@ def forecast(curve: CurveForecast) -> Figure:
     )
     rows = zip(curve.rounds, curve.predicted, curve.low, curve.high, curve.observed, strict=True)
     return Figure(
-        slug("foretold", curve.world, curve.condition),
+        slug("predicted", curve.world, curve.condition),
         caption,
         drawing(WIDTH, HEIGHT, title, parts),
         ("round", "predicted", "low", "high", "observed"),
