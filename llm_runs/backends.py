@@ -20,7 +20,7 @@ from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld
 from llm_runs import engines, learners, tiny
-from llm_runs.base_models import BaseModel, check_fits
+from llm_runs.base_models import BaseModel, check_fits, load_module
 from llm_runs.engines import Canary
 from llm_runs.interfaces import Address, Engine, Learner, Limits, Prompts, Tokenizer
 from llm_runs.rounds import Graded, grade_samples
@@ -37,7 +37,7 @@ BASE_ONLY = Design(optimizer="sgd", learning_rate=1.0, rounds=1)
 
 @dataclass(frozen=True)
 class Backend:
-    """An engine, a learner and what both of them speak of.
+    """An engine, a learner and what both of them work on.
 
     Attributes:
         world: What was asked for.
@@ -194,8 +194,6 @@ def _learner(
 
 
 def _module(world: LLMWorld, model: BaseModel, device: torch.device) -> torch.nn.Module:
-    from llm_runs.base_models.modules import load_module
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # adapters start from the same numbers in every run, resumed or not
         return load_module(

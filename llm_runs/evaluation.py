@@ -27,8 +27,7 @@ from banditrft.streams import Purpose, per_query
 from llm_runs.backends import Backend
 from llm_runs.interfaces import Address
 from llm_runs.rounds import Recorder, Row
-from llm_runs.tasks import Item, Task
-from llm_runs.tasks.fitting import pool_items, test_items
+from llm_runs.tasks import Item, Task, pool_items, test_items
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from llm_runs.base_models import find_model
 from llm_runs.execution import evaluate_checkpoint, execute
 from llm_runs.planning import check, need, notes, stack_size
 from llm_runs.queries import resolve_queries
-from llm_runs.tasks import task_and_model, task_of
-from llm_runs.tasks.fitting import content_hash, pool_items, test_items
+from llm_runs.tasks import content_hash, pool_items, task_and_model, task_of, test_items
 from llm_runs.tokenizers import load_tokenizer
 
 

@@ -116,7 +116,7 @@ def command(out: Path | None, plot: Path | None, *, as_json: bool, **options: An
     The file goes into a study as `queries = {file = "..."}`. After Ctrl-C the same command goes on.
     """
     from banditrft.worlds import LLMWorld
-    from llm_runs.planning.checks import cut_lengths, opened
+    from llm_runs.planning import cut_lengths, opened
     from llm_runs.queries import measure
 
     given = {"seeds": 1} | {k: options[k] for k in SETTINGS if options[k] is not None}

@@ -27,7 +27,7 @@ def command(file: Path, task: str, timeout_s: float | None, as_json: bool) -> in
     The intervals are Wilson's at 95%, which take the lines for independent.
     """
     from llm_runs.graders import load_grader
-    from llm_runs.tasks.data import read_responses
+    from llm_runs.tasks import read_responses
 
     with load_grader(task, timeout_s=timeout_s) as grader:
         rows = read_responses(file, grader.reference)

@@ -1,7 +1,7 @@
 """Base models by name: the tiny ones shipped with the package, a folder of transformers, or a hub name.
 
 `find_model` reads the configuration and nothing else; weights are read when asked for, from safetensors files
-only. Shipped models stand in `llm_runs/tiny/models/<name>/` with `provenance.json` beside the weights
+only. Shipped models stand in `llm_runs/tiny/models/<name>/` with their `provenance.json`
 (`llm_runs.tiny.pretraining` says how they were made). No torch is loaded here.
 """
 
@@ -30,7 +30,7 @@ DEFINING = (
     "vocab.*",
     "merges.txt",
 )
-"""Files beside the weights that decide what a model samples."""
+"""Files other than the weights that decide what a model samples."""
 CAUSAL = ("ForCausalLM", "LMHeadModel")
 SIZES = (
     "hidden_size",

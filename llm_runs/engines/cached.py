@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from llm_runs.base_models.modules import load_module, merged_state
+from llm_runs.base_models import BaseModel, load_module, merged_state
 from llm_runs.engines.drawing import draw, draws
 from llm_runs.engines.forward import CachedModel, RowCache
 from llm_runs.interfaces import Address, Limits, Prompts, Samples
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from llm_runs.interfaces import Learner
 
 BATCH = 256
-"""Rows decoded at once, unless told otherwise."""
+"""Rows decoded at once [default]."""
 
 
 class HoldsModule(Protocol):

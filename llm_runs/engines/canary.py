@@ -6,8 +6,8 @@ log-probabilities that the engine gives its tokens are compared with the learner
 *generated* are compared, never the prompt's: engines that score prompts do so past their prefix cache.
 
 Nothing is repaired here: a failed check stops the run. A replica whose own weights no longer give numbers
-has diverged and is left out: nothing can be told of it, and its counts go on. A base model that gives none
-has learned nothing yet, and is an error.
+has diverged and is left out: its sampler cannot be checked, and its counts go on. A base model that gives
+none has learned nothing yet, and is an error.
 """
 
 from __future__ import annotations

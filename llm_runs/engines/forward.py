@@ -13,6 +13,8 @@ not filled yet are hidden by the mask. Weights are read where they stand, so an 
 place is seen; graphs live for one batch of rows. Graphs were never run on a GPU so far;
 `tests/agreement/test_llm_cached.py` compares them with plain steps where there is one.
 
+It stands alone since transformers' cache and attention interfaces are met here and nowhere else.
+
 Axes: U prompts, N rows, P prompt tokens, H key-value heads, L positions, D channels, V vocabulary.
 """
 
@@ -40,7 +42,7 @@ class CachedModel:
     """A causal language model, run with a `RowCache`.
 
     Args:
-        module: The model; what wraps it for adapters is looked through, the adapters act.
+        module: The model; a wrapper for adapters is taken off, the adapters act.
         dtype: Of the forward passes; weights of another type are cast under autocast.
 
     Raises:

@@ -2,7 +2,7 @@
 
 Registered with transformers as an attention function and switched on while a plain model is sampled in
 float32 or float64; every other call goes to torch's own attention. Rows are shared out among as many threads
-as torch uses.
+as torch uses. It stands alone since importing it registers it and loads the compiler.
 
 Axes: N rows, H query heads, K key-value heads, D channels, L positions.
 """

@@ -1,9 +1,10 @@
-"""The one vLLM engine of a process: started, kept for the next job, told its weights, put to sleep.
+"""The one vLLM engine of a process: started, kept for the next job, given its weights, put to sleep.
 
 Starting vLLM takes seconds, so a started engine stays, and the jobs of a process use it one after the other:
 `start` returns the one that runs if all its settings are those asked for, and otherwise closes it and starts
 another; there are never two. Which weights it holds is written on it (`holds`), so that no job can sample
-with another's. What is sampled, with which seeds, is `llm_runs.engines.vllm`.
+with another's. What is sampled, with which seeds, is `llm_runs.engines.vllm`; this file is all that belongs
+to the process rather than to a job.
 
 Starting vLLM does things to the process around it. How it is kept from them stands at the end of this file;
 every entry says what happens without it, and all are of the release named in `NEEDED`.
@@ -287,8 +288,8 @@ def inspect_here() -> None:
     """Look at a model's class in this process, which imports it next anyway.
 
     A class that it has not seen on this machine vLLM would import in a process of its own, which takes as
-    long as the start. It does so lest CUDA be initialised here; it may be, since the engine, or the learner
-    beside it, computes here.
+    long as the start. It does so lest CUDA be initialised here; it may be, since the engine, or the learner,
+    computes here.
     """
     from vllm.model_executor.models import registry
 

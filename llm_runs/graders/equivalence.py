@@ -3,7 +3,7 @@
 Parsing what a model wrote can take for ever or all memory (`10^{10^{10}}`), inside C code that no exception
 reaches; so it happens in other processes. Workers are started as commands (nothing of this process is
 inherited or imported again), when there is work for them, and again after `RETIRE` answers, for the grammar's
-caches grow with everything they have seen. POSIX only.
+caches grow with everything they have seen. POSIX only. It stands alone since it knows processes and no rules.
 """
 
 from __future__ import annotations

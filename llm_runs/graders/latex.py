@@ -1,5 +1,7 @@
 r"""Answers in LaTeX: what a text says last, and when two answers are written alike. No TeX, no mathematics.
 
+These are rules of writing. The verdicts that follow from them are `llm_runs.graders.mathematics`'.
+
 What a text says last: its last box, or failing that its last expression. The scan for boxes keeps a stack of
 open braces, so that deep or unbalanced braces cost no more than others; no pattern here can backtrack over
 more than `LONGEST` characters.

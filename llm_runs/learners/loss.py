@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from banditrft.design import Design
-from banditrft.objective import clipped, clipped_surrogate, kl_penalty, row_weights
-
-__all__ = ["clipped", "importance_weights", "row_weights", "token_losses"]
+from banditrft.objective import clipped_surrogate, kl_penalty
 
 
 def token_losses(

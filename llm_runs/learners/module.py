@@ -24,11 +24,11 @@ from torch import Tensor, nn
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.objective import kl_penalty
+from banditrft.objective import clipped, kl_penalty, row_weights
 from banditrft.worlds.llm import LLMWorld
 from llm_runs.interfaces import Batch, Limits, Prompts, Samples, StepRecord
 from llm_runs.learners import tensors
-from llm_runs.learners.loss import clipped, importance_weights, row_weights, token_losses
+from llm_runs.learners.loss import importance_weights, token_losses
 from llm_runs.learners.optimizers import Stepper
 from llm_runs.learners.scoring import MicroBatch, Rows, Scorer
 

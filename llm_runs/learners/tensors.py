@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from banditrft.errors import InputError
-from llm_runs.base_models.modules import merged_state
+from llm_runs.base_models import merged_state
 
 
 def full(tensor: Tensor) -> Tensor:

@@ -18,11 +18,9 @@ from banditrft.errors import InputError
 from banditrft.launch.machine import own_gpus
 from banditrft.study import Study, iterate
 from banditrft.worlds import LLMWorld
-from llm_runs.base_models import BaseModel, check_fits, find_model
-from llm_runs.base_models.sizes import sizes_of
+from llm_runs.base_models import BaseModel, check_fits, find_model, sizes_of
 from llm_runs.queries import named_items, read_difficulties, table_items
-from llm_runs.tasks import Task, task_of
-from llm_runs.tasks.listed import Listed, check_answers, leaked
+from llm_runs.tasks import Listed, Task, check_answers, leaked, task_of
 from llm_runs.tokenizers import counter, has_template
 from llm_runs.trackers import require_tracker
 

@@ -26,8 +26,7 @@ from banditrft.launch.machine import own_gpus
 from banditrft.launch.resources import Need
 from banditrft.runs import Run
 from banditrft.worlds import LLMWorld
-from llm_runs.base_models import BaseModel, find_model
-from llm_runs.base_models.sizes import Sizes, sizes_of
+from llm_runs.base_models import BaseModel, Sizes, find_model, sizes_of
 from llm_runs.tasks import Task, task_and_model
 from llm_runs.tiny import stacks
 
@@ -189,7 +188,7 @@ def _some(parts: Mapping[str, int]) -> dict[str, int]:
 def need(runs: Sequence[Run], find: Callable[[LLMWorld], tuple[Task, BaseModel]] = task_and_model) -> Need:
     """What a job of these runs holds, for an executor to place it.
 
-    On GPUs the vLLM engine has its share of the memory of each, `gpu_memory`, beside the learner's need.
+    On GPUs the vLLM engine has its share of the memory of each, `gpu_memory`, on top of the learner's need.
 
     Args:
         runs: Of one design and world.

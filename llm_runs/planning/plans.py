@@ -17,8 +17,7 @@ from banditrft.errors import InputError
 from banditrft.runs import Run, WorldQueries, expand, queries_key
 from banditrft.study import Cell, Study, iterate
 from banditrft.worlds import LLMWorld
-from llm_runs.base_models import SHIPPED, BaseModel, find_model
-from llm_runs.base_models.sizes import sizes_of
+from llm_runs.base_models import SHIPPED, BaseModel, find_model, sizes_of
 from llm_runs.planning.checks import check
 from llm_runs.planning.estimates import (
     STACK,
@@ -30,8 +29,7 @@ from llm_runs.planning.estimates import (
     speed,
     workload,
 )
-from llm_runs.tasks import Task, task_and_model, task_of
-from llm_runs.tasks.files import SOURCES
+from llm_runs.tasks import SOURCES, Task, task_and_model, task_of
 from llm_runs.tiny import stacks
 
 

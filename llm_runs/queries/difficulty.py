@@ -45,8 +45,7 @@ def measure(
     Raises:
         InputError: No such model, task or items; or `out` holds a table measured with something else.
     """
-    from llm_runs.tasks import task_and_model
-    from llm_runs.tasks.fitting import first_items
+    from llm_runs.tasks import first_items, task_and_model
     from llm_runs.tokenizers import load_tokenizer
 
     task, model = task_and_model(world)

@@ -23,8 +23,17 @@ from banditrft.streams import Purpose
 from banditrft.worlds import LLMWorld
 from llm_runs.interfaces import Tokenizer
 from llm_runs.queries.candidates import asked_table, named_items, table_items
-from llm_runs.tasks import Item, Task, task_and_model
-from llm_runs.tasks.fitting import Chosen, content_hash, first_items, pool_items, prompt_ids, test_items
+from llm_runs.tasks import (
+    Chosen,
+    Item,
+    Task,
+    content_hash,
+    first_items,
+    pool_items,
+    prompt_ids,
+    task_and_model,
+    test_items,
+)
 from llm_runs.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the loop does with a round beside sampling and learning.
+"""What the loop does with a round apart from sampling and learning.
 
 Which queries it trains on (`batches`), what the responses are worth (`grading`), what the learner is given
 for them (`rewarding`), and what is recorded (`recorder`). `batches` and `rewarding` serve the loop alone;

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_runs.graders.base import Grader
+from llm_runs.graders import Grader
 from llm_runs.interfaces import Samples, Tokenizer
 from llm_runs.tasks import Item
 

@@ -1,6 +1,6 @@
 """Data files: questions and responses, from JSON lines or Parquet. Strict: what does not fit is an error.
 
-A file of questions (`.jsonl`, one object a line, or `.parquet`) has one of four layouts, told by its fields:
+A file of questions (`.jsonl`, one object a line, or `.parquet`) has one of four layouts, known by its fields:
 
 - `question` and `answer`, as in GSM8K: bare questions, to which a task may add its instruction;
 - `problem` and `solution`, as in MATH: likewise;

@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from banditrft.errors import InputError
 from banditrft.worlds import LLMWorld
-from llm_runs.base_models import BaseModel
-from llm_runs.base_models.files import WEIGHTS, complete, files_of
-from llm_runs.base_models.sizes import sizes_of
+from llm_runs.base_models import WEIGHTS, BaseModel, complete, files_of, sizes_of
 
 if TYPE_CHECKING:
     from torch import Tensor

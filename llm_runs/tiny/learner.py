@@ -23,11 +23,11 @@ from torch import Tensor
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.objective import kl_penalty
+from banditrft.objective import clipped, kl_penalty, row_weights
 from banditrft.worlds.llm import LLMWorld
 from llm_runs.base_models import BaseModel
 from llm_runs.interfaces import Batch, Limits, Prompts, Samples, StepRecord
-from llm_runs.learners.loss import clipped, importance_weights, row_weights, token_losses
+from llm_runs.learners.loss import importance_weights, token_losses
 from llm_runs.learners.optimizers import make_optimizer
 from llm_runs.tiny.architecture import Architecture, architecture_of, pack, unpack, weights_of
 from llm_runs.tiny.network import Weights, replica, stack

@@ -1,7 +1,7 @@
 """S language models with different weights as one tensor program: matrix products carry a replica axis.
 
 The same logits as transformers' own forward to 1e-5 (rounding of large float32 logits aside), for Qwen2,
-Llama and OLMo2; a replica's results are bit-identical whatever is stacked beside it, provided the other
+Llama and OLMo2; a replica's results are bit-identical whatever is stacked with it, provided the other
 shapes are equal. What is sampled is decided in `llm_runs.tiny.engine`, what is learned in
 `llm_runs.tiny.learner`.
 

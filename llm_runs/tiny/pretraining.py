@@ -36,8 +36,7 @@ from banditrft.errors import InputError
 from banditrft.files import sha256_of
 from banditrft.parts import part_of, sweep_parts
 from banditrft.streams import Purpose
-from llm_runs.base_models import BaseModel, find_model
-from llm_runs.base_models.files import WEIGHTS
+from llm_runs.base_models import WEIGHTS, BaseModel, find_model
 from llm_runs.interfaces import Address, Limits, Prompts
 from llm_runs.tasks import Item, Task
 from llm_runs.tasks.arithmetic import CHARACTERS, Arithmetic

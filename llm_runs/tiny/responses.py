@@ -3,7 +3,8 @@
 Two programs of the same function, both differentiable. `response_logits` takes several replicas at once,
 padded to the task's shapes. `token_logprobs` takes the real tokens of one replica without padding; its shapes
 follow from that replica's own tokens, so that no other replica changes a bit. Sampling, which extends
-responses token by token, is `llm_runs.tiny.engine`; both run the same layers (`llm_runs.tiny.network`).
+responses token by token, is `llm_runs.tiny.engine`; both run the same layers (`llm_runs.tiny.network`). The
+learner is its only user; it stands alone since it knows nothing of designs, signals and steps.
 
 Without padding, rows of tokens stand one after the other. A span is a piece of a sequence: its tokens see all
 of a prefix, which stands elsewhere among the rows, and of the span itself what is not later. Prompts are

@@ -18,9 +18,10 @@ from support.llm import TASK, TOKENIZER, world
 
 from banditrft import signals
 from banditrft.design import Design
+from banditrft.objective import row_weights
 from llm_runs.base_models import find_model
 from llm_runs.interfaces import Batch, Limits, Prompts, Samples
-from llm_runs.learners.loss import row_weights, token_losses
+from llm_runs.learners.loss import token_losses
 from llm_runs.tiny.architecture import architecture_of, unpack, weights_of
 from llm_runs.tiny.learner import StackedLearner
 from llm_runs.tiny.network import replica, stack
