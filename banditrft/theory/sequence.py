@@ -1,8 +1,8 @@
 """The sequence bandit: a response is T softmax choices, and the reward asks for all of them (theory §10).
 
-Position t is right with probability q_t = sigmoid(l_t), l_t its *gap*, w_t = 1 - q_t; Pass@1 is p, the product
-of all q_t, and u = -log p. A position's gradient is x_t = y_t - q_t per unit of signal, y_t = 1 where it is
-right. Three questions of geometry decide everything else:
+Position t is right with probability q_t = sigmoid(l_t), l_t its *gap*, and w_t = 1 - q_t. Pass@1 is p, the
+product of all q_t, and u = -log p. A position's gradient is x_t = y_t - q_t per unit of signal, where y_t = 1
+if it is right. Three questions of geometry decide everything else:
 
 - *Parameters.* "direction": one trainable gap a position, on which all wrong options agree. "table": a logit
   for every option; a wrong option has an optimiser state of its own.
@@ -144,8 +144,9 @@ def sequence_law(positions: Positions, learning_rate: float, target: float) -> H
     """Law of the first round with Pass@1 >= target: one raw {0,1} rollout a round, SGD, any profile.
 
     A failure changes nothing and a success raises every gap by learning_rate w_t, so Pass@1 climbs a fixed
-    ladder and waits a geometric number of rounds on each rung, as in theory §2. Exact for "direction", with or
-    without a tree: a success touches all positions of its path.
+    ladder and waits a geometric number of rounds on each rung, as in theory §2. Exact for "direction" and
+    "table", with or without a tree: a success touches all positions, and all wrong options of a position fall
+    together.
 
     Args:
         positions: The response.
@@ -153,8 +154,7 @@ def sequence_law(positions: Positions, learning_rate: float, target: float) -> H
         target: Pass@1 to reach, in (0, 1).
 
     Raises:
-        InputError: Wrong options have parameters of their own (the gap then gains V/(V-1) and all wrong
-            options share it, which holds for V = 2 options alone), or the ladder is too long.
+        InputError: An argument is outside its domain, or the ladder has more than two million rungs.
     """
     domain.positive("learning_rate", learning_rate)
     end = domain.log_odds(domain.open_unit("target", target))
