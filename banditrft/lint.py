@@ -19,7 +19,7 @@ from banditrft.study import Cell, Study
 from banditrft.theory import cautions
 from banditrft.theory.generalisation import sign_overlap
 from banditrft.theory.laws import round_law
-from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWorld
+from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWorld, SequenceWorld, SimWorld
 
 UNSTABLE_STEP = 4.0
 """Change of a query's log-odds by one rollout above which a single success decides the run."""
@@ -66,7 +66,7 @@ def _cell(cell: Cell) -> Iterator[str]:
         yield from _sim(cell.world, design)
 
 
-def _sim(world: LumpedWorld | ContextualWorld, design: Design) -> Iterator[str]:
+def _sim(world: SimWorld, design: Design) -> Iterator[str]:
     if design.batch_size > 1 and _pool(world) == 1:
         yield (
             f"batch_size: the pool holds one query, so a round has {design.batch_size} copies of it, each a "
@@ -104,15 +104,17 @@ def _llm(world: LLMWorld, design: Design) -> Iterator[str]:
         )
 
 
-def _pool(world: LumpedWorld | ContextualWorld) -> int:
+def _pool(world: SimWorld) -> int:
     """Training queries of one seed."""
     return world.train_items if isinstance(world, ContextualWorld) else 1
 
 
-def _base(world: LumpedWorld | ContextualWorld) -> float | None:
+def _base(world: SimWorld) -> float | None:
     """Base Pass@1 of the training queries; None where they differ."""
     if isinstance(world, LumpedWorld):
         return world.base_pass_at_1()
+    if isinstance(world, SequenceWorld):
+        return world.base()
     base = world.base_pass_at_1
     return base if isinstance(base, float) and world.features is None else None
 
@@ -126,11 +128,14 @@ def _silent(design: Design, base: float) -> str | None:
     return cautions.silent(float(law.moments(math.log(base) - math.log1p(-base)).silent), base)
 
 
-def _gain(world: LumpedWorld | ContextualWorld, design: Design) -> float:
+def _gain(world: SimWorld, design: Design) -> float:
     """Log-odds per unit of step of a query: SGD's of the signal, Adam's of its normalised step."""
     sgd = design.optimizer == "sgd"
     if isinstance(world, LumpedWorld):
         return 1.0 + 2.0 * world.shared**2 if sgd else 2.0 + 2.0 * world.shared
+    if isinstance(world, SequenceWorld):
+        wrong, fails = [1.0 - q for q in world.probabilities()], 1.0 - world.base()
+        return sum(w * w for w in wrong) / fails**2 if sgd else sum(wrong) / fails
     size = world.dimension * world.noise**2 + world.transfer**2
     return size if sgd else sign_overlap(world.dimension) * math.sqrt(size)
 

@@ -18,10 +18,17 @@ from banditrft.design import CURVE_FIELDS, FINAL_FIELDS, Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.files import sha256_of
 from banditrft.study import CHUNK, Cell, Kind, Study, iterate
-from banditrft.worlds import ArmClass, ContextualWorld, LLMWorld, LumpedWorld, WorldSettings
+from banditrft.worlds import (
+    ArmClass,
+    ContextualWorld,
+    LLMWorld,
+    LumpedWorld,
+    SequenceWorld,
+    WorldSettings,
+)
 from banditrft.worlds.llm import RUNNING
 
-SEMANTICS = {LumpedWorld: 2, ContextualWorld: 3, LLMWorld: 2}
+SEMANTICS = {LumpedWorld: 2, ContextualWorld: 3, SequenceWorld: 1, LLMWorld: 2}
 """Version, by world, of what numbers in a record mean. Raise it when the same design gives other records."""
 FILES = ("train_file", "test_file")
 """Settings that name a file, of which the content counts."""
@@ -198,6 +205,8 @@ def world_key(world: WorldSettings, design: Design | None = None) -> dict[str, A
             drop -= {"micro_batch"}
     elif isinstance(world, LumpedWorld):
         drop = {"name", "seeds", "classes"}
+    elif isinstance(world, SequenceWorld):
+        drop = {"name", "seeds", *(("tokens", "base_pass_at_1") if world.profile else ())}
     else:
         drop = {"name", "seeds"}
     key = world.model_dump(mode="json", exclude=drop, exclude_defaults=True) | {"kind": world.kind}
@@ -210,6 +219,8 @@ def world_key(world: WorldSettings, design: Design | None = None) -> dict[str, A
         key["world"] = world.world
         if world.features is not None:
             key["features"] = world.features_hash()
+    elif isinstance(world, SequenceWorld):
+        key["world"] = world.world
     return key
 
 

@@ -15,8 +15,8 @@ from banditrft.launch import Executor, Outcome, Report, launch
 from banditrft.records import Final, RunTables
 from banditrft.runs import Run, expand
 from banditrft.study import Study, iterate
-from banditrft.worlds import ContextualWorld, LumpedWorld, check_supported
-from sims import tables
+from banditrft.worlds import ContextualWorld, LumpedWorld, SequenceWorld, check_supported
+from sims import sequence, tables
 from sims.contextual import run as contextual_run
 from sims.lumped import run as lumped_run
 
@@ -40,6 +40,8 @@ def execute(run: Run) -> RunTables:
         return lumped_run.execute(run, run.world, seeds_R)
     if isinstance(run.world, ContextualWorld):
         return contextual_run.execute(run, run.world, seeds_R)
+    if isinstance(run.world, SequenceWorld):
+        return sequence.execute(run, run.world, seeds_R)
     raise InputError(f"world: sims runs worlds of kind 'sim', got '{run.world.name}' ({run.world.kind})")
 
 
@@ -66,12 +68,14 @@ def check(study: Study) -> None:
     problems = []
     for cell in iterate(study, "sim"):
         try:
-            if isinstance(cell.world, ContextualWorld | LumpedWorld):
+            if isinstance(cell.world, ContextualWorld | LumpedWorld | SequenceWorld):
                 tables.check_size(cell.design, cell.world)
             if isinstance(cell.world, ContextualWorld):
                 contextual_run.check(cell.design, cell.world)
             elif isinstance(cell.world, LumpedWorld):
                 lumped_run.check(cell.design, cell.world)
+            elif isinstance(cell.world, SequenceWorld):
+                sequence.check(cell.design, cell.world)
         except InputError as error:
             problems.append(f"{cell.condition} (world '{cell.world.name}'): {error}")
     if problems:

@@ -15,7 +15,7 @@ from banditrft.errors import InputError
 from banditrft.records import EVALS, GROUPS, ROUNDS, Schema
 from banditrft.streams import Purpose
 from banditrft.study import CHUNK
-from banditrft.worlds import ContextualWorld, LumpedWorld
+from banditrft.worlds import SimWorld
 from sims.compiled.philox import binomials
 from sims.trace import Trace
 
@@ -36,7 +36,7 @@ def frame(schema: Schema, values: Values, height: int) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def check_size(design: Design, world: LumpedWorld | ContextualWorld) -> None:
+def check_size(design: Design, world: SimWorld) -> None:
     """Refuse runs whose tables would not fit in memory, before anything is run.
 
     Raises:

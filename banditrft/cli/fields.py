@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from banditrft.cli.common import echo, print_json
 from banditrft.design import Design, Evaluation
-from banditrft.worlds import ArmClass, ArmLaw, ContextualWorld, LLMWorld, LumpedWorld, QuerySelection
+from banditrft.worlds import ArmClass, ArmLaw, ContextualWorld, LLMWorld, LumpedWorld, QuerySelection, SequenceWorld
 from banditrft.worlds.llm import Lora
 
 TABLES: dict[str, type[BaseModel]] = {
@@ -19,6 +19,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "A class of its arms: `[[sim.classes]]`": ArmClass,
     "Arms by rank instead: `[sim.law]`": ArmLaw,
     'The contextual bandit: `[[sim]]`, `world = "contextual"`': ContextualWorld,
+    'The sequence bandit: `[[sim]]`, `world = "sequence"`': SequenceWorld,
     "A language model: `[[llm]]`": LLMWorld,
     "Its training queries: `[llm.queries]`": QuerySelection,
     "Its adapters: `[llm.lora]`": Lora,

@@ -1,4 +1,4 @@
-"""Where a design runs: the settings of the two simulated worlds, of the language-model world, and of imports.
+"""Where a design runs: the settings of the three simulated worlds, of the language-model world, and of imports.
 
 No world setting shares a name with a Design field, so that a world's table in a study file may hold both.
 """
@@ -12,6 +12,7 @@ from banditrft.worlds.imported import ImportedWorld
 from banditrft.worlds.law import ArmLaw
 from banditrft.worlds.llm import LLMWorld, QuerySelection
 from banditrft.worlds.lumped import ArmClass, LumpedWorld
+from banditrft.worlds.sequence import SequenceWorld
 
 __all__ = [
     "SUPPORTED",
@@ -22,12 +23,15 @@ __all__ = [
     "LLMWorld",
     "LumpedWorld",
     "QuerySelection",
+    "SequenceWorld",
+    "SimWorld",
     "WorldSettings",
     "check_supported",
     "parse_world",
 ]
 
-WorldSettings = LumpedWorld | ContextualWorld | LLMWorld | ImportedWorld
+SimWorld = LumpedWorld | ContextualWorld | SequenceWorld
+WorldSettings = SimWorld | LLMWorld | ImportedWorld
 
 _TABULAR: dict[str, tuple[object, ...]] = {
     "aggregation": ("token-mean",),
@@ -39,6 +43,7 @@ SUPPORTED: dict[str, dict[str, tuple[object, ...]]] = {
     "llm": {},
     "lumped": _TABULAR,
     "contextual": _TABULAR,
+    "sequence": _TABULAR,
 }
 """Values of Design fields that each kind of world runs; fields not named run with any value."""
 
@@ -47,7 +52,7 @@ def parse_world(values: dict[str, Any], where: str = "") -> WorldSettings:
     """Settings of a world from plain values: its kind decides which.
 
     Args:
-        values: With "kind" ("llm" or "sim") and "world": "lumped", "contextual", or "imported" of kind "llm".
+        values: With "kind" ("llm" or "sim") and "world": "lumped", "contextual", "sequence", or "imported" of kind "llm".
         where: Stands before the field in errors.
 
     Raises:
@@ -61,8 +66,11 @@ def parse_world(values: dict[str, Any], where: str = "") -> WorldSettings:
             return parse(LumpedWorld, values, where)
         case "contextual":
             return parse(ContextualWorld, values, where)
+        case "sequence":
+            return parse(SequenceWorld, values, where)
         case other:
-            raise InputError(f"{where}.world: known are 'lumped' and 'contextual', got {other!r}".lstrip("."))
+            known = "'lumped', 'contextual' and 'sequence'"
+            raise InputError(f"{where}.world: known are {known}, got {other!r}".lstrip("."))
 
 
 def check_supported(design: Design, world: WorldSettings) -> None:
