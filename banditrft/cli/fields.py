@@ -9,7 +9,15 @@ from pydantic_core import PydanticUndefined
 
 from banditrft.cli.common import echo, print_json
 from banditrft.design import Design, Evaluation
-from banditrft.worlds import ArmClass, ArmLaw, ContextualWorld, LLMWorld, LumpedWorld, QuerySelection, SequenceWorld
+from banditrft.worlds import (
+    ArmClass,
+    ArmLaw,
+    ContextualWorld,
+    LLMWorld,
+    LumpedWorld,
+    QuerySelection,
+    SequenceWorld,
+)
 from banditrft.worlds.llm import Lora
 
 TABLES: dict[str, type[BaseModel]] = {

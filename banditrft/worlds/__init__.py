@@ -1,4 +1,4 @@
-"""Where a design runs: the settings of the three simulated worlds, of the language-model world, and of imports.
+"""Where a design runs: settings of the simulated worlds, the language-model world, and imports.
 
 No world setting shares a name with a Design field, so that a world's table in a study file may hold both.
 """
@@ -52,7 +52,8 @@ def parse_world(values: dict[str, Any], where: str = "") -> WorldSettings:
     """Settings of a world from plain values: its kind decides which.
 
     Args:
-        values: With "kind" ("llm" or "sim") and "world": "lumped", "contextual", "sequence", or "imported" of kind "llm".
+        values: With "kind" ("llm" or "sim") and "world": "lumped", "contextual" or "sequence", or "imported"
+            of kind "llm".
         where: Stands before the field in errors.
 
     Raises:

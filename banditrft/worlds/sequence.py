@@ -38,7 +38,7 @@ class SequenceWorld(Frozen):
     )
     prefixes: Literal["positions", "tree"] = Field(
         "positions",
-        description="whether all prefixes share a position's parameters, or a token after a wrong one has others",
+        description="share a position's parameters; or a tree: a token after a wrong one has others",
     )
     keep_groups: bool = Field(True, description="record every group of rollouts; false: rounds only")
 
@@ -48,7 +48,9 @@ class SequenceWorld(Frozen):
             product = math.exp(math.fsum(map(math.log, self.profile)))
             for name, made in (("tokens", len(self.profile)), ("base_pass_at_1", product)):
                 if getattr(self, name) not in (None, made):
-                    raise ValueError(f"{name}: comes from the profile where there is one, and must not be given")
+                    raise ValueError(
+                        f"{name}: comes from the profile where there is one, and must not be given"
+                    )
                 object.__setattr__(self, name, made)
         elif self.tokens is None or self.base_pass_at_1 is None:
             raise ValueError("tokens: is required with base_pass_at_1, or a profile instead of both")
