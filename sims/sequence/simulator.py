@@ -3,8 +3,7 @@
 R replicates advance in lockstep as in `sims.lumped.general`: a policy (`Direction` or `Table`) draws tokens
 and takes the steps in compiled loops, and in between a round is an array (R, B, G) on which
 `banditrft.signals` works as it is. With KL penalties and several updates weights are of single tokens, as a
-language
-model's are.
+language model's are.
 
 A "tree" stops at the first wrong token: what follows belongs to nodes that no right response passes. Graded
 rewards are the share of the T positions that are right (of a tree: before the first error).
