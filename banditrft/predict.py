@@ -1,6 +1,7 @@
 """What to expect of a planned run before anything is spent: closed forms of theory §2-§8, combined.
 
 `predict` answers for the tabular bandit, `predict_contextual` for the contextual world and its test set,
+`predict_sequence` for responses of several tokens,
 `predict_world` for whichever of them a study names, `what_if` compares a design with its neighbours. The
 method is "exact" (the ladder of theory §2) for one raw {0,1} rollout, SGD and one correct arm, "mean-field"
 (theory §4) otherwise. No run is simulated and no random number is drawn. Language
@@ -16,9 +17,17 @@ from banditrft.errors import InputError
 from banditrft.theory import cases, cautions
 from banditrft.theory.estimates import compare
 from banditrft.theory.generalisation import held_out_curve
-from banditrft.theory.prediction import PoolSetting, Prediction, assemble, predict_pool
+from banditrft.theory.prediction import (
+    PoolSetting,
+    Prediction,
+    SequenceSetting,
+    assemble,
+    predict_pool,
+    predict_sequence,
+)
+from banditrft.theory.sequence import positions_of
 from banditrft.theory.what_if import WhatIf, what_if
-from banditrft.worlds import ContextualWorld, LumpedWorld, WorldSettings
+from banditrft.worlds import ContextualWorld, LumpedWorld, SequenceWorld, WorldSettings
 
 __all__ = [
     "Prediction",
@@ -27,6 +36,7 @@ __all__ = [
     "hitting_ratio_contextual",
     "predict",
     "predict_contextual",
+    "predict_sequence",
     "predict_world",
     "setting_of",
     "two_classes",
@@ -130,7 +140,8 @@ def predict_world(
 
     Args:
         design: As for :func:`predict`.
-        world: The contextual world, or a lumped one of one class of right and one class of wrong arms.
+        world: The contextual world, the sequence bandit, or a lumped one of one class of right and one class
+            of wrong arms.
         target: Pass@1 to reach, in (0, 1).
         evaluation: If given, the curve is reported on its grid of rounds.
         tokens_per_rollout: Mean length of a response, for the tokens spent.
@@ -143,6 +154,15 @@ def predict_world(
         return predict_contextual(
             design,
             world,
+            target=target,
+            evaluation=evaluation,
+            tokens_per_rollout=tokens_per_rollout,
+            band=band,
+        )
+    if isinstance(world, SequenceWorld):
+        return predict_sequence(
+            design,
+            positions_of(world),
             target=target,
             evaluation=evaluation,
             tokens_per_rollout=tokens_per_rollout,
@@ -162,7 +182,7 @@ def predict_world(
     )
 
 
-def setting_of(world: WorldSettings) -> cases.Setting | PoolSetting:
+def setting_of(world: WorldSettings) -> cases.Setting | PoolSetting | SequenceSetting:
     """A simulated world as a function of the design, for comparisons.
 
     Raises:
@@ -170,6 +190,8 @@ def setting_of(world: WorldSettings) -> cases.Setting | PoolSetting:
     """
     if isinstance(world, ContextualWorld):
         return cases.contextual(world) if cases.has_single_query(world) else PoolSetting(world)
+    if isinstance(world, SequenceWorld):
+        return SequenceSetting(positions_of(world))
     return cases.tabular(*_classes(world), world.shared if isinstance(world, LumpedWorld) else 0.0)
 
 

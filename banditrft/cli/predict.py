@@ -157,6 +157,7 @@ ROUNDS = 1000
 TABULAR = {"num_arms": 1000, "num_correct": 1, "shared": 0.0}
 """Flags of the tabular world and their defaults."""
 CONTEXTUAL = ("dimension", "transfer", "alignment", "misalignment", "noise")
+SEQUENCE = ("tokens", "profile", "geometry", "tree", "vocabulary")
 HELP = {
     "learning_rate": "step of a logit (with --contextual of a weight), eta: under Adam a round moves the "
     "log-odds by up to 2 eta. The learning rate of a language model moves weights and is another number, "
@@ -195,14 +196,37 @@ def _place(where: dict[str, Any]) -> dict[str, Any]:
     """Flags of the world that was asked for; those of the other one are refused."""
     where = {name: value for name, value in where.items() if value is not None}
     contextual = bool(where.pop("contextual", False))
+    sequence = "tokens" in where or "profile" in where
+    if sequence:
+        if contextual:
+            raise InputError("--contextual: belongs to another world than --tokens and --profile, got both")
+        where = {name: _profile(value) if name == "profile" else value for name, value in where.items()}
     for name in where:
+        if name in SEQUENCE and not sequence:
+            raise InputError(f"--{name}: belongs to --tokens or --profile, neither of which is given")
+        if sequence and name in TABULAR:
+            raise InputError(
+                f"--{name.replace('_', '-')}: belongs to the tabular world, got --tokens or --profile too"
+            )
         if contextual and name in TABULAR:
             raise InputError(
                 f"--{name.replace('_', '-')}: belongs to the tabular world, got --contextual too"
             )
         if not contextual and name in CONTEXTUAL:
             raise InputError(f"--{name}: belongs to --contextual, which is not given")
-    return {"contextual": contextual} | ({} if contextual else TABULAR) | where
+    return {"contextual": contextual} | ({} if contextual or sequence else TABULAR) | where
+
+
+def _profile(file: str) -> tuple[float, ...]:
+    """Probabilities of the right token, one per line or separated by blanks or commas."""
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--profile: {file}: cannot be read ({error})") from None
+    try:
+        return tuple(float(word) for word in text.replace(",", " ").split())
+    except ValueError as error:
+        raise InputError(f"--profile: {file}: must hold numbers, {error}") from None
 
 
 def _number(text: str) -> float | str:
@@ -239,6 +263,21 @@ def _number(text: str) -> float | str:
     "--misalignment", type=float, help="Contextual: nu, length of base weights that point elsewhere [0.9]."
 )
 @click.option("--noise", type=float, help="Contextual: sigma, how much queries differ, per feature [1.0].")
+@click.option("--tokens", type=int, help="Sequence: T, positions of a response, equally likely to be right.")
+@click.option(
+    "--profile",
+    metavar="FILE",
+    help="Sequence: instead of --p0 and --tokens, P(right token) of each position.",
+)
+@click.option(
+    "--geometry",
+    type=click.Choice(["direction", "table"]),
+    help="Sequence: one trained gap a position, or a logit for every option [direction].",
+)
+@click.option(
+    "--tree", is_flag=True, default=None, help="Sequence: a token after a wrong one has own parameters."
+)
+@click.option("--vocabulary", type=int, help="Sequence: V, options of a position [2].")
 @click.option("--target", type=float, default=0.99, help="Pass@1 that counts as converged.")
 @click.option("--tokens-per-rollout", type=float, help="Mean length of a response, for the tokens spent.")
 @click.option("--budget", type=int, help="Rollouts a round: how best to split them into queries and groups.")
@@ -273,7 +312,7 @@ def command(
 
     if plot is not None and plot.suffix != ".svg":
         raise InputError(f"--plot: must name an .svg file, got {plot}")
-    where = {name: fields.pop(name) for name in (*TABULAR, "contextual", *CONTEXTUAL)}
+    where = {name: fields.pop(name) for name in (*TABULAR, "contextual", *CONTEXTUAL, *SEQUENCE)}
     p0 = fields.pop("p0")
     if study is not None:
         given = [name for name, value in {"p0": p0, **where, **fields}.items() if value is not None]
@@ -283,8 +322,6 @@ def command(
         found = plan_study(find_study(study), wanted)
         print_json(found) if as_json else print_study(found)
         return 0
-    if p0 is None:
-        raise InputError("--p0: is required without STUDY")
     wanted = Wanted(target, tokens_per_rollout, budget, what_if is not False, with_curve, plot)
     found = plan_design(_design(fields), p0, _place(where), wanted)
     print_json(found) if as_json else print_design(found)

@@ -16,8 +16,8 @@ from banditrft.study import Study, iterate
 from banditrft.theory.cases import Setting, has_single_query, tabular
 from banditrft.theory.estimates import estimate, hitting_cdf
 from banditrft.theory.generalisation import difficulty
-from banditrft.theory.prediction import PoolSetting
-from banditrft.worlds import ContextualWorld, WorldSettings
+from banditrft.theory.prediction import PoolSetting, SequenceSetting
+from banditrft.worlds import ContextualWorld, SequenceWorld, WorldSettings
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,17 @@ class Place:
     """Where a design runs: how it is predicted there, alone and beside its neighbours."""
 
     predict: Callable[..., Prediction]
-    setting: Setting | PoolSetting
+    setting: Setting | PoolSetting | SequenceSetting
     world: ContextualWorld | None
 
 
-def plan_design(design: Design, p0: float, where: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+def plan_design(design: Design, p0: float | None, where: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
     """Predict one design in the world that the flags describe.
 
     Args:
         design: The design.
         p0: Base Pass@1.
-        where: Flags of the tabular and of the contextual world by name.
+        where: Flags of the world by name.
         wanted: What to compute.
 
     Raises:
@@ -105,7 +105,7 @@ def _predict(
         found["what_if"] = what_if(place.setting, design, wanted.target, budget=wanted.budget).to_dict()
     if wanted.plot is not None:
         times = None
-        if not isinstance(place.setting, PoolSetting):
+        if not isinstance(place.setting, PoolSetting | SequenceSetting):
             case = place.setting(design)
             times = hitting_cdf(case, estimate(case, wanted.target), wanted.target)
         panels.append(Panel(title, found["curve"], None if times is None else times.tolist()))
@@ -119,8 +119,17 @@ def _of_world(world: WorldSettings) -> Place:
     return Place(partial(predict_world, world=world), setting_of(world), contextual)
 
 
-def _of_flags(p0: float, where: dict[str, Any]) -> Place:
+def _of_flags(p0: float | None, where: dict[str, Any]) -> Place:
     given = dict(where)
+    if {"tokens", "profile"} & given.keys():
+        given.pop("contextual")
+        if given.pop("tree", False):
+            given["prefixes"] = "tree"
+        return _of_world(
+            parse(SequenceWorld, {"seeds": 1} | ({} if p0 is None else {"base_pass_at_1": p0}) | given)
+        )
+    if p0 is None:
+        raise InputError("--p0: is required without STUDY")
     if given.pop("contextual"):
         return _of_world(parse(ContextualWorld, {"seeds": 1, "base_pass_at_1": p0} | given))
     return Place(partial(predict, p0=p0, **given), tabular(p0, **given), None)

@@ -282,9 +282,8 @@ def hitting_law(p0: float, step: float, target: float) -> HittingLaw:
     return HittingLaw(_rungs(p0, step, target, MAX_RUNGS))
 
 
-def _occupation(p0: float, step: float, rounds: int) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+def _occupation(log_odds_N: NDArray[np.float64], rounds: int) -> Iterator[tuple[slice, NDArray[np.float64]]]:
     """For t = 0..rounds the window of rungs and the law over it of the number of successes so far."""
-    log_odds_N = _rungs(p0, step, None, rounds + 1)
     success_N, failure_N = expit(log_odds_N), expit(-log_odds_N)
     occupied_N = np.zeros(rounds + 2)
     occupied_N[0] = 1.0
@@ -312,8 +311,9 @@ def pass_at_1_law(p0: float, step: float, rounds: int) -> tuple[NDArray[np.float
     domain.open_unit("p0", p0)
     domain.positive("learning_rate", step)
     domain.rounds("rounds", rounds)
-    *_, (window, occupied_N) = _occupation(p0, step, rounds)
-    return np.asarray(expit(_rungs(p0, step, None, rounds + 1)[window]), dtype=np.float64), occupied_N
+    log_odds_N = _rungs(p0, step, None, rounds + 1)
+    *_, (window, occupied_N) = _occupation(log_odds_N, rounds)
+    return np.asarray(expit(log_odds_N[window]), dtype=np.float64), occupied_N
 
 
 def mean_curve(p0: float, step: float, rounds: int) -> NDArray[np.float64]:
@@ -325,9 +325,28 @@ def mean_curve(p0: float, step: float, rounds: int) -> NDArray[np.float64]:
     domain.open_unit("p0", p0)
     domain.positive("learning_rate", step)
     domain.rounds("rounds", rounds)
-    success_N = expit(_rungs(p0, step, None, rounds + 1))
-    laws = _occupation(p0, step, rounds)
+    return ladder_curve(_rungs(p0, step, None, rounds + 1), rounds)
+
+
+def ladder_curve(log_odds_N: NDArray[np.float64], rounds: int) -> NDArray[np.float64]:
+    """E[Pass@1] after t = 0..rounds rounds on a ladder with these rungs, at least rounds + 1 of them."""
+    success_N = expit(log_odds_N)
+    laws = _occupation(log_odds_N, rounds)
     return np.array([float(np.dot(occupied_N, success_N[window])) for window, occupied_N in laws])
+
+
+def ladder_quantiles(
+    log_odds_N: NDArray[np.float64], rounds: int, levels: Sequence[float]
+) -> NDArray[np.float64]:
+    """Quantiles of Pass@1 over seeds on a ladder, float64 (levels, rounds + 1); as `pass_at_1_quantiles`."""
+    success_N = expit(log_odds_N)
+    wanted = [domain.open_unit("quantile level", level) for level in levels]
+    out = np.empty((len(wanted), rounds + 1))
+    for t, (window, occupied_N) in enumerate(_occupation(log_odds_N, rounds)):
+        reached_N = np.cumsum(occupied_N)
+        at = np.minimum(np.searchsorted(reached_N, wanted), len(reached_N) - 1)
+        out[:, t] = success_N[window][at]
+    return out
 
 
 def pass_at_1_quantiles(p0: float, step: float, rounds: int, levels: Sequence[float]) -> NDArray[np.float64]:
@@ -344,11 +363,5 @@ def pass_at_1_quantiles(p0: float, step: float, rounds: int, levels: Sequence[fl
     """
     domain.open_unit("p0", p0)
     domain.positive("learning_rate", step)
-    success_N = expit(_rungs(p0, step, None, domain.rounds("rounds", rounds) + 1))
-    wanted = [domain.open_unit("quantile level", level) for level in levels]
-    out = np.empty((len(wanted), rounds + 1))
-    for t, (window, occupied_N) in enumerate(_occupation(p0, step, rounds)):
-        reached_N = np.cumsum(occupied_N)
-        at = np.minimum(np.searchsorted(reached_N, wanted), len(reached_N) - 1)
-        out[:, t] = success_N[window][at]
-    return out
+    domain.rounds("rounds", rounds)
+    return ladder_quantiles(_rungs(p0, step, None, rounds + 1), rounds, levels)

@@ -12,10 +12,26 @@ from banditrft.design import Design, Evaluation
 from banditrft.theory import cautions, domain
 from banditrft.theory.adam import follow
 from banditrft.theory.cases import Case, check_design
-from banditrft.theory.estimates import EXACT, Estimate, estimate, out_of_range
+from banditrft.theory.estimates import EXACT, LEVELS, Estimate, estimate, named, out_of_range
 from banditrft.theory.generalisation import sign_overlap
-from banditrft.theory.hitting import mean_curve, pass_at_1_quantiles
+from banditrft.theory.hitting import (
+    HittingLaw,
+    ladder_curve,
+    ladder_quantiles,
+    mean_curve,
+    pass_at_1_quantiles,
+)
+from banditrft.theory.moments import ClassMoments
 from banditrft.theory.pool import MAX_ROUNDS, PoolField, pool_field
+from banditrft.theory.sequence import (
+    Positions,
+    log_odds_of,
+    rounds_with_wait,
+    sequence_law,
+    sequence_mean_field,
+    sequence_round_law,
+    sequence_rungs,
+)
 from banditrft.theory.spread import spread
 from banditrft.worlds import ContextualWorld
 
@@ -173,6 +189,115 @@ def _curve(case: Case, found: Estimate, evaluation: Evaluation | None, band: boo
         bands = cloud.pass_at_1_quantiles(BAND, last)
     for name, row in zip(("low", "high"), np.asarray(bands), strict=True):
         out[name] = [float(row[t]) for t in shown]
+    return out
+
+
+SEQUENCE_ERROR = {"direction": (0.9, 1.15), "table": (0.85, 1.2)}
+"""Errors of the mean (docs/theory.md, section 10): a simulated mean is so many times the predicted one."""
+
+
+@dataclass(frozen=True)
+class SequenceSetting:
+    """A response of T positions, as something that designs can be compared in."""
+
+    positions: Positions
+
+    def times(self, designs: Sequence[Design], target: float) -> list[float | None]:
+        """Rounds of each design to a Pass@1; None where it is not reached.
+
+        Raises:
+            InputError: A design is not covered.
+        """
+        return [_sequence_rounds(design, self.positions, target)[0] for design in designs]
+
+
+def predict_sequence(
+    design: Design,
+    positions: Positions,
+    *,
+    target: float,
+    evaluation: Evaluation | None = None,
+    tokens_per_rollout: float | None = None,
+    band: bool = False,
+) -> Prediction:
+    """Predict the sequence bandit (theory §10).
+
+    The ladder of one raw {0,1} rollout under SGD is exact, with its spread. Elsewhere the mean field gives
+    the mean, with the wait for the first lesson; the spread over seeds is not known.
+
+    Args:
+        design: As for `banditrft.theory.sequence.sequence_mean_field`.
+        positions: The response.
+        target: Pass@1 to reach, in (0, 1).
+        evaluation: If given, the curve is reported on its grid of rounds.
+        tokens_per_rollout: Mean length of a response, for the tokens spent; by default T.
+        band: Whether the curve carries its 5% and 95% quantiles over seeds, where they are known.
+
+    Raises:
+        InputError: The design is not covered, or an argument is outside its domain.
+    """
+    check_design(design)
+    domain.open_unit("target", target)
+    tokens = float(len(positions))
+    if tokens_per_rollout is not None:
+        tokens = domain.positive("tokens_per_rollout", tokens_per_rollout)
+    now = ClassMoments.at(sequence_round_law(design, positions).moments(log_odds_of(positions.log_p)))
+    mean, law = _sequence_rounds(design, positions, target)
+    error = EXACT if law else SEQUENCE_ERROR["table" if positions.table else "direction"]
+    notes = [*cautions.of_design(design)]
+    warned = cautions.silent(now.zero_signal_fraction, positions.pass_at_1)
+    notes += [warned] if warned else []
+    if mean is None:
+        notes.append(f"target {target:g} is not reached")
+    elif law is None:
+        notes.append("the spread over seeds of a sequence is not known in closed form: simulate it")
+    spent = None if mean is None else mean * rollouts_per_round(design)
+    return Prediction(
+        method="exact" if law else "mean-field",
+        p0=positions.pass_at_1,
+        target=target,
+        mean_rounds=mean,
+        sd_rounds=law.sd if law else None,
+        quantiles=named(law.quantiles(LEVELS)) if law else None,
+        rollouts_mean=spent,
+        zero_signal_fraction=now.zero_signal_fraction,
+        snr=now.snr if math.isfinite(now.snr) else None,
+        drift=now.drift,
+        curve=_sequence_curve(design, positions, evaluation, exact=law is not None, band=band),
+        notes=tuple(notes),
+        tokens_mean=None if spent is None else spent * tokens,
+        mean_range=mean_range(mean, error),
+    )
+
+
+def _sequence_rounds(
+    design: Design, positions: Positions, target: float
+) -> tuple[float | None, HittingLaw | None]:
+    """Mean rounds, and the exact law where there is one."""
+    honest = design.reward == "zero-one" and design.signal == "raw" and design.kl_coef == 0.0
+    if honest and design.optimizer == "sgd" and design.rollouts * design.batch_size == 1:
+        sequence_round_law(design, positions)
+        law = sequence_law(positions, design.learning_rate, target)
+        return law.mean, law
+    return rounds_with_wait(design, positions, target), None
+
+
+def _sequence_curve(
+    design: Design, positions: Positions, evaluation: Evaluation | None, *, exact: bool, band: bool
+) -> dict[str, list[float]]:
+    last = curve_rounds(design)
+    every = 1 if evaluation is None else evaluation.eval_every
+    shown = sorted({*range(0, last + 1, every), last})
+    out = {"round": [float(t) for t in shown]}
+    if not exact:
+        path = sequence_mean_field(design, positions, rounds=last)
+        return out | {"pass_at_1": [float(path.pass_at_1_T[t]) for t in shown]}
+    rungs = sequence_rungs(positions, design.learning_rate, math.inf, last + 1)
+    values = ladder_curve(rungs, last)
+    out["pass_at_1"] = [float(values[t]) for t in shown]
+    if band and last <= MAX_BAND_ROUNDS:
+        for name, row in zip(("low", "high"), ladder_quantiles(rungs, last, BAND), strict=True):
+            out[name] = [float(row[t]) for t in shown]
     return out
 
 

@@ -36,11 +36,13 @@ from banditrft.theory.groups import GroupLaw
 from banditrft.theory.hitting import MAX_RUNGS, HittingLaw
 from banditrft.theory.matching import matched_law
 from banditrft.theory.moments import Floats
+from banditrft.theory.spread import first_lessons
+from banditrft.worlds import SequenceWorld
+from banditrft.worlds.sequence import LONGEST, MOST_OPTIONS
 
-LONGEST = 4_096
-"""Positions of a response."""
-MOST_OPTIONS = 200_000
 OPTIMIZERS = ("sgd", "adam", "adamw")
+FEW = 8
+"""Kinds of positions up to which a path is followed for each block of first lessons."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,16 @@ class Positions:
         return total**2 / float((w_T**2).sum()), (total / float((w_T**1.5).sum())) ** 2
 
 
+def positions_of(world: SequenceWorld) -> Positions:
+    """The positions of a world's settings."""
+    return Positions.of(
+        world.probabilities(),
+        options=world.vocabulary,
+        table=world.geometry == "table",
+        tree=world.prefixes == "tree",
+    )
+
+
 def log_pass(gap_T: Floats) -> float:
     """Log of the probability that all positions are right."""
     return math.fsum(log_expit(gap_T))
@@ -156,22 +168,28 @@ def sequence_law(positions: Positions, learning_rate: float, target: float) -> H
     Raises:
         InputError: An argument is outside its domain, or the ladder has more than two million rungs.
     """
-    domain.positive("learning_rate", learning_rate)
     end = domain.log_odds(domain.open_unit("target", target))
+    rungs = sequence_rungs(positions, learning_rate, end, MAX_RUNGS)
+    if len(rungs) == MAX_RUNGS:
+        raise InputError(
+            f"learning_rate: a step of {learning_rate:g} takes over {MAX_RUNGS:,} successes to {target!r}"
+        )
+    return HittingLaw(rungs)
+
+
+def sequence_rungs(positions: Positions, learning_rate: float, end: float, most: int) -> Floats:
+    """Log-odds of Pass@1 on the rungs of that ladder, below ``end`` (inf is no end), at most so many."""
+    domain.positive("learning_rate", learning_rate)
     # a success lowers all wrong logits of a table in proportion to their weights, which are equal
     gain = positions.options / (positions.options - 1) if positions.table else 1.0
-    gap_T, rungs = positions.gap_T.copy(), []
-    gap_U, count_U = _distinct(gap_T)
+    gap_U, count_U = _distinct(positions.gap_T)
+    rungs: list[float] = []
     now = log_odds_of(float(count_U @ log_expit(gap_U)))
-    while now < end:
-        if len(rungs) == MAX_RUNGS:
-            raise InputError(
-                f"learning_rate: a step of {learning_rate:g} takes over {MAX_RUNGS:,} successes to {target!r}"
-            )
+    while now < end and len(rungs) < most:
         rungs.append(now)
         gap_U = gap_U + learning_rate * gain * expit(-gap_U)
         now = log_odds_of(float(count_U @ log_expit(gap_U)))
-    return HittingLaw(np.array(rungs, dtype=np.float64))
+    return np.array(rungs, dtype=np.float64)
 
 
 def _distinct(gap_T: Floats) -> tuple[Floats, Floats]:
@@ -219,7 +237,7 @@ def flow_time(positions: Positions, learning_rate: float, target: float) -> floa
     value, _ = quad(
         lambda y: math.exp(y - log_p(math.expm1(y))), 0.0, math.log1p(high), limit=400, epsrel=1e-11
     )
-    return value / learning_rate
+    return float(value) / learning_rate
 
 
 def _gap_after(total_U: Floats) -> Floats:
@@ -301,7 +319,7 @@ def _of_round(
     wrong: tuple[Floats, Floats],
 ) -> tuple[Floats, Floats]:
     """E g and E g^2 of a parameter from x's mean and second moment given a right and a wrong answer."""
-    (b, a), G, H_S = law.heard, law.rollouts, law.fresh_S
+    (b, a), G, H_S = law.chances, law.rollouts, law.fresh_S
     mean_TS = np.zeros((right[0].size, weight_S.size))
     noise_TS = np.zeros_like(mean_TS)
     for count_S, signal_S, says_right, says_wrong in (
@@ -331,7 +349,7 @@ def speed(law: GroupLaw, positions: Positions) -> float:
 
 def _ratio(mean_T: Floats, second_T: Floats) -> Floats:
     root_T = np.sqrt(second_T)
-    return np.divide(mean_T, root_T, out=np.zeros_like(mean_T), where=root_T > 0)
+    return np.asarray(np.divide(mean_T, root_T, out=np.zeros_like(mean_T), where=root_T > 0))
 
 
 def baseline_cost(q: float, p: float, rollouts: int) -> float:
@@ -388,6 +406,7 @@ def sequence_mean_field(
     *,
     rounds: int = 0,
     target: float | None = None,
+    lesson: int | None = None,
     leap: float = LARGEST_LEAP,
     max_leaps: int = MOST_LEAPS,
 ) -> SequencePath:
@@ -398,6 +417,8 @@ def sequence_mean_field(
         positions: The response.
         rounds: Rounds to run one by one in any case.
         target: Pass@1 to run on for, in (0, 1): one by one for 500 rounds, then by leaps.
+        lesson: Start at the first round that carries a signal, and this is its number: its moments are those
+            of a round that is known to teach, and Adam's bias corrections are of its age.
         leap: Log-odds that a leap may cover.
         max_leaps: Give up on ``target`` after so many.
 
@@ -415,7 +436,9 @@ def sequence_mean_field(
     coordinates = gap_U.size * (2 if positions.table else 1)
     first_C, second_C = np.zeros((2, coordinates))
     log_odds = log_odds_of(float(count_U @ log_expit(gap_U)))
-    path, later = [log_odds], []
+    teaches = float(law.moments(log_odds).active)
+    path: list[float] = [log_odds]
+    later: list[tuple[int, float]] = []
     pace, t, speed_U, pace_speed = Pace(leap), 0, np.zeros_like(gap_U), 0.0
     while t < rounds or (log_odds < end and t < 10**15 and len(later) < max_leaps):
         span = 1 if t < max(rounds, EVERY_ROUND) else pace.next(pace_speed, t)
@@ -427,7 +450,9 @@ def sequence_mean_field(
         if found.wrong_mean_T is not None and found.wrong_second_T is not None:
             mean_C = np.concatenate([mean_C, found.wrong_mean_T])
             square_C = np.concatenate([square_C, found.wrong_second_T])
-        step = advance(design, mean_C, square_C, first_C, second_C, t + 1, span)
+        if lesson is not None and t == 0:
+            mean_C, square_C = mean_C / teaches, square_C / teaches
+        step = advance(design, mean_C, square_C, first_C, second_C, t + (lesson or 1), span)
         first_C, second_C = step.first_C, step.second_C
         moved_U = step.step_C[: gap_U.size].copy()
         if positions.table:
@@ -445,6 +470,38 @@ def sequence_mean_field(
     later_N, later_log_odds_N = np.array(later, dtype=np.float64).reshape(-1, 2).T
     ends_T = gap_U if positions.tree else gap_U[np.searchsorted(start_U, positions.gap_T)]
     return SequencePath(np.array(path), later_N, later_log_odds_N, ends_T)
+
+
+def rounds_with_wait(design: Design, positions: Positions, target: float) -> float | None:
+    """Mean rounds to a Pass@1 with the wait for the first lesson; None where it is not reached.
+
+    Until the first round with a signal nothing moves. That wait is geometric (theory §4): the recursion
+    starts at that round, for blocks of its law, and is averaged.
+
+    Args:
+        design: As for :func:`sequence_mean_field`.
+        positions: The response.
+        target: Pass@1 to reach, in (0, 1).
+
+    Raises:
+        InputError: As :func:`sequence_mean_field`, or a round almost never teaches.
+    """
+    law = sequence_round_law(design, positions)
+    teaches = float(law.moments(log_odds_of(positions.log_p)).active)
+    if teaches <= 0.0:
+        return None
+    start_Q, _, weight_Q = first_lessons(teaches)
+    if design.optimizer == "sgd" or positions.tree or _alike(positions)[0].size > FEW:
+        # one path from the mean wait: SGD does not know the round, and many positions take their time
+        start_Q, weight_Q = np.array([float(start_Q @ weight_Q)]), np.ones(1)
+    total = 0.0
+    for start, weight in zip(start_Q, weight_Q, strict=True):
+        age = 1 if design.optimizer == "sgd" else max(round(start), 1)
+        arrival = sequence_mean_field(design, positions, target=target, lesson=age).rounds_to(target)
+        if arrival is None:
+            return None
+        total += weight * (start - 1.0 + arrival)
+    return float(total)
 
 
 def sequence_round_law(design: Design, positions: Positions) -> GroupLaw:

@@ -12,7 +12,7 @@ from banditrft.theory.estimates import compare
 from banditrft.theory.laws import SIGNALS
 from banditrft.theory.matching import matching_factor
 from banditrft.theory.pool import base_pool
-from banditrft.theory.prediction import PoolSetting, rollouts_per_round
+from banditrft.theory.prediction import PoolSetting, SequenceSetting, rollouts_per_round
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class WhatIf:
 
 
 def what_if(
-    setting: Setting | PoolSetting,
+    setting: Setting | PoolSetting | SequenceSetting,
     design: Design,
     target: float = 0.99,
     *,
@@ -79,18 +79,23 @@ def what_if(
     Raises:
         InputError: The design itself is not covered, or the budget cannot be split.
     """
-    if not isinstance(setting, PoolSetting):
+    if not isinstance(setting, PoolSetting | SequenceSetting):
         setting = functools.cache(setting)
     raw = {"signal": "raw", "match_step_size": False, "baseline_rollouts": 0, "replay_window": 0}
     plain = factor = matched = None
     if design.signal != "raw":
         plain = _ratio(setting, [raw, {"match_step_size": False}], design, target)
-        if design.optimizer == "sgd" and not isinstance(setting, PoolSetting):
+        if design.optimizer == "sgd" and not isinstance(setting, PoolSetting | SequenceSetting):
             matched = _ratio(setting, [raw, {"match_step_size": True}], design, target)
             factor = matching_factor(design, setting(design).p0)
     best = None
     if budget is not None:
-        bases = base_pool(setting.world) if isinstance(setting, PoolSetting) else [setting(design).p0] * pool
+        if isinstance(setting, PoolSetting):
+            bases = base_pool(setting.world)
+        elif isinstance(setting, SequenceSetting):
+            bases = [setting.positions.pass_at_1] * pool
+        else:
+            bases = [setting(design).p0] * pool
         best = _best(design, bases, budget, sharing, arm_noise)
     return WhatIf(
         double_rollouts=_change(setting, design, {"rollouts": 2 * design.rollouts}, target),
@@ -103,7 +108,7 @@ def what_if(
 
 
 def _change(
-    setting: Setting | PoolSetting, design: Design, update: dict[str, Any], target: float
+    setting: Setting | PoolSetting | SequenceSetting, design: Design, update: dict[str, Any], target: float
 ) -> Change | None:
     ratio = _ratio(setting, [{}, update], design, target)
     try:
@@ -115,12 +120,15 @@ def _change(
 
 
 def _ratio(
-    setting: Setting | PoolSetting, updates: list[dict[str, Any]], design: Design, target: float
+    setting: Setting | PoolSetting | SequenceSetting,
+    updates: list[dict[str, Any]],
+    design: Design,
+    target: float,
 ) -> float | None:
     """T of the first update over T of the second; None where one has no closed form or does not arrive."""
     try:
         designs = [_altered(design, update) for update in updates]
-        if isinstance(setting, PoolSetting):
+        if isinstance(setting, PoolSetting | SequenceSetting):
             first, second = setting.times(designs, target)
         else:
             first, second = compare([setting(other) for other in designs], target)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit, xlogy
 
 from banditrft.design import Design
+from banditrft.rewards import RewardMap
 from banditrft.worlds import SequenceWorld
 from sims.compiled.jit import kernel
 from sims.compiled.philox import ROLLOUT_BITS, block, unit
@@ -64,7 +65,7 @@ def draw(
         round_: Round, from 1.
         first: Rollout number of the first response.
         tree: Whether a response ends, as far as parameters go, at its first wrong token.
-        if_wrong: P(high reward) of a wrong answer; negative where the reward is the grade itself.
+        if_wrong: P(high reward) of a wrong answer.
         if_right: Of a right one.
         mark_RMT: Written: right, wrong or untouched, token by token.
         right_RM: Written: right tokens.
@@ -94,7 +95,7 @@ def draw(
                     break
             right_RM[r, i] = count
             high = count == T
-            if if_right >= 0.0:
+            if if_right != 1.0 or if_wrong != 0.0:
                 words = block(k0, k1, np.uint64((T + 3) // 4), at, np.uint64(0), kind)
                 high = unit(words[0]) < (if_right if high else if_wrong)
             high_RM[r, i] = high
@@ -235,7 +236,7 @@ class Direction:
         self.g_T, self.norm_R = np.empty(len(q_T)), np.zeros(R)
 
     def draw(
-        self, root_seed: int, purpose: int, t: int, first: int, rewarded: tuple[float, float], M: int
+        self, root_seed: int, purpose: int, t: int, first: int, reward: RewardMap, M: int
     ) -> tuple[Marks, Ints, NDArray[np.bool_]]:
         """M responses each, rollouts ``first`` on: tokens (R, M, T), right tokens, high rewards (R, M)."""
         R, T = self.q_RT.shape
@@ -249,7 +250,8 @@ class Direction:
             t,
             first,
             self.tree,
-            *rewarded,
+            reward.p_high_if_wrong,
+            reward.p_high_if_right,
             mark_RMT,
             right_RM,
             high_RM,

@@ -23,13 +23,13 @@ from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.objective import weights
 from banditrft.records import RunTables
-from banditrft.rewards import reward_values
+from banditrft.rewards import reward_map
 from banditrft.runs import Run
 from banditrft.streams import Purpose, own_purpose
 from banditrft.theory.matching import matching_factor
 from banditrft.worlds import SequenceWorld
 from sims import tables
-from sims.learner import check_decay, deal, heard_rates
+from sims.learner import check_decay, deal
 from sims.sequence.direction import Direction, Floats, Ints
 from sims.sequence.table import Table
 from sims.trace import Trace, check_rising
@@ -55,7 +55,7 @@ def check(design: Design, world: SequenceWorld) -> float:
         )
     if not design.match_step_size:
         return 1.0
-    if design.treatment.reward == "graded":
+    if reward_map(design).graded:
         raise InputError("match_step_size: needs two-valued rewards, got reward = 'graded'")
     return matching_factor(design, world.base())
 
@@ -166,9 +166,7 @@ class _Lockstep:
             self.pair = _Lockstep(world, design.treatment, factor, root_seed, seeds_R)
         self.purpose = int(own_purpose(Purpose.SAMPLE, design.reward))
         self.feedback = feedback.Feedback(design, len(seeds_R), factor=factor)
-        self.rewarded = heard_rates(design, world.base())
-        self.values = np.array(reward_values(design))
-        self.graded = design.treatment.reward == "graded"
+        self.reward = reward_map(design, world.base())
 
     def run(self, eval_E: Ints, seen: tuple[Floats, Floats, Floats], trace: Trace, rows: slice) -> None:
         """All rounds; fills the rows of Pass@1, entropy and KL at evaluations, (R, E), and of the trace."""
@@ -201,9 +199,10 @@ class _Lockstep:
         """Tokens as the policy keeps them; right answers and rewards (R, B, rollouts of a group)."""
         B, T = self.design.batch_size, self.world.length()
         tokens, right_RM, high_RM = self.policy.draw(
-            self.root_seed, self.purpose, t, first, self.rewarded, B * per_group
+            self.root_seed, self.purpose, t, first, self.reward, B * per_group
         )
-        rewards_RM = right_RM / T if self.graded else self.values[high_RM.astype(np.int64)]
+        low, high = self.reward[:2]
+        rewards_RM = right_RM / T if self.reward.graded else np.where(high_RM, high, low)
         groups = (len(right_RM), B, per_group)
         return tokens, (right_RM == T).reshape(groups), rewards_RM.reshape(groups)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from banditrft.design import Design
+from banditrft.rewards import RewardMap
 from banditrft.worlds import SequenceWorld
 from sims.compiled.jit import kernel
 from sims.compiled.philox import ROLLOUT_BITS, block, unit
@@ -71,7 +72,7 @@ def draw(
                 right_RM[r, i] += state.class_RS[x, slot] == 0
         for i in range(M):
             high = right_RM[r, i] == length
-            if if_right >= 0.0:
+            if if_right != 1.0 or if_wrong != 0.0:
                 words = block(
                     k0, k1, np.uint64((length + 1) // 2), place | np.uint64(first + i), np.uint64(0), kind
                 )
@@ -106,7 +107,7 @@ class Table:
         arms.softmax_all(self.state, 0.0)
 
     def draw(
-        self, root_seed: int, purpose: int, t: int, first: int, rewarded: tuple[float, float], M: int
+        self, root_seed: int, purpose: int, t: int, first: int, reward: RewardMap, M: int
     ) -> tuple[Ints, Ints, NDArray[np.bool_]]:
         """M responses each, rollouts ``first`` on of round t: slots (R T, M), right tokens, high rewards."""
         R = len(self.seeds_R)
@@ -114,7 +115,17 @@ class Table:
         right_RM, high_RM = np.empty((R, M), np.int64), np.empty((R, M), np.bool_)
         mass_S = np.empty(self.state.n_RS.shape[1])
         where = self.length, root_seed, purpose, self.seeds_R, t, first, self.tree
-        draw(self.state, mass_S, *where, *rewarded, slot_XM, which_XM, right_RM, high_RM)
+        draw(
+            self.state,
+            mass_S,
+            *where,
+            reward.p_high_if_wrong,
+            reward.p_high_if_right,
+            slot_XM,
+            which_XM,
+            right_RM,
+            high_RM,
+        )
         if first == 0:
             self.which_XM = which_XM
         return slot_XM, right_RM, high_RM

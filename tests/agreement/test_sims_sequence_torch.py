@@ -7,7 +7,7 @@ from support.sims import Names, torch_optimiser
 
 from banditrft.design import BATCH_SIGNALS, Design
 from banditrft.objective import clipped_surrogate, kl_penalty
-from banditrft.rewards import reward_values
+from banditrft.rewards import reward_map
 from banditrft.signals import signal
 from banditrft.streams import Purpose, uniforms
 from banditrft.worlds import SequenceWorld
@@ -97,7 +97,7 @@ def rounds_of(theirs: Gaps | Options, rounds: int) -> list[dict[str, float]]:
             high = noise < theirs.world.base()
         if design.reward == "noisy":
             high = noise < np.where(high, 1 - design.false_negative, design.false_positive)
-        rewards = np.array(reward_values(design))[high.astype(int)]
+        rewards = np.array(reward_map(design)[:2])[high.astype(int)]
         if design.reward == "graded":
             rewards = (right & touched).double().mean(1).numpy()
         signals = signal(design, rewards.reshape(1, B, G))[0].reshape(B * G, 1)

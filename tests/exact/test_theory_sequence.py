@@ -1,11 +1,13 @@
 """The sequence bandit's closed forms against enumeration of every response, and against its own limits."""
 
 import itertools
+import json
 import math
 
 import numpy as np
 import pytest
 from scipy.special import expi, expit
+from support.cli import banditrft
 
 from banditrft.design import Design
 from banditrft.errors import InputError
@@ -18,6 +20,7 @@ from banditrft.theory.sequence import (
     crossing,
     flow_time,
     gradients,
+    rounds_with_wait,
     sequence_law,
     sequence_mean_field,
     speed,
@@ -236,3 +239,53 @@ def test_recursion_is_near_whole_runs(name):
 def test_errors_name_the_argument(make, said):
     with pytest.raises(InputError, match=said):
         make()
+
+
+def predicted(tmp_path, *flags):
+    return json.loads(banditrft("predict", *flags, "--json", cwd=tmp_path).stdout)
+
+
+def test_predict_gives_the_ladder(tmp_path):
+    where = ["--p0", 0.1, "--tokens", 8, "--geometry", "direction"]
+    how = ["--rollouts", 1, "--signal", "raw", "--optimizer", "sgd", "--learning-rate", 1.0, "--target", 0.9]
+    found = predicted(tmp_path, *where, *how)
+    q = 0.1 ** (1 / 8)
+    gap, waits = math.log(q / (1 - q)), []
+    while expit(gap) ** 8 < 0.9:
+        waits.append(expit(gap) ** -8)
+        gap += expit(-gap)
+    assert found["mean_rounds"] == pytest.approx(sum(waits), rel=1e-9)
+    assert found["method"] == "exact"
+
+
+def test_predict_reads_a_profile_and_a_study(tmp_path):
+    (tmp_path / "profile.txt").write_text("0.9 0.35\n0.7, 0.8")
+    flags = ["--learning-rate", 0.05, "--rollouts", 4, "--signal", "rloo", "--optimizer", "adam"]
+    found = predicted(tmp_path, "--profile", "profile.txt", "--tree", *flags)
+    setup = design(signal="rloo", rollouts=4, learning_rate=0.05)
+    positions = Positions.of([0.9, 0.35, 0.7, 0.8], tree=True)
+    assert found["mean_rounds"] == pytest.approx(rounds_with_wait(setup, positions, 0.99))
+    (tmp_path / "s.toml").write_text(
+        'name = "s"\n[design]\nlearning_rate = 0.05\nrounds = 5\nrollouts = 4\nsignal = "rloo"\n'
+        'optimizer = "adam"\n[[conditions]]\nname = "a"\n[[sim]]\nworld = "sequence"\nseeds = 1\n'
+        'profile = [0.9, 0.35, 0.7, 0.8]\nprefixes = "tree"\n'
+    )
+    (cell,) = predicted(tmp_path, "s.toml")["cells"]
+    assert cell["mean_rounds"] == found["mean_rounds"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--p0", 0.1, "--tree"], "--tree: belongs to --tokens or --profile"),
+        (["--p0", 0.1, "--tokens", 4, "--num-arms", 9], "--num-arms: belongs to the tabular world"),
+        (["--p0", 0.1, "--tokens", 4, "--contextual"], "--contextual: belongs to another world"),
+        (["--tokens", 4], "tokens: is required with base_pass_at_1"),
+        (["--p0", 0.1, "--tokens", 0], "tokens"),
+        (["--profile", "gone.txt"], "--profile: gone.txt: cannot be read"),
+        (["--p0", 0.1, "--tokens", 4, "--kl-coef", 0.1], "kl_coef: the sequence bandit's closed forms cover"),
+    ],
+)
+def test_predict_names_the_flag(tmp_path, flags, said):
+    done = banditrft("predict", *flags, "--learning-rate", 0.1, cwd=tmp_path, code=2)
+    assert said in done.stderr
