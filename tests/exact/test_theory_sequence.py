@@ -266,7 +266,7 @@ def test_predict_reads_a_profile_and_a_study(tmp_path):
     positions = Positions.of([0.9, 0.35, 0.7, 0.8], tree=True)
     assert found["mean_rounds"] == pytest.approx(rounds_with_wait(setup, positions, 0.99))
     (tmp_path / "s.toml").write_text(
-        'name = "s"\n[design]\nlearning_rate = 0.05\nrounds = 5\nrollouts = 4\nsignal = "rloo"\n'
+        'name = "s"\nseeds = 1\n[design]\nlearning_rate = 0.05\nrounds = 5\nrollouts = 4\nsignal = "rloo"\n'
         'optimizer = "adam"\n[[conditions]]\nname = "a"\n[[sim]]\nworld = "sequence"\nseeds = 1\n'
         'profile = [0.9, 0.35, 0.7, 0.8]\nprefixes = "tree"\n'
     )
