@@ -25,7 +25,7 @@ from banditrft.theory.prediction import (
     predict_pool,
     predict_sequence,
 )
-from banditrft.theory.sequence import positions_of
+from banditrft.theory.sequence import Positions, positions_of
 from banditrft.theory.what_if import WhatIf, what_if
 from banditrft.worlds import ContextualWorld, LumpedWorld, SequenceWorld, WorldSettings
 
@@ -34,6 +34,7 @@ __all__ = [
     "WhatIf",
     "hitting_ratio",
     "hitting_ratio_contextual",
+    "hitting_ratio_sequence",
     "predict",
     "predict_contextual",
     "predict_sequence",
@@ -255,6 +256,12 @@ def hitting_ratio_contextual(
         InputError: Names the argument or design field that the closed forms do not cover.
     """
     return _ratio(cases.contextual(world), slow, fast, target)
+
+
+def hitting_ratio_sequence(slow: Design, fast: Design, positions: Positions, *, target: float = 0.9) -> float:
+    """Predicted speed-up in rounds, T(slow) / T(fast), of the sequence bandit; see :func:`hitting_ratio`."""
+    first, second = SequenceSetting(positions).times([slow, fast], target)
+    return first / second if first and second else math.nan
 
 
 def _ratio(setting: cases.Setting, slow: Design, fast: Design, target: float) -> float:

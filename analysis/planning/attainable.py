@@ -26,7 +26,7 @@ from banditrft.claims import (
 from banditrft.claims.own import FailsToLearn, Faster, MoreVariable
 from banditrft.design import Design
 from banditrft.study import Study
-from banditrft.worlds import LLMWorld, LumpedWorld, WorldSettings
+from banditrft.worlds import LLMWorld, LumpedWorld, SequenceWorld, WorldSettings
 
 ALPHA = 0.05
 MOST = 64
@@ -168,7 +168,7 @@ def _testable(claim: Claim, world: WorldSettings, designs: Mapping[str, Design])
     if isinstance(claim, OwnClaim):
         on_test = getattr(claim.spec, "split", "train") == "test"
         named = not claim.spec.worlds or world.name in claim.spec.worlds
-        return named and not (on_test and isinstance(world, LumpedWorld))
+        return named and not (on_test and isinstance(world, LumpedWorld | SequenceWorld))
     if isinstance(claim, ReachesOne):
         return bool(single_query_conditions(designs))
     if isinstance(claim, MoreRollouts):

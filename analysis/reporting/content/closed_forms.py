@@ -17,8 +17,15 @@ from analysis.verdict import Verdict
 from banditrft.claims import in_force
 from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
-from banditrft.predict import hitting_ratio, hitting_ratio_contextual, predict_world, two_classes
-from banditrft.worlds import ContextualWorld, LumpedWorld, WorldSettings
+from banditrft.predict import (
+    hitting_ratio,
+    hitting_ratio_contextual,
+    hitting_ratio_sequence,
+    predict_world,
+    two_classes,
+)
+from banditrft.theory.sequence import positions_of
+from banditrft.worlds import ContextualWorld, LumpedWorld, SequenceWorld, WorldSettings
 
 STEPS = {"adam": (0.02, 0.1), "sgd": (0.5, 2.0)}
 """Class-level steps for a language model: log-odds per round (Adam), per unit of drift (SGD)."""
@@ -75,6 +82,8 @@ def _ratios(cell: Cell, many: Design, target: float) -> list[float]:
         return [hitting_ratio(few, many, p0=p0, num_arms=arms, num_correct=right, target=target)]
     if isinstance(world, ContextualWorld):
         return [hitting_ratio_contextual(few, many, world, target=target)]
+    if isinstance(world, SequenceWorld):
+        return [hitting_ratio_sequence(few, many, positions_of(world), target=target)]
     steps = STEPS["sgd" if few.optimizer == "sgd" else "adam"]
     bases = [p for p in cell.base.values() if 0 < p < target]
     ends = sorted({min(bases), max(bases)}) if bases else []

@@ -21,7 +21,14 @@ from analysis.reporting.content.model import Document, Provenance, Values, World
 from analysis.verdict import Verdict
 from banditrft.claims import Claim, OwnClaim, claims_hash, in_force
 from banditrft.runs import digest
-from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWorld, WorldSettings
+from banditrft.worlds import (
+    ContextualWorld,
+    ImportedWorld,
+    LLMWorld,
+    LumpedWorld,
+    SequenceWorld,
+    WorldSettings,
+)
 
 SCHEMA = 2
 
@@ -110,6 +117,11 @@ def _describe(world: WorldSettings) -> str:
         return (
             f"Log-linear contextual policy in {world.dimension} dimensions: {_queries(world)}, "
             f"{world.test_items:,} test contexts{', each seed its own' * draws_a_world(world)}."
+        )
+    if isinstance(world, SequenceWorld):
+        return (
+            f"Sequence bandit of {world.length():,} tokens with {world.vocabulary:,} options each, geometry "
+            f"'{world.geometry}', prefixes '{world.prefixes}', simulated exactly."
         )
     if isinstance(world, ImportedWorld):
         return (
