@@ -10,30 +10,23 @@ terms that depend on no parameter. Numba compiles them on first use and keeps th
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fits.bandit_data import Counts, Geometry, coordinates_of, drives, eps_of, unit_gain
-from analysis.fits.likelihood import beta_binomial, binomial
+from analysis.fits.likelihood import beta_binomial, binomial, compiled, log_clustered
 from banditrft.theory.coordinates import advance
 from banditrft.worlds import WorldSettings
 
-F = TypeVar("F", bound=Callable[..., Any])
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def _compiled(function: F) -> F:
-    return cast(F, cast(Any, numba.njit)(cache=True, nogil=True, error_model="numpy")(function))
-
-
-@_compiled
+@compiled
 def _count(k: float, n: float, log_odds: float, rho: float) -> float:
     """Log-likelihood of k of n, binomial for rho = 0, else beta-binomial."""
     if rho == 0.0:
@@ -42,12 +35,11 @@ def _count(k: float, n: float, log_odds: float, rho: float) -> float:
     tail = math.exp(-abs(log_odds))
     more = max(size / (1.0 + tail), 1e-12)
     less = max(size * tail / (1.0 + tail), 1e-12)
-    a, b = (more, less) if log_odds > 0 else (less, more)
-    rising = math.lgamma(a + k) - math.lgamma(a) + math.lgamma(b + n - k) - math.lgamma(b)
-    return rising - math.lgamma(size + n) + math.lgamma(size)
+    right, wrong = (more, less) if log_odds > 0 else (less, more)
+    return log_clustered(k, n, right, wrong, size)
 
 
-@_compiled
+@compiled
 def driven(
     log_odds_M: Floats,
     step_M: Floats,
@@ -124,7 +116,7 @@ def driven(
             out_RM[r, m] = total
 
 
-@_compiled
+@compiled
 def ladder(
     log_odds_M: Floats,
     step_M: Floats,
@@ -252,9 +244,10 @@ class Model:
         base_R = np.full(R, log_odds)
         if self.source != "rollouts":
             return self.mean_paths(base_R, step_R)[:, self.counts.rounds_E]
-        path_RME = np.empty((R, R, self.counts.rounds_E.size))
-        self._drive(base_R, step_R, 0.0, path_RME, np.empty((R, R)))
-        return np.asarray(path_RME[np.arange(R), np.arange(R)])
+        path_RME = np.empty((R, 1, self.counts.rounds_E.size))
+        for own in (slice(r, r + 1) for r in range(R)):
+            self._drive(base_R[own], step_R[own], 0.0, path_RME[own], np.empty((1, 1)), own)
+        return path_RME[:, 0]
 
     def mean_paths(self, log_odds_M: Floats, step_M: Floats) -> Floats:
         """Mean-field log-odds after t = 0..T rounds, (M, T + 1) (theory §4)."""
@@ -271,7 +264,15 @@ class Model:
             path.append(path[-1] + step_M * (step.step_C @ slope_C))
         return np.stack(path, axis=1)
 
-    def _drive(self, log_odds_M: Floats, step_M: Floats, rho: float, path: Floats, out_RM: Floats) -> None:
+    def _drive(
+        self,
+        log_odds_M: Floats,
+        step_M: Floats,
+        rho: float,
+        path: Floats,
+        out_RM: Floats,
+        runs: slice = slice(None),
+    ) -> None:
         design, counts = self.counts.design, self.counts
         rollouts = counts.rollouts_RT2 if counts.rollouts_RT2 is not None else np.empty((0, 0, 2))
         c = coordinates_of(self.world, design, self.geometry)
@@ -279,10 +280,10 @@ class Model:
         driven(
             log_odds_M,
             step_M,
-            self.drives_RT4,
-            rollouts,
+            self.drives_RT4[runs],
+            rollouts[runs],
             counts.rounds_E,
-            counts.counts_RE2,
+            counts.counts_RE2[runs],
             np.stack([c.size_C, c.right_C, c.wrong_C, slope_C], axis=1),
             np.array([float(design.optimizer != "sgd"), *design.betas, eps_of(self.world, design)]),
             rho,

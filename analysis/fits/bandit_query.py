@@ -12,7 +12,7 @@ own errors, and of R runs' test displacements against their train displacements.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from analysis.fits.bandit_data import Counts, Geometry
 from analysis.fits.bandit_likelihood import COARSEST, Model, Source, Surface, measured_base, surface
-from analysis.fits.profile import Fit, Interval, maximise, profile_interval
+from analysis.fits.likelihood import Fit, Interval, Profile, maximise, profile_interval
 from banditrft.worlds import WorldSettings
 
 Floats = NDArray[np.float64]
@@ -146,11 +146,7 @@ def _maximum(known: Surface, counts: Counts, level: float) -> tuple[Fit, dict[st
         (float(grid[0]), float(grid[-1])),
         (COARSEST, LARGEST_SPREAD),
     ]
-    single = counts.n == 1
-
-    def loss(x: Floats) -> float:
-        return known.loss(float(x[0]), float(x[1]), COARSEST if single else float(x[2]))
-
+    single, loss = counts.n == 1, _loss(known, counts)
     centre = known.at(start).sum(axis=0).argmax()
     first = [start, float(grid[centre]), 0.15]
     size = 2 if single else 3
@@ -176,6 +172,23 @@ def _maximum(known: Surface, counts: Counts, level: float) -> tuple[Fit, dict[st
             (*(fit.bounds or ()), (COARSEST, LARGEST_SPREAD)),
         )
     return fit, intervals
+
+
+def _loss(known: Surface, counts: Counts) -> Callable[[Floats], float]:
+    """Negative log-likelihood of base log-odds, log-step and spread; one run has no spread to fit."""
+    single = counts.n == 1
+    return lambda x: known.loss(float(x[0]), float(x[1]), COARSEST if single else float(x[2]))
+
+
+def step_profile(known: Surface, counts: Counts, fit: QueryFit) -> Profile:
+    """Profile of a query's log-step.
+
+    Args:
+        known: Log-likelihood of its runs.
+        counts: The runs.
+        fit: Their fit.
+    """
+    return Profile(_loss(known, counts), fit.fit, "log_step")
 
 
 def _within(found: Interval, searched: tuple[float, float]) -> Interval:

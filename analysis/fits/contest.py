@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fits.item_models import ItemFit, ItemModel, wald
+from analysis.fits.item_models import ItemFit, ItemModel
+from analysis.fits.likelihood import wald
 from analysis.fits.panel import FEWEST_ENTRIES, Panel
 from analysis.inference.resampling import of_data
 from banditrft.errors import InputError

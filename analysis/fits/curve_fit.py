@@ -18,49 +18,83 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from functools import cached_property, lru_cache
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from analysis.fits.curves import CURVES, EDGE, CurveModel, CurveParameter
-from analysis.fits.profile import DIFFERENCE, DOUBLINGS, Fit, Interval, _crossing, _on_edge
+from analysis.fits.likelihood import LARGE, Fit, Interval, Profile, compiled, log_rising, maximise
 from banditrft.errors import InputError
 
-F = TypeVar("F", bound=Callable[..., Any])
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-LARGE = 20.0
-"""Argument from which Stirling's series is exact to rounding."""
 Cells = tuple[Ints, Ints, Floats, Floats, Floats]
 """Round, run, answers, right answers and weight of each."""
 CURVE_STEP = 1e-5
 """Relative step of the curve's derivatives."""
 IMPOSSIBLE = 1e12
+RHO = CurveParameter("rho", "correlation of the answers of one cell", (1e-7, 0.99), (1e-4, 0.05))
+STARTS = 6
+"""Most searches per model, beside those from the model without a ceiling."""
+NEXT_TO_ONE = 1.0 - 1e-4
+"""A ceiling from which a search can go either way."""
 
 
-def _compiled(function: F) -> F:
-    return cast(F, cast(Any, numba.njit)(cache=True, nogil=True, error_model="numpy")(function))
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One learning curve as cells; several runs may have a cell at the same round. Equal only to itself.
+
+    Attributes:
+        name: What it is called.
+        rounds_N: Round of each cell.
+        n_N: Answers behind it, at least 1.
+        correct_N: How many were right.
+        run_N: Which run it belongs to, any numbers; None: all are of one run.
+    """
+
+    name: str
+    rounds_N: Floats
+    n_N: Ints
+    correct_N: Ints
+    run_N: Ints | None = None
+
+    @property
+    def answers(self) -> int:
+        """All answers."""
+        return int(self.n_N.sum())
+
+    @cached_property
+    def merged(self) -> Cells:
+        """Cells of the same round with the same counts as one, runs left out."""
+        cells = np.stack([self.place_N, self.n_N, self.correct_N])
+        same_4M, times_M = np.unique(cells, axis=1, return_counts=True)
+        return (
+            same_4M[0].astype(np.int64),
+            np.zeros(times_M.size, np.int64),
+            same_4M[1].astype(np.float64),
+            same_4M[2].astype(np.float64),
+            times_M.astype(np.float64),
+        )
+
+    @cached_property
+    def place_N(self) -> Ints:
+        """Place of each cell's round among the rounds."""
+        return np.asarray(np.unique(self.rounds_N, return_inverse=True)[1], dtype=np.int64)
+
+    def where(self, keep_N: NDArray[np.bool_]) -> "Curve":
+        """Some of the cells."""
+        run_N = None if self.run_N is None else self.run_N[keep_N]
+        return Curve(self.name, self.rounds_N[keep_N], self.n_N[keep_N], self.correct_N[keep_N], run_N)
+
+    def split(self, entries: int) -> tuple["Curve", "Curve"]:
+        """The cells of the first rounds, and the rest."""
+        last = np.unique(self.rounds_N)[entries - 1]
+        return self.where(self.rounds_N <= last), self.where(self.rounds_N > last)
 
 
-@_compiled
-def _rising(start: float, count: float, scale: float) -> float:
-    """Log of start (start+1) ... (start+count-1) / scale^count, exact to rounding for large arguments."""
-    if count == 0.0:
-        return 0.0
-    if start < LARGE:
-        return math.lgamma(start + count) - math.lgamma(start) - count * math.log(scale)
-    end = start + count
-    between = (start - 0.5) * math.log1p(count / start) + count * math.log(end / scale) - count
-    a, b = 1.0 / (end * end), 1.0 / (start * start)
-    after = (1 / 12 - a * (1 / 360 - a * (1 / 1260 - a * (1 / 1680 - a / 1188)))) / end
-    before = (1 / 12 - b * (1 / 360 - b * (1 / 1260 - b * (1 / 1680 - b / 1188)))) / start
-    return between + after - before
-
-
-@_compiled
+@compiled
 def _reciprocals(start: float, count: float) -> float:
     """1/start + 1/(start+1) + ... + 1/(start+count-1): the derivative of the log of a rising factorial."""
     total = 0.0
@@ -77,13 +111,13 @@ def _reciprocals(start: float, count: float) -> float:
     return total + math.log1p(count / start) + after - before
 
 
-@_compiled
+@compiled
 def _inside(p: float) -> float:
     """Kept off 0 and 1; what is no number counts as 0."""
     return min(p, 1.0 - EDGE) if p > EDGE else EDGE
 
 
-@_compiled
+@compiled
 def _cells(
     curve_BU: Floats,
     step_I: Floats,
@@ -111,6 +145,7 @@ def _cells(
     size = len(step_I)
     slope_RP[:] = 0.0
     total, scale = 0.0, (1.0 - rho) / rho if rho > 0.0 else 0.0
+    last, all_answers, of_n = -1.0, 0.0, 0.0
     for m in range(len(n_M)):
         u, r, k, n, w = round_M[m], run_M[m], correct_M[m], n_M[m], weight_M[m]
         p = _inside(curve_BU[0, u])
@@ -119,8 +154,10 @@ def _cells(
             by_p = w * (k / p - (n - k) / (1.0 - p))
         else:
             a, b = p * scale, (1.0 - p) * scale
-            total += w * (_rising(a, k, scale) + _rising(b, n - k, scale) - _rising(scale, n, scale))
-            of_a, of_b, of_n = _reciprocals(a, k), _reciprocals(b, n - k), _reciprocals(scale, n)
+            if n != last:
+                last, all_answers, of_n = n, log_rising(scale, n, scale), _reciprocals(scale, n)
+            total += w * (log_rising(a, k, scale) + log_rising(b, n - k, scale) - all_answers)
+            of_a, of_b = _reciprocals(a, k), _reciprocals(b, n - k)
             by_p = w * scale * (of_a - of_b)
             if slope_RP.shape[1] > size:
                 slope_RP[r, size] -= w * (p * of_a + (1.0 - p) * of_b - of_n) / rho**2
@@ -136,37 +173,17 @@ class CurveLoss:
     Args:
         model: Which model.
         wanted: Its parameters, and rho after them where answers of one cell may be correlated.
-        times_N: Time of each cell, 1 at the last fitted round.
-        n_N: Answers behind it.
-        correct_N: How many were right.
-        run_N: Its run, 0..R-1.
+        curve: The cells.
     """
 
-    def __init__(
-        self,
-        model: CurveModel,
-        wanted: Sequence[CurveParameter],
-        times_N: Floats,
-        n_N: Ints,
-        correct_N: Ints,
-        run_N: Ints,
-    ) -> None:
-        self.model, self.wanted = model, tuple(wanted)
-        self.times_U, round_N = np.unique(times_N, return_inverse=True)
-        self.round_N, self.run_N = round_N.astype(np.int64), run_N.astype(np.int64)
-        self.n_N, self.correct_N = n_N.astype(np.float64), correct_N.astype(np.float64)
-        self.runs = int(run_N.max()) + 1
-        ways_N = gammaln(n_N + 1.0) - gammaln(correct_N + 1.0) - gammaln(n_N - correct_N + 1.0)
-        self.constant = float(ways_N.sum())
-        cells = np.stack([self.round_N, n_N, correct_N])
-        same_4M, times_M = np.unique(cells, axis=1, return_counts=True)  # equal cells once
-        self._merged = (
-            same_4M[0].astype(np.int64),
-            np.zeros(times_M.size, np.int64),
-            same_4M[1].astype(np.float64),
-            same_4M[2].astype(np.float64),
-            times_M.astype(np.float64),
-        )
+    def __init__(self, model: CurveModel, wanted: Sequence[CurveParameter], curve: Curve) -> None:
+        self.model, self.wanted, self.curve = model, tuple(wanted), curve
+        self.times_U = np.unique(curve.rounds_N / float(curve.rounds_N.max()))
+        run_N = np.zeros(curve.n_N.size, np.int64) if curve.run_N is None else curve.run_N
+        self.run_N = np.unique(run_N, return_inverse=True)[1].astype(np.int64)
+        self.runs = int(self.run_N.max()) + 1
+        n_N, k_N = curve.n_N, curve.correct_N
+        self.constant = float((gammaln(n_N + 1.0) - gammaln(k_N + 1.0) - gammaln(n_N - k_N + 1.0)).sum())
 
     def __call__(self, z: Floats) -> float:
         """The loss alone."""
@@ -174,12 +191,13 @@ class CurveLoss:
 
     def with_gradient(self, z: Floats) -> tuple[float, Floats]:
         """The loss and its gradient, (P,)."""
-        loss, slope_1P = self._derived(z, self._merged, 1)
+        loss, slope_1P = self._derived(z, self.curve.merged, 1)
         return loss, slope_1P[0]
 
     def scores(self, z: Floats) -> Floats:
         """Each run's part of the gradient, (R, P)."""
-        cells = (self.round_N, self.run_N, self.n_N, self.correct_N, np.ones(self.n_N.size))
+        n_N, k_N = self.curve.n_N.astype(np.float64), self.curve.correct_N.astype(np.float64)
+        cells = (self.curve.place_N, self.run_N, n_N, k_N, np.ones(n_N.size))
         return self._derived(z, cells, self.runs)[1]
 
     def _derived(self, z: Floats, cells: Cells, runs: int) -> tuple[float, Floats]:
@@ -209,58 +227,6 @@ class CurveLoss:
         return self.wanted[size].natural(float(z[size])) if z.size > size else 0.0
 
 
-Bounds = tuple[tuple[float, float], ...]
-ROUGH = {"ftol": 1e-7, "gtol": 1e-3, "maxiter": 200}
-"""Where several searches start, the best of their rough ends is gone on with."""
-PRECISE = {"ftol": 1e-11, "gtol": 1e-6, "maxiter": 400}
-FLAT = 1e-2
-"""Largest slope, per unit of the search scale, at which a search has ended at a maximum."""
-
-
-def search(loss: CurveLoss, starts: Sequence[Sequence[float]], bounds: Bounds, n: int) -> Fit:
-    """Best of several searches.
-
-    Args:
-        loss: Of parameters on their search scales.
-        starts: Where searches begin, (P,) each.
-        bounds: Edges of the parameter space.
-        n: Cells, for BIC.
-    """
-    best_x, best = np.asarray(starts[0], dtype=np.float64), math.inf
-    for start in starts:
-        x, value = _minimum(loss, np.asarray(start, dtype=np.float64), bounds, ROUGH)
-        if value < best:
-            best_x, best = x, value
-    best_x, best = _minimum(loss, best_x, bounds, PRECISE)
-    slope = loss.with_gradient(best_x)[1]
-    inner = [i for i, (low, high) in enumerate(bounds) if not _on_edge(float(best_x[i]), low, high)]
-    converged = bool(np.all(np.abs(slope[inner]) <= FLAT * max(1.0, abs(best) * 1e-3)))
-    names = tuple(p.name for p in loss.wanted)
-    return Fit(names, best_x, -best, _covariance(loss, best_x, inner), converged, n, bounds)
-
-
-def _minimum(loss: CurveLoss, x: Floats, bounds: Bounds, options: dict[str, float]) -> tuple[Floats, float]:
-    from scipy.optimize import minimize
-
-    found = minimize(loss.with_gradient, x, method="L-BFGS-B", jac=True, bounds=bounds, options=options)
-    return np.asarray(found.x, dtype=np.float64), float(found.fun)
-
-
-def _covariance(loss: CurveLoss, x: Floats, inner: Sequence[int]) -> Floats:
-    """Inverse Hessian over the parameters inside their bounds; NaN elsewhere."""
-    hessian = np.empty((len(inner), len(inner)))
-    for a, i in enumerate(inner):
-        step = DIFFERENCE * max(1.0, abs(float(x[i])))
-        up, down = x.copy(), x.copy()
-        up[i], down[i] = x[i] + step, x[i] - step
-        hessian[a] = (loss.with_gradient(up)[1] - loss.with_gradient(down)[1])[inner] / (2.0 * step)
-    hessian = (hessian + hessian.T) / 2.0
-    out = np.full((x.size, x.size), np.nan)
-    if inner and np.all(np.isfinite(hessian)) and np.all(np.linalg.eigvalsh(hessian) > 0):
-        out[np.ix_(inner, inner)] = np.linalg.inv(hessian)
-    return out
-
-
 def cutoffs(loss: CurveLoss, fit: Fit, level: float) -> Floats:
     """Deviance at which each parameter's interval ends, (P,); NaN where the data give none.
 
@@ -271,7 +237,7 @@ def cutoffs(loss: CurveLoss, fit: Fit, level: float) -> Floats:
     """
     from scipy.stats import chi2, t
 
-    size, cells = len(loss.model.parameters), loss.n_N.size
+    size, cells = len(loss.model.parameters), loss.curve.n_N.size
     if loss.runs > 1:
         quantile = float(t.ppf(0.5 + level / 2.0, loss.runs - 1))
         return quantile**2 * np.maximum(_widening(loss, fit), 1.0)
@@ -294,135 +260,6 @@ def _widening(loss: CurveLoss, fit: Fit) -> Floats:
         robust_F = loss.runs / (loss.runs - 1) * (moved_RF**2).sum(axis=0)
         out[inner] = robust_F / np.diag(inverse)
     return out
-
-
-def interval(loss: CurveLoss, fit: Fit, place: int, cutoff: float, level: float) -> Interval:
-    """Where the profile deviance of one parameter passes a cutoff.
-
-    Args:
-        loss: What was fitted.
-        fit: Its maximum.
-        place: Which parameter.
-        cutoff: In deviance; NaN gives no limits.
-        level: Nominal coverage that the cutoff stands for.
-    """
-    if not math.isfinite(cutoff):
-        return Interval(None, None, (False, False), level)
-    low, high = (_limit(loss, fit, place, side, math.sqrt(cutoff)) for side in (-1.0, 1.0))
-    return Interval(low, high, (low is not None, high is not None), level)
-
-
-def holds(loss: CurveLoss, fit: Fit, place: int, value: float, cutoff: float) -> bool:
-    """Whether one parameter's interval holds a value on its search scale: its deviance is below the cutoff.
-
-    The same answer as the interval's limits give, for the price of a refit or two.
-    """
-    starts = (_along(fit, place, value), np.delete(fit.estimate, place))
-    return any(
-        2.0 * (_refit(loss, fit, place, value, start)[0] + fit.log_likelihood) <= cutoff for start in starts
-    )
-
-
-def _along(fit: Fit, place: int, value: float) -> Floats:
-    """Where the other parameters are expected at a value of one, were the likelihood a normal's."""
-    others = np.delete(np.arange(fit.estimate.size), place)
-    slope = np.nan_to_num(fit.covariance[others, place] / fit.covariance[place, place])
-    low, high = np.array(fit.bounds or ())[others].T if others.size else (np.zeros(0), np.zeros(0))
-    expected = fit.estimate[others] + slope * (value - fit.estimate[place])
-    return np.asarray(np.clip(expected, low, high), dtype=np.float64)
-
-
-def _limit(loss: CurveLoss, fit: Fit, place: int, side: float, reach: float) -> float | None:
-    """Where the signed root of the profile deviance passes ``reach`` on one side of the estimate."""
-    bounds = fit.bounds or ()
-    centre, edge = float(fit.estimate[place]), side * bounds[place][side > 0]
-    room, warm = edge - side * centre, np.delete(fit.estimate, place)
-    if room <= 0.0:
-        return centre
-
-    def root(distance: float) -> float:
-        nonlocal warm
-        at = centre + side * distance
-        ends = [_refit(loss, fit, place, at, others) for others in (warm, _along(fit, place, at))]
-        value, others = min(ends, key=lambda end: end[0])
-        over = math.sqrt(min(max(2.0 * (value + fit.log_likelihood), 0.0), IMPOSSIBLE)) - reach
-        if over < 0.0:  # beyond the limit others may lie where nothing has a slope: no refit starts there
-            warm = others
-        return over
-
-    error = fit.standard_error(fit.names[place])
-    step = error if math.isfinite(error) else 0.1 * max(1.0, abs(centre))
-    inner, short, outer = 0.0, -reach, min(reach * step, room)
-    for _ in range(DOUBLINGS):
-        over = root(outer)
-        if over >= 0.0:
-            return centre + side * _crossing(root, (inner, short), (outer, over))
-        if outer >= room:
-            return side * edge
-        inner, short, outer = outer, over, min(2.0 * outer, room)
-    return None
-
-
-def _refit(loss: CurveLoss, fit: Fit, place: int, value: float, warm: Floats) -> tuple[float, Floats]:
-    """Least loss over the other parameters, and where; they are searched in standard errors."""
-    from scipy.optimize import minimize
-
-    z = np.insert(warm, place, value)
-    if warm.size == 0:
-        return loss(z), warm
-    others = np.delete(np.arange(z.size), place)
-    error_P = np.sqrt(np.diag(fit.covariance))
-    unit = np.where(np.isfinite(error_P), error_P, 1.0)[others]
-
-    def at(scaled: Floats) -> tuple[float, Floats]:
-        z[others] = scaled * unit
-        found, slope = loss.with_gradient(z)
-        return found, slope[others] * unit
-
-    bounds = np.array(fit.bounds or ())[others] / unit[:, None]
-    found = minimize(at, warm / unit, method="L-BFGS-B", jac=True, bounds=bounds, options=PRECISE)
-    return float(found.fun), np.asarray(found.x * unit, dtype=np.float64)
-
-
-RHO = CurveParameter("rho", "correlation of the answers of one cell", (1e-7, 0.99), (1e-4, 0.05))
-STARTS = 6
-"""Most searches per model, beside those from the model without a ceiling."""
-NEXT_TO_ONE = 1.0 - 1e-4
-"""A ceiling from which a search can go either way."""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One learning curve as cells; several runs may have a cell at the same round.
-
-    Attributes:
-        name: What it is called.
-        rounds_N: Round of each cell.
-        n_N: Answers behind it, at least 1.
-        correct_N: How many were right.
-        run_N: Which run it belongs to, any numbers; None: all are of one run.
-    """
-
-    name: str
-    rounds_N: Floats
-    n_N: Ints
-    correct_N: Ints
-    run_N: Ints | None = None
-
-    @property
-    def answers(self) -> int:
-        """All answers."""
-        return int(self.n_N.sum())
-
-    def where(self, keep_N: NDArray[np.bool_]) -> "Curve":
-        """Some of the cells."""
-        run_N = None if self.run_N is None else self.run_N[keep_N]
-        return Curve(self.name, self.rounds_N[keep_N], self.n_N[keep_N], self.correct_N[keep_N], run_N)
-
-    def split(self, entries: int) -> tuple["Curve", "Curve"]:
-        """The cells of the first rounds, and the rest."""
-        last = np.unique(self.rounds_N)[entries - 1]
-        return self.where(self.rounds_N <= last), self.where(self.rounds_N > last)
 
 
 @dataclass(frozen=True)
@@ -464,47 +301,42 @@ def fit_curve(model: CurveModel, curve: Curve, *, level: float = 0.95, profile: 
     """
     check_curve(curve, len(model.parameters))
     horizon = float(curve.rounds_N.max())
-    loss, starts, bounds = prepared(model, curve)
-    found = search(loss, starts, bounds, curve.n_N.size)
+    loss, found = searched(model, curve)
     ends = cutoffs(loss, found, level) if profile else np.full(found.estimate.size, np.nan)
     ends[len(model.parameters) :] = np.nan  # rho
-    intervals = [interval(loss, found, i, float(end), level) for i, end in enumerate(ends)]
+    intervals = [
+        Profile(loss, found, name).interval(float(end), level)
+        for name, end in zip(found.names, ends, strict=True)
+    ]
     shown = tuple(_natural(i, p, horizon) for i, p in zip(intervals, loss.wanted, strict=True))
     warnings = _warnings(found, intervals if profile else [], ends)
     return CurveFit(model, _natural_fit(found, loss.wanted, horizon), shown, horizon, warnings)
 
 
-def prepared(
-    model: CurveModel, curve: Curve
-) -> tuple[CurveLoss, list[tuple[float, ...]], tuple[tuple[float, float], ...]]:
-    """The loss of a model on a curve, where searches begin, and the bounds; on the scales of the search.
+@lru_cache(maxsize=32)
+def searched(model: CurveModel, curve: Curve) -> tuple[CurveLoss, Fit]:
+    """The loss of a model on a curve and its minimum, both on the scales of the search.
+
+    Searches begin where the parameters say, and, for a model with a ceiling, at the optimum of the one
+    without it, with a ceiling of 1 or next to it: the larger model is no worse.
 
     Args:
         model: Which.
         curve: Cells at two or more rounds.
     """
     wanted = (*model.parameters, *((RHO,) if (curve.n_N > 1).any() else ()))
-    run_N = np.zeros(curve.n_N.size, np.int64) if curve.run_N is None else curve.run_N
-    run_N = np.unique(run_N, return_inverse=True)[1]
-    times_N = curve.rounds_N / float(curve.rounds_N.max())
-    loss = CurveLoss(model, wanted, times_N, curve.n_N, curve.correct_N, run_N)
+    loss = CurveLoss(model, wanted, curve)
     rates = {name: _rate(curve, name) for name in ("first", "last", "mean")}
     grid = itertools.product(*([p.searched(float(rates.get(str(s), s))) for s in p.starts] for p in wanted))
     starts = sorted(grid, key=lambda z: loss(np.array(z)))[:STARTS]
     if model.smaller is not None:
-        starts += _without_ceiling(CURVES[model.smaller], curve, wanted)
-    return loss, starts, tuple((p.searched(p.bounds[0]), p.searched(p.bounds[1])) for p in wanted)
-
-
-def _without_ceiling(
-    smaller: CurveModel, curve: Curve, wanted: Sequence[CurveParameter]
-) -> list[tuple[float, ...]]:
-    """The optimum of a model without a ceiling, with one of 1 or next to it: the larger model is no worse."""
-    loss, starts, bounds = prepared(smaller, curve)
-    found = search(loss, starts, bounds, curve.n_N.size).estimate.tolist()
-    size = len(smaller.parameters)
-    ceilings = (wanted[size].searched(c) for c in (wanted[size].bounds[1], NEXT_TO_ONE))
-    return [(*found[:size], ceiling, *found[size:]) for ceiling in ceilings]
+        smaller = CURVES[model.smaller]
+        optimum, size = searched(smaller, curve)[1].estimate.tolist(), len(smaller.parameters)
+        ceilings = (wanted[size].searched(c) for c in (wanted[size].bounds[1], NEXT_TO_ONE))
+        starts += [(*optimum[:size], ceiling, *optimum[size:]) for ceiling in ceilings]
+    bounds = [(p.searched(p.bounds[0]), p.searched(p.bounds[1])) for p in wanted]
+    names = [p.name for p in wanted]
+    return loss, maximise(loss, starts, names, n=curve.n_N.size, bounds=bounds)
 
 
 def held_out(predict: Callable[[Floats], Floats], later: Curve) -> tuple[float, float]:

@@ -8,7 +8,7 @@ to the grid and the forecast averages over each item's posterior.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,13 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, gammaln, log_expit
 
-from analysis.fits.likelihood import binomial
+from analysis.fits.likelihood import Fit, binomial, maximise_dear
 from analysis.fits.panel import Panel, clock
-from analysis.fits.profile import Fit
 
 Floats = npt.NDArray[np.float64]
-DIFFERENCE = 0.02
-"""Step of the numerical Hessian, in units of each parameter's scale."""
 
 
 @dataclass(frozen=True)
@@ -76,61 +73,6 @@ class ItemModel:
     fit: Callable[[Panel, bool], ItemFit]
 
 
-def search(
-    loss: Callable[[Floats], float],
-    names: Sequence[str],
-    start: Sequence[float],
-    bounds: Sequence[tuple[float, float]],
-    scale: Sequence[float],
-    *,
-    n: int,
-    errors: bool,
-) -> Fit:
-    """Maximum likelihood where one evaluation is dear: one quasi-Newton search on scaled parameters.
-
-    Args:
-        loss: Negative log-likelihood of all parameters.
-        names: Parameters.
-        start: Where the search begins.
-        bounds: Edges of the parameter space.
-        scale: What counts as a large move of each parameter.
-        n: Independent items, for BIC.
-        errors: Whether to compute the covariance, which costs P^2 evaluations; NaN otherwise.
-    """
-    from scipy.optimize import minimize
-
-    if not names:
-        none = np.zeros(0)
-        return Fit((), none, -loss(none), np.zeros((0, 0)), converged=True, n=n, bounds=())
-    unit = np.asarray(scale, dtype=np.float64)
-    limits = [(low / s, high / s) for (low, high), s in zip(bounds, unit, strict=True)]
-
-    def scaled(x: Floats) -> float:
-        return loss(x * unit)
-
-    found = minimize(
-        scaled,
-        np.asarray(start) / unit,
-        method="L-BFGS-B",
-        bounds=limits,
-        options={"eps": 1e-4, "ftol": 1e-9},
-    )
-    covariance = np.full((unit.size, unit.size), np.nan)
-    if errors:
-        covariance = _covariance(scaled, found.x, limits) * np.outer(unit, unit)
-    edges = tuple((float(low), float(high)) for low, high in bounds)
-    return Fit(tuple(names), found.x * unit, -float(found.fun), covariance, bool(found.success), n, edges)
-
-
-def wald(fit: Fit, name: str, z: float = 1.959964) -> tuple[float | None, float | None]:
-    """Estimate plus and minus 1.96 standard errors, within the bounds; none without a standard error."""
-    error = fit.standard_error(name)
-    if not math.isfinite(error):
-        return None, None
-    low, high = (-math.inf, math.inf) if fit.bounds is None else fit.bounds[fit.names.index(name)]
-    return max(low, fit[name] - z * error), min(high, fit[name] + z * error)
-
-
 def bound_warnings(fit: Fit, *, errors: bool) -> tuple[str, ...]:
     """One sentence for each parameter that the data do not place inside its bounds.
 
@@ -147,28 +89,6 @@ def bound_warnings(fit: Fit, *, errors: bool) -> tuple[str, ...]:
         if errors and not fit.at_bound(name) and not math.isfinite(fit.standard_error(name))
     ]
     return (*stuck, *flat, *(() if fit.converged else ("the search did not converge",)))
-
-
-def _covariance(loss: Callable[[Floats], float], x: Floats, limits: Sequence[tuple[float, float]]) -> Floats:
-    """Inverse Hessian by central differences over the parameters away from their bounds; NaN elsewhere."""
-    free = [i for i, (low, high) in enumerate(limits) if x[i] - low > DIFFERENCE and high - x[i] > DIFFERENCE]
-    size = len(free)
-    step_FP = np.zeros((size, x.size))
-    step_FP[np.arange(size), free] = DIFFERENCE
-    hessian_FF = np.empty((size, size))
-    here = loss(x)
-    for a in range(size):
-        up, down = loss(x + step_FP[a]), loss(x - step_FP[a])
-        hessian_FF[a, a] = (up - 2.0 * here + down) / DIFFERENCE**2
-        for b in range(a):
-            plus, minus = loss(x + step_FP[a] + step_FP[b]), loss(x - step_FP[a] - step_FP[b])
-            cross_a, cross_b = loss(x + step_FP[a] - step_FP[b]), loss(x - step_FP[a] + step_FP[b])
-            mixed = (plus + minus - cross_a - cross_b) / (4.0 * DIFFERENCE**2)
-            hessian_FF[a, b] = hessian_FF[b, a] = mixed
-    out_PP = np.full((x.size, x.size), np.nan)
-    if size and np.all(np.linalg.eigvalsh(hessian_FF) > 0):
-        out_PP[np.ix_(free, free)] = np.linalg.inv(hessian_FF)
-    return out_PP
 
 
 def fit_mean(panel: Panel, last: int | None = None, weight: float = 0.0) -> ItemFit:
@@ -235,7 +155,7 @@ def fit_mixed_logistic(panel: Panel, time: Clock = "linear", *, errors: bool = T
         return value if math.isfinite(value) else 1e12
 
     start, scale = (0.0, 0.0, 2.0, 1.0, 0.0), (1.0, 1.0, 1.0, 1.0, 0.5)
-    fit = search(loss, NAMES, start, BOUNDS, scale, n=panel.num_items, errors=errors)
+    fit = maximise_dear(loss, start, NAMES, n=panel.num_items, bounds=BOUNDS, unit=scale, errors=errors)
     belief_IG = given_IG * _weights(fit.estimate, level_G, slope_G)
     belief_IG /= belief_IG.sum(axis=1, keepdims=True)
 

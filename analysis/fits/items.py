@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fits.item_models import Clock, ItemFit, ItemModel, fit_mean, fit_mixed_logistic
+from analysis.fits.likelihood import Fit
 from analysis.fits.panel import Panel
-from analysis.fits.profile import Fit
 from analysis.fits.walk import Mechanisms, fit_walk
 
 Floats = npt.NDArray[np.float64]

@@ -38,8 +38,8 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.special import expit, gammaln
 
-from analysis.fits.item_models import ItemFit, bound_warnings, search
-from analysis.fits.likelihood import beta_binomial
+from analysis.fits.item_models import ItemFit, bound_warnings
+from analysis.fits.likelihood import beta_binomial, maximise_dear
 from analysis.fits.panel import Panel, clock
 from banditrft.design import Design
 from banditrft.signals import table
@@ -407,13 +407,14 @@ def fit_walk(panel: Panel, mechanisms: Mechanisms, *, errors: bool = True) -> It
     """
     walk, wanted = Walk(panel, mechanisms), parameters(mechanisms)
     names = [p.name for p in wanted]
-    fit = search(
+    starts = [p.start for p in wanted]
+    fit = maximise_dear(
         lambda x: -walk.log_likelihood(dict(zip(names, x.tolist(), strict=True)))[0],
+        starts,
         names,
-        [p.start for p in wanted],
-        [(p.low, p.high) for p in wanted],
-        [p.start for p in wanted],
         n=panel.num_items,
+        bounds=[(p.low, p.high) for p in wanted],
+        unit=starts,
         errors=errors,
     )
     value = {name: fit[name] for name in names}

@@ -15,7 +15,7 @@ from support import bandit
 
 from analysis.fits.bandit_data import counts_of_runs
 from analysis.fits.bandit_query import fit_query, gain_of_queries, transfer_to_test
-from analysis.fits.profile import Interval
+from analysis.fits.likelihood import Interval
 
 GAIN, TRANSFER = "Interval of the gain of a typical query", "Interval of test per train log-odds"
 MEDIAN, ERROR, SLOPE = 20.0, 0.15, 0.4

@@ -12,8 +12,9 @@ import pytest
 from calibration.laws import LEVEL, SEEDS, SETS, covered
 from scipy.stats import beta, norm
 
-from analysis.fits.curve_fit import Curve, cutoffs, fit_curve, holds, prepared, search
+from analysis.fits.curve_fit import Curve, cutoffs, fit_curve, searched
 from analysis.fits.curves import CURVES
+from analysis.fits.likelihood import Profile
 
 TRUTHS = {
     "constant": [0.4],
@@ -29,7 +30,7 @@ TRUTHS = {
 such, and drawn below), and the flows that are others of these without their ceiling or with another exponent."""
 EVERY_N = ("logistic", "exponential saturation")
 ONCE = [name for name in TRUTHS if name not in (*EVERY_N, "constant")]
-MEASURES = (prepared, search, cutoffs, holds, Curve, "analysis.fits.curves.CURVES")
+MEASURES = (searched, cutoffs, Profile, Curve, "analysis.fits.curves.CURVES")
 RUNS = "Profile interval of a curve model, runs as units"
 CELLS = "Profile interval of a curve model, one run"
 ROUNDS, EVALUATIONS, ANSWERS, RHO = 80.0, 9, 32, 0.05
@@ -63,13 +64,13 @@ def coverage(drawn, runs, sets, *, lasting):
     wanted = drawn.model.parameters
     for _ in range(sets):
         curve = drawn.curve(rng, runs, lasting=lasting)
-        loss, starts, bounds = prepared(drawn.model, curve)
-        found = search(loss, starts, bounds, curve.n_N.size)
+        loss, found = searched(drawn.model, curve)
         ends = cutoffs(loss, found, LEVEL)
         for i, (parameter, value) in enumerate(zip(wanted, drawn.x.tolist(), strict=True)):
             none_I[i] += not math.isfinite(ends[i])
             if math.isfinite(ends[i]):
-                held_I[i] += holds(loss, found, i, parameter.searched(value), float(ends[i]))
+                profile = Profile(loss, found, parameter.name)
+                held_I[i] += profile.holds(parameter.searched(value), float(ends[i]))
     return held_I / (sets - none_I), none_I / sets
 
 
@@ -85,14 +86,14 @@ def test_the_limits_hold_what_the_deviance_says():
     drawn, rng = Drawn("exponential saturation"), np.random.default_rng(1)
     for _ in range(4):
         curve = drawn.curve(rng, 5, lasting=True)
-        loss, starts, bounds = prepared(drawn.model, curve)
-        found = search(loss, starts, bounds, curve.n_N.size)
+        loss, found = searched(drawn.model, curve)
         ends, printed = cutoffs(loss, found, LEVEL), fit_curve(drawn.model, curve).intervals
         for i, (parameter, value) in enumerate(zip(drawn.model.parameters, drawn.x.tolist(), strict=True)):
             natural = value * ROUNDS**parameter.power
             own = printed[i]
             inside = (own.low is None or own.low <= natural) and (own.high is None or natural <= own.high)
-            assert holds(loss, found, i, parameter.searched(value), float(ends[i])) == inside
+            profile = Profile(loss, found, parameter.name)
+            assert profile.holds(parameter.searched(value), float(ends[i])) == inside
 
 
 def test_cells_as_units_would_miss_a_truth_that_the_runs_cover():

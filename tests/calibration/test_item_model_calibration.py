@@ -11,7 +11,8 @@ from calibration.laws import LEVEL, SETS, WORST, covered
 from scipy.special import expit
 from support import fits as fixtures
 
-from analysis.fits.item_models import FEWEST_ITEMS, TOO_FEW, fit_mixed_logistic, wald
+from analysis.fits.item_models import FEWEST_ITEMS, TOO_FEW, fit_mixed_logistic
+from analysis.fits.likelihood import wald
 
 TRUTH = {"level": -0.5, "slope": 0.8, "level_sd": 1.5, "slope_sd": 0.8, "correlation": 0.3}
 ENTRIES, ANSWERS = 6, 8

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from analysis.fits.curve_fit import Curve, cutoffs, fit_curve, held_out, holds, prepared, search
+from analysis.fits.curve_fit import Curve, cutoffs, fit_curve, held_out, searched
 from analysis.fits.curves import CURVES, EDGE
-from analysis.fits.likelihood import beta_binomial
-from analysis.fits.profile import maximise
+from analysis.fits.likelihood import Profile, beta_binomial, maximise
 from analysis.fits.tables import curve_rows
 from banditrft.errors import InputError
 
@@ -172,7 +171,7 @@ def test_the_loss_is_the_beta_binomials_and_its_gradient_is_right(name):
     p = model.curve(x[:-1], rounds / 80)
     n = rng.integers(1, 200, p.size)
     seen = Curve(name, rounds, n, rng.binomial(n, p), own)
-    loss, starts, bounds = prepared(model, seen)
+    loss, found = searched(model, seen)
 
     def plain(z):
         natural = [q.natural(v) for q, v in zip(loss.wanted, z.tolist(), strict=True)]
@@ -185,8 +184,7 @@ def test_the_loss_is_the_beta_binomials_and_its_gradient_is_right(name):
     moved = [(plain(z + 1e-6 * e) - plain(z - 1e-6 * e)) / 2e-6 for e in np.eye(z.size)]
     assert slope == pytest.approx(moved, rel=1e-4, abs=1e-4 * np.abs(moved).max())
     assert loss.scores(z).sum(axis=0) == pytest.approx(slope)
-    found = search(loss, starts, bounds, n.size)
-    other = maximise(plain, starts, found.names, n=n.size, bounds=bounds)
+    other = maximise(plain, [z], found.names, n=n.size, bounds=found.bounds)
     assert found.log_likelihood >= other.log_likelihood - 1e-3
 
 
@@ -196,8 +194,7 @@ def test_an_interval_ends_where_it_stops_to_hold_values(name):
     rounds, own = np.tile(np.arange(0.0, 90.0, 10.0), 6), np.repeat(np.arange(6), 9)
     p = CURVES[name].curve(np.array(TRUTHS[name]), rounds / 80)
     seen = Curve(name, rounds, np.full(p.size, 32), rng.binomial(32, p), own)
-    loss, starts, bounds = prepared(CURVES[name], seen)
-    found = search(loss, starts, bounds, p.size)
+    loss, found = searched(CURVES[name], seen)
     ends = cutoffs(loss, found, 0.95)
     for i, (own_i, q) in enumerate(
         zip(fit_curve(CURVES[name], seen).intervals[:-1], CURVES[name].parameters, strict=True)
@@ -205,9 +202,10 @@ def test_an_interval_ends_where_it_stops_to_hold_values(name):
         for limit in (own_i.low, own_i.high):
             end = q.searched(limit / 80.0**q.power)
             reach = end - found.estimate[i]
-            assert holds(loss, found, i, found.estimate[i] + 0.98 * reach, ends[i])
-            if end not in bounds[i]:
-                assert not holds(loss, found, i, found.estimate[i] + 1.02 * reach, ends[i])
+            profile = Profile(loss, found, q.name)
+            assert profile.holds(found.estimate[i] + 0.999 * reach, ends[i])
+            if end not in found.bounds[i]:
+                assert not profile.holds(found.estimate[i] + 1.001 * reach, ends[i])
 
 
 def test_the_held_out_loss_is_per_answer():

@@ -20,8 +20,9 @@ from analysis.fits.contest import (
     select,
     split,
 )
-from analysis.fits.item_models import ItemModel, bound_warnings, fit_mean, fit_mixed_logistic, search, wald
+from analysis.fits.item_models import ItemModel, bound_warnings, fit_mean, fit_mixed_logistic
 from analysis.fits.items import FAMILIES, MAIN, ablations, average
+from analysis.fits.likelihood import maximise_dear, wald
 from analysis.fits.panel import Panel, clock, panel_of
 from analysis.loading.counts import COUNTS
 from banditrft.errors import InputError
@@ -271,14 +272,13 @@ def test_a_contest_without_later_entries_scores_nothing():
 
 
 def test_a_parameter_at_its_bound_is_said_to_have_no_interval():
-    fit = search(
+    fit = maximise_dear(
         lambda x: float((x[0] + 1) ** 2 + x[1] ** 2),
+        [1.0, 1.0],
         ["a", "b"],
-        [1.0, 1.0],
-        [(0.0, 5.0), (-5.0, 5.0)],
-        [1.0, 1.0],
         n=10,
-        errors=True,
+        bounds=[(0.0, 5.0), (-5.0, 5.0)],
+        unit=[1.0, 1.0],
     )
     assert fit.estimate == pytest.approx([0.0, 0.0], abs=1e-3)
     assert bound_warnings(fit, errors=True) == ("a ends at its bound, 0: no interval",)

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from support import fits as fixtures
 
-from analysis.fits.item_models import wald
+from analysis.fits.likelihood import wald
 from analysis.fits.panel import Panel
 from analysis.fits.walk import (
     EDGE,

@@ -10,9 +10,9 @@ from scipy.special import chdtri
 
 from analysis.fits.bandit import MOST_RUNS, BanditFit, ConditionFit
 from analysis.fits.bandit_data import counts_of_runs
-from analysis.fits.bandit_likelihood import COARSEST, Model, Surface, surface
-from analysis.fits.bandit_query import LARGEST_SPREAD, QueryFit
-from analysis.fits.profile import cutoff
+from analysis.fits.bandit_likelihood import Model, Surface, surface
+from analysis.fits.bandit_query import QueryFit, step_profile
+from analysis.fits.likelihood import cutoff
 from analysis.fits.unseen import COMPARED, TransferRow, TransferTest
 from analysis.loading.records import Records
 
@@ -153,7 +153,7 @@ def profiles(records: Records, fit: BanditFit) -> list[dict[str, Any]]:
                     "condition": query.condition,
                     "query": query.query,
                     "gain": [math.exp(s) / query.learning_rate for s in steps],
-                    "deviance": _deviance(query, known, steps),
+                    "deviance": step_profile(known, counts, query).deviances(steps),
                     "cutoff": cutoff(level, counts.n - 1 if counts.n > 1 else None),
                     "level": level,
                 }
@@ -168,25 +168,3 @@ def _places(fit: QueryFit, known: Surface) -> list[float]:
     edges = float(known.log_step_J[0]), float(known.log_step_J[-1])
     around = np.linspace(max(low, edges[0]), min(high, edges[1]), PLACES)
     return sorted({*around.tolist(), centre})
-
-
-def _deviance(fit: QueryFit, known: Surface, steps: list[float]) -> list[float]:
-    """Twice the loss in log-likelihood at each step, walking outwards from the estimate."""
-    from scipy.optimize import minimize
-
-    single = len(fit.seeds) == 1
-    bounds = [(float(known.base_I[0]), float(known.base_I[-1])), (COARSEST, LARGEST_SPREAD)]
-    best = known.loss(fit.fit["base_log_odds"], fit.fit["log_step"], fit.fit["spread"])
-    found: dict[float, float] = {}
-    centre = steps.index(fit.fit["log_step"])
-    for walk in (steps[centre:], steps[: centre + 1][::-1]):
-        warm = np.array([fit.fit["base_log_odds"], fit.fit["spread"]])
-        for step in walk:
-
-            def loss(x: Any, at: float = step) -> float:
-                return known.loss(float(x[0]), at, COARSEST if single else float(x[1]))
-
-            ended = minimize(loss, warm, method="L-BFGS-B", bounds=bounds)
-            warm = ended.x
-            found[step] = max(0.0, 2.0 * (float(ended.fun) - best))
-    return [found[step] for step in steps]

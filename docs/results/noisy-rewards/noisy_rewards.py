@@ -17,8 +17,7 @@ from scipy.special import expit
 from scipy.stats import binom, t
 
 import analysis
-from analysis.fits.likelihood import beta_binomial
-from analysis.fits.profile import maximise
+from analysis.fits.likelihood import beta_binomial, maximise
 from analysis.importing import Options, read_table, write
 from analysis.inference.means import paired_difference
 from analysis.inference.multiplicity import holm
