@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from analysis.estimands import ESTIMANDS, FORMATS
 from analysis.fits.unseen import NAMES
 from analysis.reporting.content.model import Document, Values
-from analysis.reporting.figures.collect import Numbered
+from analysis.reporting.figures.collect import Numbered, thresholds
 from analysis.reporting.figures.forest import card
 from analysis.reporting.figures.svg import variables
 from analysis.reporting.wording import BETWEEN, KINDS, OUTCOMES, TITLES, readings
@@ -47,7 +47,11 @@ def render(document: Document, figures: list[Numbered]) -> str:
             contents=_contents(document, figures),
             figures={name: [f for f in figures if f.section == name] for name in TITLES},
             learning=_learning(document, figures),
+            timed=any(thresholds(document, world["name"]) for world in document["worlds"]),
             expected=document.get("expected", {}),
+            ranged=any(
+                isinstance(p, dict) and p["low"] < p["high"] for p in document["predictions"].values()
+            ),
             signs=_signs(document["diagnosis"]),
             strips={
                 (i, j): card(v, p)

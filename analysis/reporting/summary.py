@@ -27,7 +27,7 @@ from analysis.reporting.content.model import (
     VerdictData,
 )
 from analysis.reporting.page import estimated
-from analysis.reporting.wording import BETWEEN, OUTCOMES, confidence, readings
+from analysis.reporting.wording import BETWEEN, OUTCOMES, TITLES, confidence, readings
 
 NO_CLAIMS = "This study names no claims."
 
@@ -135,7 +135,7 @@ def _disagreements(found: list[Disagreement]) -> list[str]:
         return []
     rows = [(d["claim"], BETWEEN[d["kind"]], escaped(d["sentence"]), escaped(d["theory"])) for d in found]
     header = ("claim", "between", "what differs", "what the closed form says")
-    return ["## Where the worlds, the papers and the theory disagree", table(header, rows)]
+    return [f"## {TITLES['disagreements']}", table(header, rows)]
 
 
 def _curves(bands: list[BandData]) -> list[str]:
@@ -165,11 +165,11 @@ def _seeds(seeds: list[SeedsData]) -> list[str]:
         for s in seeds
     ]
     header = ("world", "condition", "split", "runs", "mean final", "SD over seeds", "SD of evaluation")
-    return ["## Seed by seed", table(header, rows)]
+    return [f"## {TITLES['seeds']}", table(header, rows)]
 
 
 def _methods(methods: list[Paragraph]) -> list[str]:
-    blocks = ["## Methods"]
+    blocks = [f"## {TITLES['methods']}"]
     for paragraph in methods:
         blocks.append(f"**{escaped(paragraph['title'])}.** {escaped(' '.join(paragraph['text']))}".strip())
         blocks += _bullets([f"{item['what']} ({item['where']})" for item in paragraph["used"]])
@@ -197,12 +197,12 @@ def others(document: Document) -> list[str]:
     blocks = []
     if document["summaries"]:
         blocks += _section("Conditions in numbers", [[_summaries(document["summaries"])]])
-    blocks += _section("Test against train", [_paths(p) for p in document["paths"]])
+    blocks += _section(TITLES["paths"], [_paths(p) for p in document["paths"]])
     if document["components"]:
-        blocks += _section("Where the variance comes from", [[_components(document["components"])]])
-    blocks += _section("Fits, and what they predict", [_fit(document, f) for f in document["fits"]])
+        blocks += _section(TITLES["components"], [[_components(document["components"])]])
+    blocks += _section(TITLES["fits"], [_fit(document, f) for f in document["fits"]])
     if document["diagnosis"]:
-        blocks += _section("Failure signatures", [[_signs(document["diagnosis"])]])
+        blocks += _section(TITLES["diagnosis"], [[_signs(document["diagnosis"])]])
     return blocks
 
 

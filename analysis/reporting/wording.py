@@ -29,8 +29,8 @@ def readings(claim: ClaimData) -> dict[str, str]:
 TITLES = {
     "summary": "Summary",
     "verdicts": "Verdicts",
-    "disagreements": "Where the worlds, the papers and the theory disagree",
-    "forest": "Theory, simulation and language model side by side",
+    "disagreements": "Disagreements between claims, worlds and theory",
+    "forest": "Estimates against their margins",
     "curves": "Learning curves",
     "times": "Time to the threshold",
     "seeds": "Seed by seed",

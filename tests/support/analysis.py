@@ -114,7 +114,7 @@ def write(root: Path, of: Study, truth: Truth = Truth()) -> Path:
     if resolved:
         write_queries(root, resolved)
     for run in runs:
-        write_run(root, run, tables(run, truth), provenance(of.claims, "2026-01-01T00:00:00+00:00"))
+        write_run(root, run, tables(run, truth), provenance(of.in_force, "2026-01-01T00:00:00+00:00"))
     write_study(root, of, runs, "synthetic")
     return root
 

@@ -76,7 +76,7 @@ def _curves(records: Records, document: Document) -> list[tuple[str, str, Figure
             if not own:
                 continue
             runs = [curve_of(cells[e["condition"]], split)[1] for e in own]
-            axes = curves.Axes.of(own, runs, _thresholds(document, world["name"]))
+            axes = curves.Axes.of(own, runs, thresholds(document, world["name"]))
             group = f"{world['name']}:{split}"
             if len(own) > 1:
                 found.append(("curves", group, curves.overlay(own, runs, axes, css)))
@@ -87,7 +87,7 @@ def _curves(records: Records, document: Document) -> list[tuple[str, str, Figure
     return found
 
 
-def _thresholds(document: Document, world: str) -> list[float]:
+def thresholds(document: Document, world: str) -> list[float]:
     """Train Pass@1 that the hitting times of claims in a world are about."""
     asked = {c["id"]: c.get("pass_at_1") for c in document["claims"]}
     own = {
@@ -132,13 +132,13 @@ def _seeds(records: Records, document: Document) -> list[Figure]:
 
 
 def _raw(document: Document) -> list[Figure]:
-    thresholds = {c["id"]: c.get("pass_at_1") for c in document["claims"]}
+    asked = {c["id"]: c.get("pass_at_1") for c in document["claims"]}
     figures = []
     for verdict in document["verdicts"]:
         for part in verdict["parts"]:
             where = f"{verdict['claim']}, {part['world']}: {part['label']}"
             if "correct" in part["points"]:
-                figures.append(points.reached(where, part, float(thresholds[verdict["claim"]] or 1.0)))
+                figures.append(points.reached(where, part, float(asked[verdict["claim"]] or 1.0)))
             elif "value" in part["points"]:
                 figures.append(points.values(where, part, *of_points(part)))
             elif part["kind"] == "difference" and part["points"]:

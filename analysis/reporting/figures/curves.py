@@ -34,8 +34,10 @@ MOST_SEEDS, FEWEST_SEEDS, POINTS = 200, 12, 150_000
 """Runs drawn in one panel, at most and at least, and points of single runs in all panels together."""
 MANY = 40
 """Runs above which they are drawn fainter."""
-HUES = ("few", "many", "third", "llm", "fourth")
+HUES = ("few", "many", "llm", "fourth", "third")
 """Colours of conditions, in the order of the study; after the last they begin again with another dash."""
+MOST_BANDS = 3
+"""Conditions of an overlay up to which their bands are shown."""
 DASHES = ("", "dashed", "dotted", "long")
 
 
@@ -106,7 +108,7 @@ def overlay(entries: Sequence[BandData], runs: Sequence[Floats], axes: Axes, css
         own = css[entry["condition"]]
         if entry["low"] is None or entry["high"] is None:
             parts += [frame.polyline(entry["rounds"], v, f"seed {own}") for v in values_NE.tolist()]
-        elif len(entries) <= len(HUES):
+        elif len(entries) <= MOST_BANDS:
             parts.append(frame.ribbon(entry["rounds"], entry["low"], entry["high"], f"band pale {own}"))
     parts += [frame.polyline(e["rounds"], e["mean"], f"mean thin {css[e['condition']]}") for e in entries]
     parts.append(text(frame.right, OVERLAY_HEIGHT - 6, "mean at the end", "tick end"))
@@ -234,13 +236,13 @@ def _rows(entry: BandData, values_KE: npt.NDArray[np.float64]) -> Rows:
     ]
 
 
-TIMES_WIDTH, TIMES_HEIGHT = 380, 306
+TIMES_WIDTH, TIMES_HEIGHT = 380, 342
 
 
 def times(claim: str, part: PartData) -> Figure:
     """The figure behind a ratio component (its `points` and `counts`)."""
     horizon, points = part["counts"]["horizon"], part["points"]
-    frame = Frame(44, 34, TIMES_WIDTH - 60, TIMES_HEIGHT - 146, (0.0, horizon))
+    frame = Frame(44, 34, TIMES_WIDTH - 60, TIMES_HEIGHT - 182, (0.0, horizon))
     marks = ticks(0, horizon, 5)
     parts = [
         text(10, 15, "share of runs that have reached the threshold", "label"),
@@ -265,8 +267,9 @@ def times(claim: str, part: PartData) -> Figure:
             (name, *values, int(at))
             for *values, at in zip(xs, share, lows, highs, at_risk(time, np.array(xs)), strict=True)
         ]
-        y = frame.bottom + 73 + 18 * row
-        parts.append(line(10, y - 4, 26, y - 4, f"mean step {css}"))
+        y = frame.bottom + 91 + 36 * row
+        parts.append(line(10, y - 22, 36, y - 22, f"mean step {css}"))
+        parts.append(text(44, y - 18, short(name, 40), "key"))
         counts = at_risk(time, np.array(marks))
         parts += [
             text(frame.at_x(m), y, str(int(c)), "tick mid num") for m, c in zip(marks, counts, strict=True)
