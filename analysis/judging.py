@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
-from analysis.claims.against_placebo import excess
-from analysis.claims.finding import Finding
-from analysis.claims.registry import find
+from analysis.claims import find
+from analysis.claims.cases import Finding
+from analysis.claims.placebos import excess
 from analysis.claims.test_set import with_test_error
 from analysis.inference.multiplicity import Adjusted, benjamini_hochberg, holm
 from analysis.loading.records import Records
+from analysis.results import Note
 from analysis.verdict import Verdict
-from banditrft.claims import Claim, OwnClaim, in_force
+from banditrft.claims import Claim, in_force
 
 ALPHA = 0.05
 
@@ -25,11 +26,10 @@ def verdicts(records: Records, alpha: float = ALPHA) -> list[Verdict]:
         records: Records of a study.
         alpha: Family-wise error rate, and false discovery rate of the secondary claims.
     """
-    claims = in_force(records.study)
-    findings = [(claim, f) for claim in claims for f in find(records, claim)]
+    findings = [(claim, f) for claim in in_force(records.study) for f in find(records, claim)]
     families = (
-        ([f for claim, f in findings if f.testable and not _secondary(claim)], holm),
-        ([f for claim, f in findings if f.testable and _secondary(claim)], benjamini_hochberg),
+        ([f for claim, f in findings if f.testable and not claim.secondary], holm),
+        ([f for claim, f in findings if f.testable and claim.secondary], benjamini_hochberg),
     )
     after: dict[int, tuple[Adjusted, int]] = {}
     for members, procedure in families:
@@ -37,7 +37,7 @@ def verdicts(records: Records, alpha: float = ALPHA) -> list[Verdict]:
         after |= {id(f): (a, len(members)) for f, a in zip(members, adjusted, strict=True)}
     results = []
     for claim, finding in findings:
-        members = families[int(_secondary(claim))][0]
+        members = families[int(claim.secondary)][0]
         if finding.testable:
             found, size = after[id(finding)]
             verdict = finding.build(found.level, found.p, size)
@@ -53,19 +53,15 @@ def testable(records: Records) -> list[tuple[Claim, Finding]]:
     return [(claim, f) for claim, f in found if f.testable]
 
 
-def _secondary(claim: Claim) -> bool:
-    return isinstance(claim, OwnClaim) and claim.secondary
-
-
 def _placed(records: Records, claim: Claim, verdict: Verdict) -> Verdict:
     """A verdict with its placebo, its family and whether it was registered before the runs."""
     late = sum(claim.id not in info.get("claims", ()) for info in records.infos.values())
     read = with_test_error(records, verdict)
-    said = f"Post hoc: {late} of {len(records.infos)} runs were made before this claim was registered."
+    unregistered = Note("post hoc", {"late": late, "runs": len(records.infos)})
     return replace(
         read,
         placebo=(*verdict.placebo, *excess(records, verdict.parts)),
-        notes=(*read.notes, said) if late else read.notes,
-        secondary=_secondary(claim),
+        notes=(*read.notes, unregistered) if late else read.notes,
+        secondary=claim.secondary,
         post_hoc=bool(late),
     )

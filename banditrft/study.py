@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from banditrft.brief import Brief, shown
-from banditrft.claims import CLAIMS, Claim, OwnClaim, get_claims, own_claims
+from banditrft.claims import CLAIMS, Claim, get_claims, own_claims
 from banditrft.design import CURVE_FIELDS, Count, Design, Evaluation, Frozen, explain
 from banditrft.errors import InputError, Problems
 from banditrft.names import LONGEST, check_name
@@ -89,7 +89,7 @@ class Study(Brief):
     text: str
     description: str = ""
     expected: Mapping[str, Word] = field(default_factory=dict)
-    own_claims: tuple[OwnClaim, ...] = ()
+    own_claims: tuple[Claim, ...] = ()
     source: str = ""
 
     @property

@@ -1,1 +1,89 @@
-"""The ledger's claims as code: one module per claim, each turning records of one world into a `Finding`."""
+"""Which code decides which type of claim, and the one way from records to a claim's findings.
+
+A type of claim is a module with a `TYPE`: it selects conditions, measures them and sets the bands. What it
+finds is data (`analysis.results`); `analysis.wording` says it.
+"""
+
+from dataclasses import replace
+
+from analysis.claims import (
+    below_base,
+    failure,
+    improves,
+    less_stable,
+    more_rollouts,
+    no_gain,
+    no_transfer,
+    optimum,
+    random_curves,
+    reaches_one,
+    trend,
+    variance_share,
+)
+from analysis.claims.cases import Case, Finding, Found, Type, absent, conjunction
+from analysis.claims.worlds import Group, Kind, UntestableError, few_queries, kinds, own_queries, present
+from analysis.loading.records import Records
+from analysis.results import Note
+from banditrft import claims
+from banditrft.claims import Claim
+from banditrft.errors import InputError
+
+TYPES: dict[type[Claim], Type] = {
+    claims.ReachesOne: reaches_one.TYPE,
+    claims.MoreRollouts: more_rollouts.TYPE,
+    claims.Improves: improves.TYPE,
+    claims.RandomCurves: random_curves.TYPE,
+    claims.LessStable: less_stable.TYPE,
+    claims.HardQuery: below_base.HARD,
+    claims.Fails: failure.TYPE,
+    claims.NoTransfer: no_transfer.TYPE,
+    claims.NoGain: no_gain.TYPE,
+    claims.Trend: trend.TYPE,
+    claims.Optimum: optimum.TYPE,
+    claims.VarianceShare: variance_share.TYPE,
+    claims.Faster: more_rollouts.FASTER,
+    claims.MoreVariable: less_stable.MORE_VARIABLE,
+    claims.BelowBase: below_base.TYPE,
+}
+"""Of the ledgers and of a study's tables alike."""
+
+
+def find(records: Records, claim: Claim) -> list[Finding]:
+    """A claim's findings, one per world or group of worlds, before Holm."""
+    of = TYPES[type(claim)]
+    found: list[Finding] = []
+    for kind in kinds(records):
+        if claim.own is not None:
+            found += _tabled(records, kind, claim, of)
+            continue
+        cases = [_case(records, group, claim, of) for group in of.groups(records, kind, claim)]
+        if cases:
+            found += of.judge(cases)
+        elif of.nothing:
+            found += of.judge([absent(claim, kind, Note(of.nothing))])
+    if claim.own is not None and not found:
+        nowhere = Note("no records", {"worlds": ", ".join(claim.own.worlds)})
+        return conjunction([absent(claim, kinds(records)[0], nowhere)])
+    return found
+
+
+def _tabled(records: Records, kind: Kind, claim: Claim, of: Type) -> list[Finding]:
+    """A study's own claim in every world that it names; those that cannot show it are left out."""
+    named = claim.own.worlds if claim.own else ()
+    groups = [Group(kind, w, w, w) for w in present(records, kind) if not named or w in named]
+    cases = [_case(records, group, claim, of) for group in groups]
+    able = [case for case in cases if case.found.parts] or cases[:1]
+    return conjunction(able) if able else []
+
+
+def _case(records: Records, group: Group, claim: Claim, of: Type) -> Case:
+    try:
+        found = of.read(records, group, claim)
+    except UntestableError as error:
+        found = Found((), missing=(error.note,))
+    except InputError as error:
+        found = Found((), missing=(Note("refused", {"why": str(error)}),))
+    if found.parts:
+        limits = (*few_queries(found.cells), *(own_queries(found.cells) if claim.own else ()))
+        found = replace(found, notes=(*limits, *found.notes))
+    return Case(claim, group.kind, found.name or group.name, found)

@@ -6,15 +6,15 @@ worlds the components of all of them are one such conjunction: a reading, no evi
 verdicts, though Holm's procedure counts it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from analysis.claims.finding import Finding
-from analysis.estimands import ESTIMANDS
+from analysis.claims.worlds import NAMES, Group, Kind
 from analysis.inference.multiplicity import bonferroni
-from analysis.verdict import ALL, Part, Placebo, Readings, Verdict, Word, together
+from analysis.loading.records import Cell, Records
+from analysis.results import ALL, Note, Part, Placebo, Word, together
+from analysis.verdict import Readings, Verdict
 from banditrft.claims import Claim
 
 
@@ -50,89 +50,122 @@ class Component(Protocol):
 
 
 @dataclass(frozen=True)
-class Case:
-    """A claim in one world, or over all of a kind.
+class Found:
+    """What a type of claim measures in one group of worlds.
 
     Attributes:
-        kind: "sim" or "llm".
-        name: World, or `ALL`.
-        components: What could be measured.
-        missing: Why others could not, one sentence each.
+        parts: Components.
+        cells: The conditions behind them.
+        missing: Why others could not be measured.
         placebo: What the placebo does.
-        notes: Limits of this verdict.
-        no_placebo: What could not be read for want of a placebo, one sentence each.
+        notes: Limits.
+        no_placebo: What could not be read for want of a placebo.
         stricter: Components as this project reads them, where the papers' margin or horizon is another: they
             replace those of the same id, or are further ones.
         late: Whether the stricter reading is a later horizon of a failure, which tells "slow" from "failed".
+        name: What the verdict is filed under, where that is not the group.
     """
 
-    kind: Literal["sim", "llm"]
-    name: str
-    components: tuple[Component, ...]
-    missing: tuple[str, ...] = ()
-    placebo: tuple[Placebo, ...] = ()
-    notes: tuple[str, ...] = ()
-    no_placebo: tuple[str, ...] = ()
-    stricter: tuple[Component, ...] = ()
+    parts: Sequence[Component]
+    cells: Sequence[Cell] = ()
+    missing: Sequence[Note] = ()
+    placebo: Sequence[Placebo] = ()
+    notes: Sequence[Note] = ()
+    no_placebo: Sequence[Note] = ()
+    stricter: Sequence[Component] = ()
     late: bool = False
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A claim in one group of worlds, or over all of a kind.
+
+    Attributes:
+        claim: The claim.
+        kind: "sim" or "llm".
+        name: World, or `ALL`.
+        found: What could be measured.
+    """
+
+    claim: Claim
+    kind: Kind
+    name: str
+    found: Found
 
     @property
-    def lacks(self) -> tuple[str, ...]:
+    def lacks(self) -> tuple[Note, ...]:
         """Why components are missing."""
-        return (*self.missing, *self.no_placebo)
+        return (*self.found.missing, *self.found.no_placebo)
 
     @property
     def wanted(self) -> int:
         """Components that could refute the claim, those that are missing with them."""
-        return _wanted(self.components, self.lacks)
+        return _wanted(self.found.parts, self.lacks)
 
     @property
     def p_support(self) -> float:
         """p-value against "the claim is false here"; 1 while a component is missing."""
-        known = self.components and not self.lacks
-        return max(c.p_support for c in self.components) if known else 1.0
+        known = self.found.parts and not self.lacks
+        return max(c.p_support for c in self.found.parts) if known else 1.0
 
     @property
     def p_refute(self) -> float:
         """p-value against "the claim is true here", corrected for its components."""
-        shown = {(c.world, c.id): c.p_support for c in self.components}
+        shown = {(c.world, c.id): c.p_support for c in self.found.parts}
         each = (
             max(bonferroni(c.p_refute, self.wanted), shown.get((c.world, c.needs), 1.0) if c.needs else 0.0)
-            for c in self.components
+            for c in self.found.parts
         )
         return min(each, default=1.0)
 
     def parts(self, level: float) -> tuple[Part, ...]:
         """The components read at the verdict's level."""
-        return tuple(c.part(level, level / self.wanted) for c in self.components)
+        return tuple(c.part(level, level / self.wanted) for c in self.found.parts)
 
     def ours(self, level: float) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
         """The stricter components at the verdict's level, and the whole conjunction with them."""
-        others = {(c.world, c.id): c for c in self.stricter}
-        whole = [others.pop((c.world, c.id), c) for c in self.components] + list(others.values())
+        others = {(c.world, c.id): c for c in self.found.stricter}
+        new = set(others)
+        whole = [others.pop((c.world, c.id), c) for c in self.found.parts] + list(others.values())
         refuting = level / _wanted(whole, self.lacks)
-        new = {(c.world, c.id) for c in self.stricter}
         read = tuple(c.part(level, refuting) for c in whole)
         return tuple(p for p in read if (p.world, p.id) in new), read
 
 
-def _wanted(components: Sequence[Component], lacks: Sequence[str]) -> int:
+def _wanted(components: Sequence[Component], lacks: Sequence[Note]) -> int:
     return max(sum(not c.gate for c in components) + len(lacks), 1)
 
 
-def finding(claim: Claim, case: Case) -> Finding:
+@dataclass(frozen=True)
+class Finding:
+    """A claim in one group of worlds before Holm.
+
+    Attributes:
+        p_support: p-value against "the claim is false".
+        p_refute: p-value against "the claim is true", corrected within the claim.
+        testable: Whether the study holds the conditions at all; if not, it is no member of the family.
+        build: (level, adjusted p, family size) -> verdict.
+    """
+
+    p_support: float
+    p_refute: float
+    testable: bool
+    build: Callable[[float, float | None, int], Verdict]
+
+
+def finding(case: Case) -> Finding:
     """A conjunction for the judge."""
 
     def build(level: float, adjusted: float | None, family: int) -> Verdict:
         parts = case.parts(level)
         word = together(parts, whole=not case.lacks)
-        return verdict(claim, case, parts, word, level, adjusted, family)
+        return verdict(case, parts, word, level, adjusted, family)
 
-    return Finding(case.p_support, case.p_refute, bool(case.components), build)
+    return Finding(case.p_support, case.p_refute, bool(case.found.parts), build)
 
 
 def verdict(
-    claim: Claim,
     case: Case,
     parts: tuple[Part, ...],
     word: Word,
@@ -150,83 +183,86 @@ def verdict(
             word, ours, _against(case, parts, "base", "level"), _against(case, parts, "placebo")
         )
     outcome: Literal["failed", "slow"] | None = None
-    if case.late and readings and readings.papers == "supported":
+    if case.found.late and readings and readings.papers == "supported":
         later: dict[Word, Literal["failed", "slow"]] = {"supported": "failed", "refuted": "slow"}
         outcome = later.get(readings.ours)
-    if case.name == ALL:  # their points stand in the worlds' own verdicts
+    derived = case.name == ALL
+    if derived:  # their points stand in the worlds' own verdicts
         parts = tuple(replace(p, points={}) for p in parts)
         stricter = tuple(replace(p, points={}) for p in stricter)
     smaller = min(case.p_support, case.p_refute) if p is None else p
     return Verdict(
-        claim=claim.id,
-        statement=claim.statement,
+        claim=case.claim.id,
+        statement=case.claim.statement,
         kind=case.kind,
         world=case.name,
         verdict=word,
-        summary=_over_worlds(parts) if case.name == ALL else _summary(parts, case.lacks),
         p=smaller if parts else None,
         p_adjusted=adjusted,
         level=level,
         family=family,
         parts=parts,
-        placebo=case.placebo,
-        notes=(*case.lacks, *case.notes) if parts else case.notes,
+        placebo=tuple(case.found.placebo),
+        missing=case.lacks,
+        notes=tuple(case.found.notes),
         readings=readings,
         stricter=stricter,
         outcome=outcome,
-        derived=case.name == ALL,
+        derived=derived,
     )
 
 
 def _against(case: Case, parts: Sequence[Part], *comparators: str) -> Word | None:
     """The word of the components with these comparators alone."""
     own = [replace(p, needs=None) for p in parts if p.comparator in comparators]
-    lacks = bool(case.no_placebo) and "placebo" in comparators
+    lacks = bool(case.found.no_placebo) and "placebo" in comparators
     return together(own, whole=not lacks) if own or lacks else None
 
 
 def over_all(cases: Sequence[Case]) -> Case:
     """All worlds' components as one conjunction."""
-    return Case(
-        kind=cases[0].kind,
-        name=ALL,
-        components=tuple(c for case in cases for c in case.components),
-        missing=tuple(f"{case.name}: {why}" for case in cases for why in case.missing),
-        no_placebo=tuple(f"{case.name}: {why}" for case in cases for why in case.no_placebo),
-        stricter=tuple(c for case in cases for c in case.stricter),
-        late=any(case.late for case in cases),
+    found = Found(
+        parts=[c for case in cases for c in case.found.parts],
+        missing=[_of(case, why) for case in cases for why in case.found.missing],
+        no_placebo=[_of(case, why) for case in cases for why in case.found.no_placebo],
+        stricter=[c for case in cases for c in case.found.stricter],
+        late=any(case.found.late for case in cases),
     )
+    return Case(cases[0].claim, cases[0].kind, ALL, found)
 
 
-def findings(claim: Claim, cases: Sequence[Case]) -> list[Finding]:
-    """One finding per world, and one over all where several were tested."""
-    whole = [over_all(cases)] if sum(bool(c.components) for c in cases) > 1 else []
-    return [finding(claim, case) for case in (*cases, *whole)]
+def _of(case: Case, why: Note) -> Note:
+    return Note(why.name, why.values | {"in_world": case.name})
 
 
-def absent(kind: Literal["sim", "llm"], why: str) -> Case:
-    """A claim that the study cannot test."""
-    return Case(kind, "simulated" if kind == "sim" else "language models", (), (why,))
+def each(cases: Sequence[Case]) -> list[Finding]:
+    """One finding per group of worlds."""
+    return [finding(case) for case in cases]
 
 
-def _summary(parts: Sequence[Part], missing: Sequence[str]) -> str:
-    if not parts:
-        return "Not tested: " + " ".join(missing)
-    return "; ".join(f"{p.label}: {_value(p)} ({p.verdict})" for p in parts) + "."
+def conjunction(cases: Sequence[Case]) -> list[Finding]:
+    """One finding per group of worlds, and one over all where several were tested."""
+    whole = [over_all(cases)] if sum(bool(c.found.parts) for c in cases) > 1 else []
+    return each([*cases, *whole])
 
 
-def _over_worlds(parts: Sequence[Part]) -> str:
-    ordered = sorted(parts, key=lambda p: list(dict.fromkeys(q.world for q in parts)).index(p.world))
-    words = {world: together(list(own)) for world, own in groupby(ordered, key=lambda p: p.world)}
-    said = [
-        f"{word} in {', '.join(names)}"
-        for word in ("supported", "refuted", "undecided")
-        if (names := [w for w, found in words.items() if found == word])
-    ]
-    return f"{'; '.join(said)}."[:1].upper() + f"{'; '.join(said)}."[1:]
+def absent(claim: Claim, kind: Kind, why: Note) -> Case:
+    """A claim that the study cannot test in a kind of world."""
+    return Case(claim, kind, NAMES[kind], Found((), missing=(why,)))
 
 
-def _value(part: Part) -> str:
-    if part.estimate is None:
-        return "cannot be estimated"
-    return ESTIMANDS[part.kind].said(part.estimate)
+@dataclass(frozen=True)
+class Type:
+    """How a type of claim is judged: select the worlds, measure in each, put the findings together.
+
+    Attributes:
+        groups: The worlds that a claim of the ledgers reads, of one kind; a table's claim reads each world.
+        read: Selects conditions, measures them and sets the bands.
+        nothing: Why there are no such worlds; None where that is no finding.
+        judge: From cases to findings.
+    """
+
+    groups: Callable[[Records, Kind, Any], list[Group]]
+    read: Callable[[Records, Group, Any], Found]
+    nothing: str | None = None
+    judge: Callable[[Sequence[Case]], list[Finding]] = conjunction

@@ -6,63 +6,72 @@ placebo.
 """
 
 from analysis.claims import placebos
-from analysis.claims.cases import Case, Component, absent, findings
-from analysis.claims.finding import Finding
-from analysis.claims.fractions import share
+from analysis.claims.cases import Component, Found, Type
+from analysis.claims.components import share
 from analysis.claims.reading import Band, Measured
-from analysis.claims.worlds import Kind, few_queries, kinds, trained
+from analysis.claims.worlds import Group, Kind, UntestableError, named, trained
 from analysis.inference.fractions import Fraction, RiskDifference
 from analysis.inference.times import HittingTimes, hitting_times
 from analysis.loading.records import Cell, Records
-from analysis.verdict import Placebo, Secondary
+from analysis.results import Note, Placebo, Secondary, Setting
 from banditrft.claims import Fails, contrasts, placebo_conditions
 
 Two = tuple[Cell, Cell]
 
 
-def find(records: Records, claim: Fails) -> list[Finding]:
-    """Judge the claim in every world of one training query."""
-    found = []
-    for kind in kinds(records):
-        cases = [_case(records, kind, world, claim) for world in trained(records, kind)]
-        found += findings(claim, cases or [absent(kind, "no world of one training query.")])
-    return found
-
-
-def _case(records: Records, kind: Kind, world: str, claim: Fails) -> Case:
-    cells = records.of(world)
-    pairs = contrasts(records.designs(world), claim.where, claim.changed)
+def read(records: Records, group: Group, claim: Fails) -> Found:
+    """Failures by the papers' horizon and by a later one, against those without the change."""
+    if claim.own is not None:
+        return _named(records, group.world, claim)
+    cells, designs = records.of(group.world), records.designs(group.world)
+    pairs = [(cells[a], cells[b]) for a, b in contrasts(designs, claim.where, claim.changed)]
     if not pairs:
-        return Case(kind, world, (), ("no conditions that differ in this alone.",))
-    read = [(cells[a], cells[b]) for a, b in pairs]
-    last = float(min(c.rounds[-1] for c in read[0]))
-    seen = min(int(((c.rounds > 0) & (c.rounds <= last / claim.late)).sum()) for c in read[0])
-    if seen < claim.consecutive:
-        why = f"fewer than {claim.consecutive} evaluations by the horizon, round {last / claim.late:g}."
-        return Case(kind, world, (), (why,))
-    plain, changed = read[0]
+        raise UntestableError("no pair")
+    plain, changed = pairs[0]
+    last = float(min(c.rounds[-1] for c in pairs[0]))
     early = last / claim.late
+    seen = min(int(((c.rounds > 0) & (c.rounds <= early)).sum()) for c in pairs[0])
+    if seen < claim.consecutive:
+        raise UntestableError("few evaluations by", fewest=claim.consecutive, horizon=early)
     learns = placebos.gate(
         records, "learns", [plain], placebos.sooner(claim.pass_at_1, claim.consecutive, early)
     )
-    parts: list[Component] = []
-    later: list[Component] = []
-    for name, horizon, found in (("early", early, parts), ("late", last, later)):
-        found += [failing(name, changed, claim, horizon), more_failing(name, read, claim, horizon)]
-    random = [cells[n] for n in placebo_conditions(records.designs(world))]
-    placebo = tuple(_placebo(c, claim, h) for c in random for h in (early, last))
-    return Case(
-        kind,
-        world,
-        (*parts, *([learns] if learns else [])),
-        placebo=(*placebo, *placebos.gains(records, world)),
-        notes=(
-            *few_queries(read[0]),
-            f"The papers' horizon is round {early:g}; ours is round {last:g}, where the runs end.",
-        ),
+    parts, later = (
+        [failing(f"fail-{name}", changed, claim, at), more_failing(f"risk-{name}", pairs, claim, at)]
+        for name, at in (("early", early), ("late", last))
+    )
+    random = [cells[n] for n in placebo_conditions(designs)]
+    return Found(
+        [*parts, *([learns] if learns else [])],
+        pairs[0],
+        placebo=[
+            *(_placebo(c, claim, at) for c in random for at in (early, last)),
+            *placebos.gains(records, group.world),
+        ],
+        notes=[Note("horizons", {"early": early, "last": last})],
         no_placebo=() if learns else (placebos.needed(plain),),
-        stricter=tuple(later),
+        stricter=later,
         late=True,
+    )
+
+
+def _named(records: Records, world: str, claim: Fails) -> Found:
+    """Failures of the condition that a table names, by its horizon, and against those of a second one."""
+    cell, *others = (named(records, world, w) for w in (claim.own.conditions if claim.own else ()))
+    last = min(float(c.rounds[-1]) for c in (cell, *others))
+    horizon = last if claim.horizon is None else min(last, float(claim.horizon))
+    parts: list[Component] = [failing("fail-fails", cell, claim, horizon)]
+    placebo = placebos.gains(records, world)
+    if not others:
+        return Found(parts, [cell], placebo=placebo)
+    parts.append(more_failing("risk-fails", [(others[0], cell)], claim, horizon))
+    sooner = placebos.sooner(claim.pass_at_1, claim.consecutive, horizon)
+    learns = placebos.gate(records, "learns", others, sooner)
+    return Found(
+        [*parts, *([learns] if learns else [])],
+        [cell, *others],
+        placebo=placebo,
+        no_placebo=() if learns else (placebos.needed(others[0]),),
     )
 
 
@@ -74,19 +83,15 @@ def failures(cell: Cell, claim: Fails, horizon: float) -> tuple[Fraction, Hittin
     return Fraction(int((~times.hit).sum()), cell.n), times
 
 
-def failing(name: str, cell: Cell, claim: Fails, horizon: float) -> Measured:
+def failing(part_id: str, cell: Cell, claim: Fails, horizon: float) -> Measured:
     """Fraction of a condition's runs that fail by a horizon."""
     failed, times = failures(cell, claim, horizon)
     return share(
-        f"fail-{name}",
-        f"Runs that fail by round {horizon:g}, '{cell.condition}'",
+        part_id,
         cell,
         failed,
         claim.fraction,
-        sentence=(
-            f"A run fails when no {claim.consecutive} consecutive evaluations by round {horizon:g} are at "
-            f"or above train Pass@1 {claim.pass_at_1:g}; the fraction gets exact bounds (Clopper-Pearson)."
-        ),
+        setting=_setting(claim, horizon),
         points={
             "query": cell.query.tolist(),
             "seed": cell.seed.tolist(),
@@ -96,45 +101,48 @@ def failing(name: str, cell: Cell, claim: Fails, horizon: float) -> Measured:
     )
 
 
-def more_failing(name: str, pairs: list[Two], claim: Fails, horizon: float) -> Measured:
-    """How much more often runs fail with the change than without it; further pairs stand beside."""
+def more_failing(part_id: str, pairs: list[Two], claim: Fails, horizon: float) -> Measured:
+    """How much more often runs fail with the change than without it; further pairs are secondary."""
     plain, changed = pairs[0]
     (without, _), (failed, _) = (failures(c, claim, horizon) for c in (plain, changed))
     risk = RiskDifference(failed, without)
     return Measured(
-        id=f"risk-{name}",
-        label=f"Failures by round {horizon:g}, '{changed.condition}' minus '{plain.condition}'",
+        id=part_id,
         kind="risk",
         world=changed.world.name,
         conditions=(plain.condition, changed.condition),
         test=_Zero(risk),
         band=Band(low=0.0),
         n=min(failed.n, without.n),
-        unit="runs per condition",
-        sentence=(
-            "Boschloo's exact test of two fractions; the bounds are exact too. It takes the two groups as "
-            "independent, which common random streams make careful where both fail on the same seeds."
-        ),
-        detail=lambda _: f"{failed.successes} of {failed.n} against {without.successes} of {without.n} fail.",
+        units="runs per condition",
         counts={"failed": failed.successes, "failed_without": without.successes},
-        secondary=tuple(_beside(a, b, claim, horizon) for a, b in pairs[1:]),
+        secondary=tuple(_contrast(a, b, claim, horizon) for a, b in pairs[1:]),
         estimand="failures",
         split="train",
         needs="learns",
+        setting=_setting(claim, horizon),
+        facts={"runs": [failed.n, without.n]},
     )
 
 
-def _beside(plain: Cell, changed: Cell, claim: Fails, horizon: float) -> Secondary:
+def _setting(claim: Fails, horizon: float) -> Setting:
+    return Setting(threshold=claim.pass_at_1, consecutive=claim.consecutive, horizon=horizon)
+
+
+def _contrast(plain: Cell, changed: Cell, claim: Fails, horizon: float) -> Secondary:
     """The same difference at another step size or optimiser."""
     (without, _), (failed, _) = (failures(c, claim, horizon) for c in (plain, changed))
-    risk = RiskDifference(failed, without)
-    how = f"{changed.design.optimizer}, step {changed.design.learning_rate:g}"
-    label = f"'{changed.condition}' minus '{plain.condition}' ({how})"
-    return Secondary(label, risk.estimate, risk.interval(0.025), 0.95, failed.n)
+    risk, design = RiskDifference(failed, without), changed.design
+    conditions = {"first": plain.condition, "second": changed.condition}
+    how = {"optimizer": design.optimizer, "step": design.learning_rate}
+    return Secondary(
+        "contrast at", risk.estimate, risk.interval(0.025), 0.95, failed.n, values=conditions | how
+    )
 
 
 def _placebo(cell: Cell, claim: Fails, horizon: float) -> Placebo:
-    return placebos.failing(cell, failures(cell, claim, horizon)[0], horizon)
+    failed, _ = failures(cell, claim, horizon)
+    return placebos.fraction("failures", cell, failed, _setting(claim, horizon))
 
 
 class _Zero:
@@ -155,3 +163,10 @@ class _Zero:
 
     def interval(self, alpha: float) -> tuple[float, float]:
         return self.risk.interval(alpha)
+
+
+def _groups(records: Records, kind: Kind, _: Fails) -> list[Group]:
+    return [Group(kind, w, w, w) for w in trained(records, kind)]
+
+
+TYPE = Type(_groups, read, "no one query")

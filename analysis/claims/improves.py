@@ -3,63 +3,51 @@
 import numpy as np
 
 from analysis.claims import placebos
-from analysis.claims.cases import Case, Component, absent, findings
-from analysis.claims.finding import Finding
-from analysis.claims.gains import lenient, over_base
+from analysis.claims.cases import Component, Found, Type
+from analysis.claims.components import lenient, over_base
 from analysis.claims.reading import Band
-from analysis.claims.worlds import Kind, few_queries, final_train, first_cell, kinds, tested
+from analysis.claims.worlds import Group, Kind, UntestableError, each_tested, final_train, first_cell
 from analysis.loading.records import Cell, Records
+from analysis.results import Note, Setting
 from banditrft.claims import Improves
 
 
-def find(records: Records, claim: Improves) -> list[Finding]:
-    """Judge the claim in every world with a test set."""
-    found = []
-    for kind in kinds(records):
-        worlds = tested(records, kind, single_query=claim.single_query)
-        cases = [_case(records, kind, world, claim) for world in worlds]
-        found += findings(claim, cases or [absent(kind, "no world with a test set that the claim is about.")])
-    return found
-
-
-def _case(records: Records, kind: Kind, world: str, claim: Improves) -> Case:
-    cell = first_cell(records, world, claim.where)
+def read(records: Records, group: Group, claim: Improves) -> Found:
+    """Gains over base and every placebo: on the training queries, the test set, by the lenient grade."""
+    cell = first_cell(records, group.world, claim.where)
     if cell is None or not cell.has_test or cell.n < 2:
-        return Case(kind, world, (), ("no such condition with a test set and two runs.",))
+        raise UntestableError("no tested runs")
     band = Band(low=claim.margin)
     others = placebos.matched(records, cell, "test")
     parts: list[Component] = []
-    missing: tuple[str, ...] = ()
+    missing: list[Note] = []
     no_placebo = [] if others else [placebos.needed(cell)]
     if "train" in claim.splits and not cell.has_base_train:
-        missing = ("train Pass@1 of the base policy is not recorded.",)
+        missing.append(Note("no base"))
     elif "train" in claim.splits:
-        label = f"Gain in train Pass@1, {cell.condition}"
-        parts.append(over_base("gain-train", label, cell, final_train(cell), cell.train[:, 0], band, "train"))
+        parts.append(over_base("gain-train", cell, final_train(cell), cell.train[:, 0], band, "train"))
         trained = placebos.matched(records, cell, "train")
         parts += placebos.over_each("gain-train", cell, trained, "train", band)
-        read = {c.design.reward for c in trained}
-        no_placebo += [_unread(c, "train Pass@1") for c in others if c.design.reward not in read]
-    label = f"Gain in test Pass@1, {cell.condition}"
-    parts.append(over_base("gain-test", label, cell, cell.test, cell.test_base, band, "test"))
+        known = {c.design.reward for c in trained}
+        no_placebo += [_unread("unread train", c) for c in others if c.design.reward not in known]
+    parts.append(over_base("gain-test", cell, cell.test, cell.test_base, band, "test"))
     parts += placebos.over_each("gain-test", cell, others, "test", band)
-    graded = lenient(cell) if claim.lenient else None
+    graded, by_lenient = lenient(cell) if claim.lenient else None, Setting(grade="lenient")
     if graded:
-        parts.append(over_base("gain-lenient", f"{label}, lenient grade", cell, *graded, band, "test"))
-        known = {c.condition: bool(np.isfinite(c.test_lenient).all()) for c in others}
-        read_so = [c for c in others if known[c.condition]]
-        parts += placebos.over_each("gain-lenient", cell, read_so, "test", band, lenient=True)
-        no_placebo += [_unread(c, "lenient grade") for c in others if not known[c.condition]]
-    return Case(
-        kind,
-        world,
-        tuple(parts),
-        missing,
-        placebo=placebos.gains(records, world),
-        notes=few_queries([cell]),
-        no_placebo=tuple(no_placebo),
-    )
+        parts.append(over_base("gain-lenient", cell, *graded, band, "test", setting=by_lenient))
+        read_so = [c for c in others if np.isfinite(c.test_lenient).all()]
+        parts += placebos.over_each("gain-lenient", cell, read_so, "test", band, setting=by_lenient)
+        no_placebo += [_unread("unread lenient", c) for c in others if c not in read_so]
+    placebo = placebos.gains(records, group.world)
+    return Found(parts, [cell], missing, placebo, no_placebo=no_placebo)
 
 
-def _unread(placebo: Cell, what: str) -> str:
-    return f"'{placebo.condition}' in '{placebo.world.name}' has no {what} to compare with."
+def _unread(name: str, placebo: Cell) -> Note:
+    return Note(name, {"placebo": placebo.condition, "world": placebo.world.name})
+
+
+def _groups(records: Records, kind: Kind, claim: Improves) -> list[Group]:
+    return each_tested(records, kind, single_query=claim.single_query)
+
+
+TYPE = Type(_groups, read, "no test world")

@@ -1,82 +1,80 @@
-"""Type "no-better": a change adds little to the final test Pass@1, or keeps it (B2, B5).
+"""Type "no-better": a change adds little to the final Pass@1, or keeps it (B2, B5, and tables).
 
 Where neither condition is shown to end above its placebo there is no word: what learns nothing shows nothing.
 """
 
-from collections.abc import Callable
-
 from analysis.claims import placebos
-from analysis.claims.cases import Case, absent, findings
-from analysis.claims.finding import Finding
-from analysis.claims.gains import between, own_gain
-from analysis.claims.reading import Band, Measured, beside
-from analysis.claims.worlds import Kind, few_queries, kinds, table, tested
+from analysis.claims.cases import Found, Type
+from analysis.claims.components import between, own_gain
+from analysis.claims.reading import Band, Measured, secondary
+from analysis.claims.worlds import (
+    Group,
+    UntestableError,
+    enough,
+    final,
+    pools,
+    table,
+    two_named,
+)
 from analysis.inference.means import margin, paired_difference
 from analysis.loading.records import Cell, Records
-from analysis.verdict import Secondary
+from analysis.results import Note, Secondary
 from banditrft.claims import AtLeast, Fields, NoGain, contrasts
-from banditrft.design import Design
 
 SHARE = 0.2
-"""A stricter margin is shown beside: this share of the comparator's own gain."""
+"""A stricter margin is named in a note: this share of the comparator's own gain."""
+Two = tuple[Cell, Cell]
 
 
-def find(records: Records, claim: NoGain) -> list[Finding]:
-    """Judge the claim in every world with a test set."""
-    found = []
-    for kind in kinds(records):
-        cases = [_case(records, kind, world, claim) for world in tested(records, kind, single_query=False)]
-        found += findings(
-            claim, cases or [absent(kind, "no world with a pool of training queries and a test set.")]
-        )
-    return found
-
-
-def _case(records: Records, kind: Kind, world: str, claim: NoGain) -> Case:
-    designs, cells = records.designs(world), records.of(world)
-    fits = _fits(claim, designs)
-    pairs = [pair for pair in contrasts(designs, claim.where, claim.changed) if fits(pair)]
-    if not pairs or not all(cells[n].has_test and cells[n].n > 1 for n in pairs[0]):
-        return Case(kind, world, (), ("no conditions that differ in this alone, with a test set.",))
-    first, second = (cells[n] for n in pairs[0])
-    wider = contrasts(designs, claim.where, _wider(claim))
-    others = [pair for pair in wider if fits(pair) and pair != pairs[0]]
-    extra = [_beside(cells[a], cells[b]) for a, b in others]
-    extra += [own_gain(first), own_gain(second)]
-    keys, values = table((first, second), (first.test, second.test))
-    gains = placebos.gains_gate(records, [first, second], "test")
+def read(records: Records, group: Group, claim: NoGain) -> Found:
+    """The difference of two conditions against the claim's margin, and that one of them learns."""
+    pairs = select(records, group.world, claim)
+    first, second = pairs[0]
+    extra = [_contrast(*pair) for pair in pairs[1:]]
+    if claim.split == "test":
+        extra += [own_gain(first), own_gain(second)]
+    keys, values = table((first, second), [final(c, claim.split) for c in (first, second)])
+    enough(keys, 2)
+    gains = placebos.gains_gate(records, [first, second], claim.split)
+    name = "no-worse" if claim.two_sided and claim.own is None else "no-better"
 
     def part(width: float) -> Measured:
+        band = Band(-width, width, gain_only=not claim.two_sided)
+        part_id = name if claim.split == "test" else f"{name}-train"
         return between(
-            "no-worse" if claim.two_sided else "no-better",
-            f"Final test Pass@1, '{second.condition}' minus '{first.condition}'",
-            (first, second),
-            keys,
-            values,
-            Band(-width, width, gain_only=not claim.two_sided),
-            tuple(extra),
-            needs="gains",
+            part_id, (first, second), keys, values, band, tuple(extra), split=claim.split, needs="gains"
         )
 
-    return Case(
-        kind,
-        world,
-        (part(claim.margin_points), *([gains] if gains else [])),
-        placebo=placebos.gains(records, world),
-        notes=(*few_queries([first]), *_margin(first, claim.margin_points)),
+    return Found(
+        [part(claim.margin_points), *([gains] if gains else [])],
+        [first, second],
+        placebo=placebos.gains(records, group.world),
+        notes=_margin(first, claim),
         no_placebo=() if gains else (placebos.needed(first),),
         stricter=() if claim.stricter is None else (part(claim.stricter),),
     )
 
 
-def _fits(claim: NoGain, designs: dict[str, Design]) -> Callable[[tuple[str, str]], bool]:
-    """Whether the statistics' population keeps the size of the group that it stands for, where asked."""
+def select(records: Records, world: str, claim: NoGain) -> list[Two]:
+    """Pairs of conditions without and with the change, the one that decides first."""
+    if claim.own is not None:
+        a, b = two_named(records, world, claim.own.conditions, claim.split)
+        return [(b, a)]
+    designs, cells = records.designs(world), records.of(world)
 
-    def fits(pair: tuple[str, str]) -> bool:
-        first, second = (designs[n] for n in pair)
-        return not claim.keep_group or second.replay_window == first.rollouts
+    def found(changed: Fields) -> list[tuple[str, str]]:
+        """With a population of the group's size for the statistics, where the claim asks for it."""
+        return [
+            (a, b)
+            for a, b in contrasts(designs, claim.where, changed)
+            if not claim.keep_group or designs[b].replay_window == designs[a].rollouts
+        ]
 
-    return fits
+    pairs = found(claim.changed)
+    if not pairs or not all(cells[n].has_test and cells[n].n > 1 for n in pairs[0]):
+        raise UntestableError("no tested pair")
+    others = [pair for pair in found(_wider(claim)) if pair != pairs[0]]
+    return [(cells[a], cells[b]) for a, b in (pairs[0], *others)]
 
 
 def _wider(claim: NoGain) -> Fields:
@@ -85,19 +83,22 @@ def _wider(claim: NoGain) -> Fields:
     return tuple((dict(claim.changed) | free).items())
 
 
-def _beside(first: Cell, second: Cell) -> Secondary:
+def _contrast(first: Cell, second: Cell) -> Secondary:
     _, values = table((first, second), (first.test, second.test))
     difference = paired_difference(values[:, 1], values[:, 0])
-    label = f"'{second.condition}' minus '{first.condition}', points"
-    return beside(label, difference, difference.n)
+    return secondary("contrast", difference, difference.n, first=first.condition, second=second.condition)
 
 
-def _margin(cell: Cell, width: float) -> tuple[str, ...]:
-    gain = paired_difference(cell.test, cell.test_base)
+def _margin(cell: Cell, claim: NoGain) -> list[Note]:
+    """That a share of what the comparator gains would be a smaller margin than the ledger's."""
+    if claim.own is not None:
+        return []
+    gain, width = paired_difference(cell.test, cell.test_base), claim.margin_points
     strict = margin(width, SHARE, gain.estimate)
     if strict >= width:
-        return ()
-    return (
-        f"The margin is the claim's own, {100 * width:g} points; {SHARE:.0%} of what '{cell.condition}' "
-        f"gains would be {100 * strict:.2g}.",
-    )
+        return []
+    said = {"margin": width, "share": SHARE, "condition": cell.condition, "strict": strict}
+    return [Note("own margin", said)]
+
+
+TYPE = Type(pools, read, "no pool")

@@ -3,37 +3,23 @@
 "Learns" is read against the placebo as well, and so are the slopes of the other models: drift is no learning.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from analysis.claims import placebos
-from analysis.claims.cases import Case, Component, absent, finding, over_all, verdict
-from analysis.claims.finding import Finding
-from analysis.claims.fractions import reaching
+from analysis.claims.cases import Case, Component, Finding, Found, Type, finding, over_all, verdict
+from analysis.claims.components import reaching
 from analysis.claims.reading import Band, Measured, detectable
-from analysis.claims.worlds import Floats, Kind, few_queries, kinds, points, table, tested_cells, unit
+from analysis.claims.worlds import Floats, Group, Kind, points, table, tested_cells
 from analysis.inference.ladder import slopes
 from analysis.inference.means import contrast, mean_of
 from analysis.inference.multiplicity import bonferroni
 from analysis.loading.records import Cell, Records
-from analysis.verdict import ALL, Readings, Verdict, Word
+from analysis.results import Note, Setting, Word
+from analysis.verdict import Readings, Verdict
 from banditrft.claims import NoTransfer
-
-NO_KIND = "The slopes are not read against placebos: no kind has test curves in every one of these worlds."
-
-
-def find(records: Records, claim: NoTransfer) -> list[Finding]:
-    """Judge every world, and whether there is such a one among them."""
-    found: list[Finding] = []
-    for kind in kinds(records):
-        cells = tested_cells(records, kind, claim.where)
-        if len(cells) < 2:
-            found.append(finding(claim, absent(kind, "no two worlds with such a condition and a test set.")))
-            continue
-        cases = [_case(records, kind, cell, [c for c in cells if c is not cell], claim) for cell in cells]
-        found += [*(finding(claim, case) for case in cases), _one_of(claim, cases)]
-    return found
 
 
 def rise(cell: Cell) -> Floats:
@@ -41,50 +27,45 @@ def rise(cell: Cell) -> Floats:
     return slopes(cell.test_rounds / cell.test_rounds[-1], cell.test_curve)
 
 
-def _case(records: Records, kind: Kind, cell: Cell, others: list[Cell], claim: NoTransfer) -> Case:
-    keys = np.stack([cell.query, cell.seed], axis=1)
-    own = rise(cell)
+def read(records: Records, group: Group, claim: NoTransfer) -> Found:
+    """That one world's runs learn, that their test curve is flat, and that the other worlds' is not."""
+    cells = {c.world.name: c for c in tested_cells(records, group.kind, claim.where)}
+    cell = cells[group.world]
+    others = [c for name, c in cells.items() if name != group.world]
+    own, needs = rise(cell), "learns"
     flat, band = mean_of(own), Band(-claim.margin, claim.margin)
     slope = Measured(
         id="flat",
-        label="Slope of test Pass@1, as a change over the run",
         kind="slope",
         world=cell.world.name,
         conditions=(cell.condition,),
         test=flat,
         band=band,
         n=flat.n,
-        unit=unit(cell),
-        sentence=(
-            f"A least-squares line through each run's {cell.test_rounds.size} test evaluations; two "
-            "one-sided t tests over runs: a flat curve has to be shown, not merely not excluded."
-        ),
-        detail=detectable(flat, band),
-        points=points(keys, own),
+        units="runs",
+        replicate=cell.replicate,
+        at=detectable(flat, band),
+        points=points(np.stack([cell.query, cell.seed], axis=1), own),
         estimand="slope",
         split="test",
         comparator="base",
-        needs="learns",
+        needs=needs,
+        setting=Setting(evaluations=int(cell.test_rounds.size)),
     )
     more = placebos.reaching_more(claim.pass_at_1, 1 - claim.confidence)
-    learns = placebos.gate(records, "learns", [cell], more)
+    learns = placebos.gate(records, needs, [cell], more)
     parts: list[Component] = [reaching(cell, claim), slope, _behind(cell, own, [rise(c) for c in others])]
     over = [_over_placebos(records, c) for c in (cell, *others)]
-    shared = [kind_of for kind_of in over[0] if all(kind_of in values for values in over)]
-    for kind_of in shared:
-        mine, *theirs = (values[kind_of] for values in over)
-        parts.append(_behind(cell, mine, theirs, kind_of))
-    if learns is None:
-        no_placebo: tuple[str, ...] = (placebos.needed(cell),)
-    else:
-        no_placebo = () if shared else (NO_KIND,)
-    return Case(
-        kind,
-        cell.world.name,
-        (*parts, *([learns] if learns else [])),
+    shared = [kind for kind in over[0] if all(kind in values for values in over)]
+    for kind in shared:
+        mine, *theirs = (values[kind] for values in over)
+        parts.append(_behind(cell, mine, theirs, kind))
+    no_placebo = [] if shared else [Note("no slope placebo")]
+    return Found(
+        [*parts, *([learns] if learns else [])],
+        [cell],
         placebo=placebos.gains(records, cell.world.name),
-        notes=few_queries([cell]),
-        no_placebo=no_placebo,
+        no_placebo=no_placebo if learns else [placebos.needed(cell)],
     )
 
 
@@ -92,25 +73,22 @@ def _behind(cell: Cell, own: Floats, others: list[Floats], placebo: str | None =
     """How far a slope lies behind the mean of the other worlds', as it is or over their placebos'."""
     weights = [-1.0, *(1 / len(others) for _ in others)]
     behind, above = contrast([own, *others], weights), Band(low=0.0)
-    over = "" if placebo is None else f", each over that of its {placebo} placebo"
     return Measured(
         id="behind" if placebo is None else f"behind-over-{placebo}",
-        label=f"Slope of the other worlds minus this one's{over}",
         kind="slope",
         world=cell.world.name,
         conditions=(cell.condition,),
         test=behind,
         band=above,
         n=behind.n,
-        unit=unit(cell),
-        sentence=(
-            f"World x round: Welch's test of this slope against the mean of the other worlds' slopes{over}."
-        ),
-        detail=detectable(behind, above),
+        units="runs",
+        replicate=cell.replicate,
+        at=detectable(behind, above),
         estimand="slope",
         split="test",
         comparator="worlds" if placebo is None else "placebo",
         needs="learns",
+        setting=Setting(placebo=placebo),
     )
 
 
@@ -124,11 +102,19 @@ def _over_placebos(records: Records, cell: Cell) -> dict[str, Floats]:
     return found
 
 
-def _one_of(claim: NoTransfer, cases: list[Case]) -> Finding:
-    """Whether one world is such a one: the best of them pays for having been picked."""
+def _groups(records: Records, kind: Kind, claim: NoTransfer) -> list[Group]:
+    names = [c.world.name for c in tested_cells(records, kind, claim.where)]
+    return [Group(kind, n, n, n) for n in names] if len(names) > 1 else []
+
+
+def one_of(cases: Sequence[Case]) -> list[Finding]:
+    """Every world, and whether one of them is such a one: the best of them pays for having been picked."""
+    whole = over_all(cases)
+    whole = replace(whole, found=replace(whole.found, missing=()))
+    if not whole.found.parts:
+        return [finding(case) for case in cases]
     p_support = bonferroni(min(c.p_support for c in cases), len(cases))
     p_refute = max(c.p_refute for c in cases)
-    whole = replace(over_all(cases), missing=())
 
     def build(level: float, adjusted: float | None, family: int) -> Verdict:
         word: Word = "undecided"
@@ -136,19 +122,15 @@ def _one_of(claim: NoTransfer, cases: list[Case]) -> Finding:
             word = "supported"
         elif p_refute <= level:
             word = "refuted"
-        each = level / len(cases)
-        parts = tuple(c.part(each, level / case.wanted) for case in cases for c in case.components)
-        found = [finding(claim, case).build(each, None, family).readings for case in cases]
-        readings = Readings(
-            word,
-            word,
-            _any([r.base for r in found if r]),
-            _any([r.placebo for r in found if r]),
-        )
+        share = level / len(cases)
+        parts = tuple(c.part(share, level / case.wanted) for case in cases for c in case.found.parts)
+        found = [finding(case).build(share, None, family).readings for case in cases]
+        base, placebo = _any([r.base for r in found if r]), _any([r.placebo for r in found if r])
+        readings = Readings(word, word, base, placebo)
         p = min(p_support, p_refute)
-        return verdict(claim, whole, parts, word, level, adjusted, family, p=p, readings=readings)
+        return verdict(whole, parts, word, level, adjusted, family, p=p, readings=readings)
 
-    return Finding(p_support, p_refute, whole.name == ALL, build)
+    return [*(finding(case) for case in cases), Finding(p_support, p_refute, testable=True, build=build)]
 
 
 def _any(words: list[Word | None]) -> Word | None:
@@ -157,3 +139,6 @@ def _any(words: list[Word | None]) -> Word | None:
     if not known or "supported" in known:
         return "supported" if known else None
     return "refuted" if all(w == "refuted" for w in known) else "undecided"
+
+
+TYPE = Type(_groups, read, "no two worlds", judge=one_of)

@@ -1,4 +1,4 @@
-"""Type "optimum": at a fixed number of rollouts a round, an interior batch size is best (B4).
+"""Type "optimum": an interior value is best: a batch size at fixed rollouts (B4), any field (tables).
 
 The place counts where the condition that is claimed to be best is shown to end above its placebo.
 """
@@ -8,57 +8,59 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.claims import placebos, places
-from analysis.claims.cases import Case, Component, absent, findings
-from analysis.claims.finding import Finding
-from analysis.claims.gains import Split, between
+from analysis.claims import placebos
+from analysis.claims.cases import Found, Type
+from analysis.claims.components import between
 from analysis.claims.reading import CONVENTION, Band, Measured
-from analysis.claims.worlds import Floats, Ints, Kind, few_queries, kinds, points, table, tested
+from analysis.claims.worlds import (
+    Floats,
+    Group,
+    Ints,
+    UntestableError,
+    enough,
+    final,
+    named_ladder,
+    points,
+    pools,
+    replicate,
+    table,
+    units,
+)
 from analysis.inference.inversion import Inverted
-from analysis.inference.ladder import BestRungs, Both, Place, place
+from analysis.inference.ladder import SLACK, BestRungs, Both, Misfit, Place, place
 from analysis.inference.means import paired_difference
 from analysis.loading.records import Cell, Records
-from analysis.verdict import Part, Secondary, finite
+from analysis.results import Part, Secondary, Setting, Split, Values, finite
 from banditrft.claims import Optimum, conditions, rest
 from banditrft.design import Design
 
-BEST = "Best "
-"""Begins the label of a place; the field stands after it."""
 
-
-def find(records: Records, claim: Optimum) -> list[Finding]:
-    """Judge the claim in every world with a test set."""
-    found = []
-    for kind in kinds(records):
-        cases = [_case(records, kind, world, claim) for world in tested(records, kind, single_query=False)]
-        found += findings(
-            claim, cases or [absent(kind, "no world with a pool of training queries and a test set.")]
-        )
-    return found
-
-
-def _case(records: Records, kind: Kind, world: str, claim: Optimum) -> Case:
-    cells = splits(records, world, claim)
-    middle = next((i for i, c in enumerate(cells) if c.design.batch_size == claim.batch_size), None)
-    if len(cells) < claim.fewest or middle is None or not all(c.has_test and c.n > 1 for c in cells):
-        why = (
-            f"no {claim.fewest} splits of {claim.budget} rollouts around {claim.batch_size} queries, tested."
-        )
-        return Case(kind, world, (), (why,))
-    keys, values = table(cells, [c.test for c in cells])
-    parts: list[Component] = [
-        location(cells, keys, values, "batch_size", float(claim.batch_size), claim.factor, "test"),
-        *ends(cells, keys, values, middle, "test"),
-    ]
-    gains = placebos.gains_gate(records, [cells[middle]], "test")
-    return Case(
-        kind,
-        world,
-        (*parts, *([gains] if gains else [])),
-        placebo=placebos.gains(records, world),
-        notes=few_queries(cells),
+def read(records: Records, group: Group, claim: Optimum) -> Found:
+    """The place of the best value, the claimed one against both ends of the ladder, and that it learns."""
+    cells = select(records, group.world, claim)
+    steps = [_value(c, claim.field) for c in cells]
+    middle = steps.index(claim.best)
+    keys, values = table(cells, [final(c, claim.split) for c in cells])
+    enough(keys, 2)
+    where = location(cells, keys, values, claim.field, claim.best, claim.factor, claim.split)
+    gains = placebos.gains_gate(records, [cells[middle]], claim.split)
+    return Found(
+        [where, *ends(cells, keys, values, middle, claim.split), *([gains] if gains else [])],
+        cells,
+        placebo=placebos.gains(records, group.world),
         no_placebo=() if gains else (placebos.needed(cells[middle]),),
     )
+
+
+def select(records: Records, world: str, claim: Optimum) -> list[Cell]:
+    """The conditions of the ladder by the value of its field, the claimed one among them."""
+    if claim.own is not None:
+        return named_ladder(records, world, claim.own.conditions[0], claim.field, claim.fewest)
+    cells = splits(records, world, claim)
+    holds = any(c.design.batch_size == claim.batch_size for c in cells)
+    if len(cells) < claim.fewest or not holds or not all(c.has_test and c.n > 1 for c in cells):
+        raise UntestableError("no splits", fewest=claim.fewest, budget=claim.budget, size=claim.batch_size)
+    return cells
 
 
 def splits(records: Records, world: str, claim: Optimum) -> list[Cell]:
@@ -128,16 +130,14 @@ def location(
     means = {c: float(v) for c, v in zip(names, values.mean(axis=0), strict=True)}
     return Placed(
         id="location",
-        label=BEST + field.replace("_", " "),
         kind="location",
         world=cells[0].world.name,
         conditions=tuple(names),
         test=_Powers(found.read),
         band=Band(2 ** band[0], 2 ** band[1]),
         n=found.rungs.n,
-        unit=cells[0].unit,
-        sentence=places.sentence(found, field, len(cells)),
-        detail=lambda level: places.detail(found, names, steps, band, gap.estimate, level),
+        units=units(cells[0]),
+        replicate=replicate(cells[0]),
         counts=means | ({"lack_of_fit_p": found.fit.p} if found.fit.tested else {}),
         secondary=_alone(found, span),
         points=points(keys, values[:, best] - values.mean(axis=1)),
@@ -145,37 +145,66 @@ def location(
         estimand="place",
         split=split,
         needs="gains",
+        setting=Setting(field=field, steps=tuple(steps)),
+        facts={"bent": found.bent, "fit": fit(found.fit), "gap": gap.estimate},
+        at=lambda level: _rests_on(found, names, steps, band, level),
     )
+
+
+def fit(of: Misfit) -> Values:
+    """A test of fit as plain values."""
+    return {
+        "tested": of.tested,
+        "f": finite(of.f),
+        "df": list(of.df),
+        "p": finite(of.p),
+        "of": of.of,
+        "whole": of.whole,
+    }
+
+
+def _rests_on(
+    found: Place, names: list[str], steps: list[float], band: tuple[float, float], level: float
+) -> Values:
+    """What the place rests on at an error rate: which values may be best, how far the interval reaches."""
+    x, may = found.rungs.x_C, found.rungs.members(level)
+    best = int(x.searchsorted(found.rungs.estimate))
+    low, high = found.read.interval(level)
+    first, last = int(x.searchsorted(low)), int(x.searchsorted(high))
+    edges = any(abs(e - b) < SLACK for e, b in zip((low, high), band, strict=True))
+    return {
+        "best": names[best],
+        "may": [n for n, kept in zip(names, may, strict=True) if kept],
+        "near": [names[i] for i in (best - 1, best + 1) if 0 <= i < len(names)],
+        "whole": bool(low <= x[0] and high >= x[-1]),
+        "doublings": float(min(high, x[-1]) - max(low, x[0])),
+        "between": [steps[max(first - 1, 0)], steps[min(last + 1, len(steps) - 1)]],
+        "on_edge": found.bent and edges,
+        "certain": bool(found.bent and (band[0] <= x).all() and (x <= band[1]).all()),
+    }
 
 
 def _alone(found: Place, span: tuple[float, float]) -> tuple[Secondary, ...]:
     """Each reading by itself with its 95% interval; both ends of the set have one error rate."""
-    readings: list[tuple[str, Inverted | BestRungs, float]] = [(places.CURVE, found.curve, CONVENTION / 2)]
+    readings: list[tuple[str, Inverted | BestRungs, float]] = [("curve alone", found.curve, CONVENTION / 2)]
     if not found.bent:
-        readings.append((places.RUNGS, found.rungs, CONVENTION))
-    return tuple(_beside(label, _Powers(test), error, span) for label, test, error in readings)
+        readings.append(("set alone", found.rungs, CONVENTION))
+    return tuple(_reading(name, _Powers(test), error, span) for name, test, error in readings)
 
 
-def _beside(label: str, test: "_Powers", error: float, span: tuple[float, float]) -> Secondary:
+def _reading(name: str, test: "_Powers", error: float, span: tuple[float, float]) -> Secondary:
     low, high = (min(max(end, span[0]), span[1]) for end in test.interval(error))
     estimate = None if (low, high) == span else finite(test.estimate)
-    return Secondary(label, estimate, (low, high), 1 - CONVENTION, test.n)
+    return Secondary(name, estimate, (low, high), 1 - CONVENTION, test.n)
 
 
-def field_of(label: str) -> str:
-    """The design field that a place's label names."""
-    return label.removeprefix(BEST).replace(" ", "_")
-
-
-def ends(cells: list[Cell], keys: Ints, values: Floats, middle: int, split: Split) -> list[Component]:
+def ends(cells: list[Cell], keys: Ints, values: Floats, middle: int, split: Split) -> list[Measured]:
     """The claimed optimum against both ends of the ladder."""
-    found: list[Component] = []
+    found = []
     for part_id, end in (("over-few", 0), ("over-many", -1)):
-        label = f"Final {split} Pass@1, '{cells[middle].condition}' minus '{cells[end].condition}'"
-        both = values[:, [end, middle]]
-        part_id = part_id if split == "test" else f"{part_id}-train"
-        compared = (cells[end], cells[middle])
-        found.append(between(part_id, label, compared, keys, both, Band(low=0.0), split=split, needs="gains"))
+        name = part_id if split == "test" else f"{part_id}-train"
+        compared, both = (cells[end], cells[middle]), values[:, [end, middle]]
+        found.append(between(name, compared, keys, both, Band(low=0.0), split=split, needs="gains"))
     return found
 
 
@@ -203,3 +232,6 @@ class _Powers:
     def interval(self, alpha: float) -> tuple[float, float]:
         low, high = self.inner.interval(alpha)
         return float(2**low), float(2**high)
+
+
+TYPE = Type(pools, read, "no pool")

@@ -8,23 +8,29 @@ number.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from analysis.claims.gains import Split, between
-from analysis.claims.pairs import match
+from analysis.claims.areas import FEWEST as FEWEST_SPREAD
+from analysis.claims.areas import area
+from analysis.claims.components import between
 from analysis.claims.reading import Band, Gate, Measured
-from analysis.claims.speed import both_times
-from analysis.claims.worlds import Floats, final_train, table
-from analysis.formats import points
+from analysis.claims.times import both_times
+from analysis.claims.worlds import Floats, final_train, match, table
+from analysis.estimands import Kind
 from analysis.inference.fractions import Fraction, reaches
 from analysis.inference.means import paired_difference
+from analysis.inference.spread import spread_ratio
 from analysis.loading.records import Cell, Records
-from analysis.verdict import Placebo, Quantity, bounded
+from analysis.results import NO_SETTING, Note, Part, Placebo, Quantity, Setting, Split, bounded, finite
 from banditrft.claims import placebo_conditions, rest
+from banditrft.errors import InputError
 
+TAIL = 0.025
+"""Error rate of each bound of what is shown of a placebo."""
 OWN = {"reward", "yoked_to", "rate", "false_positive", "false_negative"}
 """Fields in which a placebo may differ from any condition."""
 FEWEST = 2
@@ -63,20 +69,16 @@ def differing(placebo: Cell, cell: Cell) -> list[str]:
     return ["yoked_to", *found] if elsewhere else found
 
 
-def caution(placebo: Cell, cell: Cell) -> str:
-    """What a placebo differs in, as a sentence of its own; empty where the reward is all."""
-    fields = differing(placebo, cell)
-    return f" The placebo differs also in {', '.join(fields)}." if fields else ""
+def against(placebo: Cell, cell: Cell, setting: Setting = NO_SETTING) -> Setting:
+    """A setting in which a condition is read against a placebo: which one, and what else it differs in."""
+    differs = tuple(differing(placebo, cell))
+    return replace(setting, placebo=placebo.design.reward, differs=differs)
 
 
-def needed(cell: Cell) -> str:
+def needed(cell: Cell) -> Note:
     """What is missing where a condition has no placebo."""
-    optimizer = cell.design.optimizer
-    under = "" if optimizer is None or optimizer == "adam" else f" and optimizer = '{optimizer}'"
-    return (
-        f"'{cell.condition}' in '{cell.world.name}' is not read against a placebo, for there is none: add a "
-        f"condition with reward = 'random'{under}."
-    )
+    where = {"condition": cell.condition, "world": cell.world.name, "optimizer": cell.design.optimizer}
+    return Note("needed", where)
 
 
 def final_over(
@@ -86,8 +88,7 @@ def final_over(
     split: Split,
     band: Band,
     kept: npt.NDArray[np.bool_] | None = None,
-    *,
-    lenient: bool = False,
+    setting: Setting = NO_SETTING,
 ) -> Measured:
     """Final Pass@1 of a condition minus that of its placebo, pair by pair.
 
@@ -98,26 +99,16 @@ def final_over(
         split: What is measured.
         band: Where the difference must lie.
         kept: Runs of the condition that count; all by default.
-        lenient: Whether the lenient grade is read.
+        setting: What it is read at.
     """
-    keys, values = table((placebo, cell), [_final(c, split, lenient=lenient) for c in (placebo, cell)])
+    compared, lenient = (placebo, cell), setting.grade == "lenient"
+    keys, values = table(compared, [_final(c, split, lenient=lenient) for c in compared])
     if kept is not None:
         wanted = {key for key, keep in zip(cell.keys(), kept, strict=True) if keep}
         rows = np.array([(int(q), int(s)) in wanted for q, s in keys], dtype=np.bool_)
         keys, values = keys[rows], values[rows]
-    grade = ", lenient grade" if lenient else ""
-    label = f"Final {split} Pass@1, '{cell.condition}' minus '{placebo.condition}'{grade}"
-    return between(
-        part_id,
-        label,
-        (placebo, cell),
-        keys,
-        values,
-        band,
-        split=split,
-        comparator="placebo",
-        said=caution(placebo, cell),
-    )
+    at = against(placebo, cell, setting)
+    return between(part_id, compared, keys, values, band, split=split, comparator="placebo", setting=at)
 
 
 def over_each(
@@ -127,8 +118,7 @@ def over_each(
     split: Split,
     band: Band,
     kept: npt.NDArray[np.bool_] | None = None,
-    *,
-    lenient: bool = False,
+    setting: Setting = NO_SETTING,
 ) -> list[Measured]:
     """A change over each placebo by one margin, as `final_over`; ids end in the kind of placebo."""
     kinds = [c.design.reward for c in others]
@@ -136,8 +126,7 @@ def over_each(
         f"{part_id}-over-{k}{kinds[:i].count(k) + 1 if k in kinds[:i] else ''}" for i, k in enumerate(kinds)
     ]
     return [
-        final_over(name, cell, c, split, band, kept, lenient=lenient)
-        for name, c in zip(names, others, strict=True)
+        final_over(name, cell, c, split, band, kept, setting) for name, c in zip(names, others, strict=True)
     ]
 
 
@@ -155,26 +144,26 @@ class Wins:
     losses: int
 
     @property
-    def told(self) -> int:
-        """Pairs that tell."""
+    def differ(self) -> int:
+        """Pairs in which one is ahead."""
         return self.wins + self.losses
 
     @property
     def estimate(self) -> float:
-        """Fraction of those pairs; nan where none tells."""
-        return self.wins / self.told if self.told else float("nan")
+        """Fraction of those pairs; nan where there are none."""
+        return self.wins / self.differ if self.differ else float("nan")
 
     def p_above(self, x: float) -> float:
         """Exact p-value of "fraction <= x"."""
-        return Fraction(self.wins, self.told).p_above(x) if self.told else 1.0
+        return Fraction(self.wins, self.differ).p_above(x) if self.differ else 1.0
 
     def p_below(self, x: float) -> float:
         """Exact p-value of "fraction >= x"."""
-        return Fraction(self.wins, self.told).p_below(x) if self.told else 1.0
+        return Fraction(self.wins, self.differ).p_below(x) if self.differ else 1.0
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """Both one-sided 1 - alpha bounds."""
-        return Fraction(self.wins, self.told).interval(alpha) if self.told else (0.0, 1.0)
+        return Fraction(self.wins, self.differ).interval(alpha) if self.differ else (0.0, 1.0)
 
 
 Compare = Callable[[Cell, Cell], Measured]
@@ -184,7 +173,7 @@ Compare = Callable[[Cell, Cell], Measured]
 def gate(
     records: Records, part_id: str, cells: Sequence[Cell], compare: Compare, split: Split = "train"
 ) -> Gate | None:
-    """That one of some conditions is told from its placebos, from the one that it exceeds least.
+    """That one of some conditions is shown to differ from its placebos, from the one that it exceeds least.
 
     None where none of them has a placebo.
     """
@@ -208,19 +197,22 @@ def sooner(threshold: float, consecutive: int, until: float = float("inf")) -> C
     def compare(cell: Cell, placebo: Cell) -> Measured:
         pairs = match(placebo, cell)
         first, second = (t.upper for t in both_times(pairs, threshold, consecutive, until))
-        label = f"Pairs in which '{cell.condition}' reaches train Pass@1 {threshold:g} before"
-        return _won(cell, placebo, label, second < first, second > first, "time")
+        setting = Setting(threshold=threshold, consecutive=consecutive, horizon=finite(until))
+        return _won(cell, placebo, second < first, second > first, "time", setting)
 
     return compare
 
 
-def reaching_more(threshold: float, error: float, kept: npt.NDArray[np.bool_] | None = None) -> Compare:
+def reaching_more(
+    threshold: float, error: float, kept: npt.NDArray[np.bool_] | None = None, below: float | None = None
+) -> Compare:
     """That runs are shown to exceed a final train Pass@1 where their placebos are not.
 
     Args:
         threshold: That Pass@1.
         error: Error rate of the exact bound of each run.
         kept: Runs of the condition that count; all by default.
+        below: Base Pass@1 of their queries, where that is what chose them.
     """
 
     def compare(cell: Cell, placebo: Cell) -> Measured:
@@ -233,8 +225,8 @@ def reaching_more(threshold: float, error: float, kept: npt.NDArray[np.bool_] | 
         keys, both = table((placebo, cell), reached)
         rows = np.array([at[int(q), int(s)] > 0 for q, s in keys], dtype=np.bool_)
         won, lost = (both[rows, 1] > both[rows, 0]), (both[rows, 1] < both[rows, 0])
-        label = f"Pairs in which '{cell.condition}' alone is shown to exceed train Pass@1 {threshold:g}, not"
-        return _won(cell, placebo, label, won, lost, "reach")
+        at_setting = Setting(threshold=threshold, confidence=1 - error, base_below=below)
+        return _won(cell, placebo, won, lost, "reach", at_setting)
 
     return compare
 
@@ -242,34 +234,27 @@ def reaching_more(threshold: float, error: float, kept: npt.NDArray[np.bool_] | 
 def _won(
     cell: Cell,
     placebo: Cell,
-    label: str,
     won: npt.NDArray[np.bool_],
     lost: npt.NDArray[np.bool_],
     estimand: Quantity,
+    setting: Setting,
 ) -> Measured:
     test = Wins(int(won.sum()), int(lost.sum()))
     return Measured(
         id="learns",
-        label=f"{label} '{placebo.condition}', of those that differ",
         kind="fraction",
         world=cell.world.name,
         conditions=(placebo.condition, cell.condition),
         test=test,
         band=Band(low=0.5),
         n=int(won.size),
-        unit=f"pairs ({cell.replicate})",
-        sentence=(
-            "A run and its placebo have the same query and seed. Were the reward of no use, either would be "
-            "ahead as often as the other: an exact sign test over the pairs in which one is ahead."
-            f"{caution(placebo, cell)}"
-        ),
-        detail=lambda _: (
-            f"The condition is ahead in {test.wins}, the placebo in {test.losses} of {won.size} pairs."
-        ),
-        counts={"successes": test.wins, "runs": test.told, "pairs": int(won.size)},
+        units="pairs",
+        replicate=cell.replicate,
+        counts={"successes": test.wins, "runs": test.differ, "pairs": int(won.size)},
         estimand=estimand,
         split="train",
         comparator="placebo",
+        setting=against(placebo, cell, setting),
     )
 
 
@@ -284,35 +269,24 @@ def gains(records: Records, *worlds: str | None) -> tuple[Placebo, ...]:
     return tuple(found)
 
 
-def failing(cell: Cell, failures: Fraction, horizon: float) -> Placebo:
-    """Placebo runs that fail by a horizon."""
-    return Placebo(
-        label=f"Placebo runs that fail by round {horizon:g}",
-        condition=cell.condition,
-        estimate=failures.estimate,
-        interval=failures.interval(0.025),
-        n=failures.n,
-        sentence=f"{_drawn(cell)} {failures.successes} of {failures.n} runs fail.",
+def fraction(reading: str, cell: Cell, of: Fraction, setting: Setting) -> Placebo:
+    """A fraction of a placebo's runs."""
+    return _placebo(
+        reading,
+        cell,
+        of.estimate,
+        of.interval(TAIL),
+        of.n,
         kind="fraction",
+        setting=setting,
+        successes=of.successes,
     )
 
 
 def reached(cell: Cell, threshold: float, error: float) -> Placebo:
     """Placebo runs shown to exceed a final train Pass@1."""
     found = reaches(cell.final_correct, cell.final_samples, threshold, error)
-    fraction = Fraction(int(found.sum()), cell.n)
-    return Placebo(
-        label=f"Placebo runs shown to exceed train Pass@1 {threshold:g}",
-        condition=cell.condition,
-        estimate=fraction.estimate,
-        interval=fraction.interval(0.025),
-        n=fraction.n,
-        sentence=(
-            f"{_drawn(cell)} {fraction.successes} of {fraction.n} runs do: so many need no information in "
-            "the reward."
-        ),
-        kind="fraction",
-    )
+    return fraction("reach", cell, Fraction(int(found.sum()), cell.n), Setting(threshold=threshold))
 
 
 def _gains(cell: Cell) -> list[Placebo]:
@@ -324,23 +298,95 @@ def _gains(cell: Cell) -> list[Placebo]:
     return found
 
 
-def _gain(cell: Cell, split: str, end: Floats, base: Floats) -> Placebo:
+def _gain(cell: Cell, split: Split, end: Floats, base: Floats) -> Placebo:
     gain = paired_difference(end, base)
+    return _placebo("gain", cell, gain.estimate, gain.interval(TAIL), gain.n, split=split)
+
+
+def _placebo(
+    reading: str,
+    cell: Cell,
+    estimate: float,
+    interval: tuple[float, float],
+    n: int,
+    *,
+    kind: Kind = "difference",
+    compared: Cell | None = None,
+    split: Split | None = None,
+    setting: Setting = NO_SETTING,
+    **values: Any,
+) -> Placebo:
     return Placebo(
-        label=f"Placebo's gain in {split} Pass@1 over the base policy in '{cell.world.name}', points",
+        reading=reading,
         condition=cell.condition,
-        estimate=gain.estimate,
-        interval=bounded(gain.interval(0.025)),
-        n=gain.n,
-        sentence=(
-            f"{_drawn(cell)} {split} Pass@1 changes by {points(gain.estimate)} points: such a change "
-            "needs no information in the reward."
-        ),
+        reward=cell.design.reward,
+        estimate=finite(estimate),
+        interval=bounded(interval),
+        n=n,
+        kind=kind,
+        world=cell.world.name,
+        compared=None if compared is None else compared.condition,
+        split=split,
+        setting=setting if compared is None else against(cell, compared),
+        values=values,
     )
 
 
-def _drawn(cell: Cell) -> str:
-    """How the placebo's rewards came about."""
-    if cell.design.reward == "random":
-        return "With rewards drawn at random"
-    return "With the rewards of its pair dealt out at random"
+def excess(records: Records, parts: Sequence[Part]) -> tuple[Placebo, ...]:
+    """How far the conditions of a verdict end from the placebo, where no component of it says so.
+
+    Secondary and unadjusted; a comparison, for effects need not add up. Every condition that the parts read
+    is compared once for each kind of reading. Ladders of more than two conditions give their first and last.
+    Parts about several worlds give none.
+    """
+    read = {(p.world, p.conditions[-1], _reading(p)) for p in parts if p.comparator == "placebo"}
+    found: dict[tuple[str, str, str], list[Placebo]] = {}
+    for part in parts:
+        cells, reading = records.of(part.world), _reading(part)
+        ends = part.conditions if len(part.conditions) <= 2 else (part.conditions[0], part.conditions[-1])
+        for name in ends:
+            key = (part.world, name, reading)
+            if name in cells and key not in found and key not in read:
+                found[key] = _over(records, cells[name], reading)
+    return tuple(item for own in found.values() for item in own)
+
+
+def _reading(part: Part) -> Split | Literal["spread"]:
+    """What a part is about: the spread of runs, or the final Pass@1 of a split."""
+    return "spread" if part.kind == "spread" else (part.split or "test")
+
+
+def _over(records: Records, cell: Cell, reading: Split | Literal["spread"]) -> list[Placebo]:
+    found = []
+    for placebo in matched(records, cell, "test" if reading == "test" else "train"):
+        try:
+            found.append(_spread(placebo, cell) if reading == "spread" else _above(placebo, cell, reading))
+        except InputError:  # too few runs in common, or no test set
+            continue
+    return found
+
+
+def _above(placebo: Cell, cell: Cell, split: Split) -> Placebo:
+    values = [c.test if split == "test" else final_train(c) for c in (placebo, cell)]
+    _, both = table((placebo, cell), values)
+    if not np.isfinite(both).all():
+        raise InputError(f"'{cell.condition}' has no {split} evaluation")
+    found = paired_difference(both[:, 1], both[:, 0])
+    ends = found.interval(TAIL)
+    return _placebo(
+        "excess", placebo, found.estimate, ends, found.n, compared=cell, split=split, unit=cell.unit
+    )
+
+
+def _spread(placebo: Cell, cell: Cell) -> Placebo:
+    if not (cell.has_train and placebo.has_train):
+        raise InputError(f"'{cell.condition}' has no training curve")
+    keys, both = table((placebo, cell), (area(placebo), area(cell)))
+    if len(keys) < FEWEST_SPREAD:
+        raise InputError("too few runs in common")
+    found = spread_ratio(both[:, 1], both[:, 0], keys[:, 0])
+    low, high = found.interval(TAIL)
+    ends = (max(low, 0.0), high)
+    return _placebo(
+        "spread", placebo, found.estimate, ends, found.n, kind="spread", compared=cell, unit=cell.unit
+    )

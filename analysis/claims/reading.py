@@ -7,11 +7,26 @@ values support a claim and which refute it; `Measured` is a component before its
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
-from analysis.estimands import ESTIMANDS, FORMATS, Kind
-from analysis.inference.means import ALLOWED, Difference, beyond
-from analysis.verdict import Comparator, Interval, Part, Quantity, Secondary, bounded, decide, finite
+from analysis.estimands import ESTIMANDS, Kind
+from analysis.inference.means import Difference, beyond
+from analysis.inference.ratio import RatioTest
+from analysis.results import (
+    NO_SETTING,
+    Comparator,
+    Interval,
+    Part,
+    Quantity,
+    Secondary,
+    Setting,
+    Split,
+    Units,
+    Values,
+    bounded,
+    decide,
+    finite,
+)
 
 CONVENTION = 0.05
 """Error rate of each bound of a secondary reading is half of this."""
@@ -78,8 +93,32 @@ def over(inverse: Difference) -> Transformed:
 
 
 @dataclass(frozen=True)
+class OneSided:
+    """A ratio of times read by its one-sided bounds."""
+
+    test: RatioTest
+
+    @property
+    def estimate(self) -> float:
+        """Point estimate."""
+        return self.test.estimate
+
+    def p_above(self, x: float) -> float:
+        """p-value of "ratio <= x"."""
+        return self.test.p_above(x)
+
+    def p_below(self, x: float) -> float:
+        """p-value of "ratio >= x"."""
+        return self.test.p_below(x)
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Both one-sided 1 - alpha bounds."""
+        return self.test.interval(2 * alpha)
+
+
+@dataclass(frozen=True)
 class Band:
-    """Where a parameter must lie.
+    """Where a parameter must lie; an empty one, with its ends at one value, is neither met nor missed.
 
     Attributes:
         low: Lower end, minus infinity for none.
@@ -90,14 +129,19 @@ class Band:
     low: float = -math.inf
     high: float = math.inf
     gain_only: bool = False
+    two_sided: ClassVar[bool] = False
 
     def p_support(self, test: Test) -> float:
         """p-value of "the parameter lies outside"."""
+        if self.low == self.high:
+            return 1.0
         above = test.p_above(self.low) if self.low > -math.inf else 0.0
         return max(above, test.p_below(self.high) if self.high < math.inf else 0.0)
 
     def p_refute(self, test: Test) -> float:
         """p-value of "the parameter lies inside" (of "not above", for `gain_only`)."""
+        if self.low == self.high:
+            return 1.0
         above = test.p_above(self.high) if self.high < math.inf else 1.0
         below = test.p_below(self.low) if self.low > -math.inf and not self.gain_only else 1.0
         return min(1.0, self.refuting_sides * min(above, below))
@@ -109,31 +153,61 @@ class Band:
 
 
 @dataclass(frozen=True)
+class TimesBand(Band):
+    """Where a ratio of times must lie, read by its two-sided intervals."""
+
+    two_sided: ClassVar[bool] = True
+
+    def p_support(self, test: Any) -> float:
+        """p-value of "the ratio lies outside"."""
+        return float(test.p_inside(self.low, self.high))
+
+    def p_refute(self, test: Any) -> float:
+        """p-value of "the ratio lies inside"."""
+        return float(test.p_outside(self.low, self.high))
+
+    @property
+    def refuting_sides(self) -> int:
+        """The interval has both sides already."""
+        return 1
+
+
+def _nothing(_: float) -> Values:
+    return {}
+
+
+@dataclass(frozen=True)
 class Measured:
     """A component of a claim before its level is known; the fields are those of `Part`.
 
-    `span` is what the parameter can be, where its kind does not say it.
+    Attributes:
+        test: The estimate with its bounds and p-values.
+        band: Where it must lie.
+        span: What the parameter can be, where its kind does not say it.
+        at: Facts that depend on the error rate of the verdict.
     """
 
     id: str
-    label: str
     kind: Kind
     world: str
     conditions: tuple[str, ...]
     test: Test
     band: Band
     n: int
-    unit: str
-    sentence: str
-    detail: Callable[[float], str]
+    units: Units
+    replicate: str | None = None
     counts: dict[str, float] = field(default_factory=dict)
     secondary: tuple[Secondary, ...] = ()
     points: dict[str, list[Any]] = field(default_factory=dict)
     span: tuple[float, float] | None = None
     estimand: Quantity = "final"
-    split: Literal["train", "test"] | None = None
+    split: Split | None = None
     comparator: Comparator = "condition"
     needs: str | None = None
+    setting: Setting = NO_SETTING
+    worlds: tuple[str, ...] = ()
+    facts: Values = field(default_factory=dict)
+    at: Callable[[float], Values] = _nothing
     gate: ClassVar[bool] = False
 
     @property
@@ -148,9 +222,9 @@ class Measured:
 
     def part(self, level: float, refuting_level: float) -> Part:
         """The component read at the given error rates."""
+        refuting = refuting_level / self.band.refuting_sides
         return Part(
             id=self.id,
-            label=self.label,
             kind=self.kind,
             world=self.world,
             conditions=self.conditions,
@@ -158,22 +232,25 @@ class Measured:
             estimate=finite(self.test.estimate),
             interval=self._within(self.test.interval(level)),
             level=1 - level,
-            refuting_interval=self._within(self.test.interval(refuting_level / self.band.refuting_sides)),
-            refuting_level=1 - refuting_level / self.band.refuting_sides,
+            refuting_interval=self._within(self.test.interval(refuting)),
+            refuting_level=1 - refuting,
             band=self._within((self.band.low, self.band.high)),
             p_support=self.p_support,
             p_refute=self.p_refute,
             n=self.n,
-            unit=self.unit,
-            detail=self.detail(level),
-            sentence=self.sentence,
+            units=self.units,
+            replicate=self.replicate,
             counts=self.counts,
             secondary=self.secondary,
             points=self.points,
+            two_sided=self.band.two_sided,
             estimand=self.estimand,
             split=self.split,
             comparator=self.comparator,
             needs=self.needs,
+            setting=self.setting,
+            worlds=self.worlds,
+            facts=self.facts | self.at(level),
         )
 
     def _within(self, interval: tuple[float, float]) -> Interval:
@@ -220,7 +297,6 @@ class Gate:
         """The best condition's component, read at its share of the error rate."""
         share = level / len(self.arms)
         found = min(self.arms, key=lambda a: (a.p_support, -a.test.estimate)).part(share, share)
-        many = f" The best of {len(self.arms)} conditions, at its share of the error rate."
         return replace(
             found,
             id=self.id,
@@ -228,55 +304,36 @@ class Gate:
             verdict="supported" if found.verdict == "supported" else "undecided",
             p_support=self.p_support,
             p_refute=1.0,
-            sentence=found.sentence + (many if len(self.arms) > 1 else ""),
+            facts=found.facts | {"arms": len(self.arms)},
             gate=True,
         )
 
 
-def beside(label: str, test: Test, n: int, world: str | None = None) -> Secondary:
-    """A neighbouring reading with its conventional 95% interval."""
+def secondary(
+    reading: str, test: Test, n: int, *, world: str | None = None, kind: Kind | None = None, **values: Any
+) -> Secondary:
+    """A neighbouring reading with its conventional 95% interval; the values are what its label names."""
     interval = bounded(test.interval(CONVENTION / 2))
-    return Secondary(label, finite(test.estimate), interval, 1 - CONVENTION, n, world)
+    return Secondary(reading, finite(test.estimate), interval, 1 - CONVENTION, n, kind, world, values)
 
 
-def _not_none(test: Difference, band: Band) -> str:
-    """That a gain or a loss is shown, where it is: a band around 0 is not "none"."""
-    low, high = test.interval(CONVENTION / 2)
-    if not band.low < 0 < band.high or low <= 0 <= high:
-        return ""
-    form, word = FORMATS["difference"], "gain" if low > 0 else "loss"
-    within = "; it lies within the margin" if band.low < low and high < band.high else ""
-    return f" A {word} is shown (95% interval {form(low)} to {form(high)} points){within}."
+def detectable(test: Difference, band: Band) -> Callable[[float], Values]:
+    """What 80% power would take, in probability, at the level that the verdict gets.
 
-
-def skewed(test: Difference) -> str:
-    """That values are more skewed than bounds allow for, where they show it."""
-    if not beyond(test.skew, test.n):
-        return ""
-    return (
-        f" The values' skewness is {test.skew:.2g}, beyond the {ALLOWED:g} that the bounds allow for: "
-        "their error rate may be above its nominal one."
-    )
-
-
-def detectable(test: Difference, band: Band) -> Callable[[float], str]:
-    """What 80% power would take, in points, at the level that the verdict gets.
-
-    Of a band around 0 also whether the parameter is told from 0.
+    Of a band around 0 also whether the parameter is shown not to be 0, and of skewed values how much.
     """
 
-    def said(level: float) -> str:
+    def at(level: float) -> Values:
+        skewness = float(test.skew) if beyond(test.skew, test.n) else None
+        found: Values = {"distance": test.detectable_distance(level), "skewness": skewness}
         if band.refuting_sides == 1 and not band.gain_only:
-            reach = 100 * test.detectable_distance(level)
-            return (
-                f"At this spread a true value {reach:.2g} points beyond the margin is shown with 80% power."
-                f"{skewed(test)}"
-            )
-        reach = 100 * test.detectable_margin(level)
-        return (
-            f"At this spread equivalence within {reach:.2g} points is shown with 80% power, and a difference "
-            f"of {100 * test.detectable_distance(level):.2g} points is told from none.{_not_none(test, band)}"
-            f"{skewed(test)}"
-        )
+            return found
+        return found | {"equivalence": test.detectable_margin(level), "shown": _not_none(test, band)}
 
-    return said
+    return at
+
+
+def _not_none(test: Difference, band: Band) -> list[float] | None:
+    """The 95% interval where it leaves out 0: a band around 0 is not "none"."""
+    low, high = test.interval(CONVENTION / 2)
+    return [low, high] if band.low < 0 < band.high and not low <= 0 <= high else None

@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 
 from analysis.claims.worlds import Floats
-from analysis.estimands import FORMATS
 from analysis.inference.means import mean_of, over_items_too, paired_difference
 from analysis.loading.records import Cell, Records
-from analysis.verdict import Part, Secondary, Verdict, bounded
+from analysis.results import Part, Secondary, bounded
+from analysis.verdict import Verdict
 from banditrft.records import ITEMS, read_table
 
 LEVEL = 0.95
@@ -32,7 +32,7 @@ def with_test_error(records: Records, verdict: Verdict) -> Verdict:
         if not on_test or not cells or not all(c.has_test for c in cells):
             parts.append(part)
             continue
-        found = None if "lenient" in part.id else _over_items(records, part, cells)
+        found = None if part.setting.grade == "lenient" else _over_items(records, part, cells)
         extra = [e for e in (found, _over_queries(part)) if e is not None]
         parts.append(replace(part, secondary=(*part.secondary, *extra)))
     return replace(verdict, parts=tuple(parts))
@@ -55,8 +55,8 @@ def _over_items(records: Records, part: Part, cells: list[Cell]) -> Secondary | 
         return None
     per_run = paired_difference(second.mean(axis=1), first.mean(axis=1))
     both = over_items_too(per_run, (second - first).mean(axis=0))
-    label = f"the same with its {first.shape[1]} test items as a sample too, points"
-    return Secondary(label, both.estimate, bounded(both.interval((1 - LEVEL) / 2)), LEVEL, both.n)
+    interval = bounded(both.interval((1 - LEVEL) / 2))
+    return Secondary("items", both.estimate, interval, LEVEL, both.n, values={"items": int(first.shape[1])})
 
 
 def _over_queries(part: Part) -> Secondary | None:
@@ -68,9 +68,8 @@ def _over_queries(part: Part) -> Secondary | None:
     values = differences(part)
     means = [float(values[query == q].mean()) for q in names]
     found = mean_of(means)
-    low, high = (FORMATS["difference"](end) for end in (min(means), max(means)))
-    label = f"the same over the means of {names.size} training queries ({low} to {high}), points"
-    return Secondary(label, found.estimate, bounded(found.interval((1 - LEVEL) / 2)), LEVEL, names.size)
+    interval, ends = bounded(found.interval((1 - LEVEL) / 2)), {"low": min(means), "high": max(means)}
+    return Secondary("queries", found.estimate, interval, LEVEL, int(names.size), values=ends)
 
 
 def differences(part: Part) -> Floats:

@@ -10,14 +10,13 @@ from functools import partial
 import numpy as np
 
 from analysis.claims import placebos
-from analysis.claims.cases import Case, absent, findings
-from analysis.claims.finding import Finding
-from analysis.claims.reading import Band, Measured, Transformed, beside
-from analysis.claims.worlds import Floats, Ints, Kind, few_queries, kinds, tested
+from analysis.claims.cases import Found, Type
+from analysis.claims.reading import Band, Measured, Transformed, secondary
+from analysis.claims.worlds import NAMES, Floats, Group, Ints, Kind, UntestableError, tested
 from analysis.inference.means import Difference
 from analysis.inference.spread import jackknife, log_variance_ratio, share
 from analysis.loading.records import Cell, Records
-from analysis.verdict import Secondary
+from analysis.results import Secondary
 from banditrft.claims import VarianceShare, conditions
 from banditrft.design import Design
 
@@ -25,69 +24,50 @@ SEEDS = 3
 """Seeds that a jackknife needs."""
 
 
-def find(records: Records, claim: VarianceShare) -> list[Finding]:
-    """Judge the claim over all worlds of a kind."""
-    return [f for kind in kinds(records) for f in findings(claim, [_case(records, kind, claim)])]
-
-
-def _case(records: Records, kind: Kind, claim: VarianceShare) -> Case:
-    worlds = tested(records, kind, single_query=False)
-    shared = (
-        [n for n in _names(records, worlds[0], claim) if all(n in records.of(w) for w in worlds)]
-        if worlds
-        else []
-    )
+def read(records: Records, group: Group, claim: VarianceShare) -> Found:
+    """The share of the worlds in the variance of mean test gains, and that some condition learns."""
+    worlds = tuple(tested(records, group.kind, single_query=False))
+    first = _names(records, worlds[0], claim) if worlds else []
+    shared = tuple(n for n in first if all(n in records.of(w) for w in worlds))
     cells = [[records.of(w)[n] for n in shared] for w in worlds]
     if len(worlds) < 2 or len(shared) < 2 or not all(c.has_test for row in cells for c in row):
-        return absent(
-            kind, "no two worlds with a pool of training queries and a test set that share two conditions."
-        )
+        raise UntestableError("no shared conditions")
     seeds, gains = by_seed(cells)
     if len(seeds) < SEEDS:
-        return absent(kind, f"fewer than {SEEDS} seeds shared by all conditions and worlds.")
+        raise UntestableError("few seeds", fewest=SEEDS)
     test = _share(log_variance_ratio(gains))
-    designs = [cell.design for cell in cells[0]]
     part = Measured(
         id="share",
-        label="Share of the worlds in the variance of test gains, against the designs",
         kind="share",
         world=", ".join(worlds),
-        conditions=tuple(shared),
+        worlds=worlds,
+        conditions=shared,
         test=test,
         band=Band(claim.share, math.inf),
         n=len(seeds),
-        unit="seeds",
-        sentence=(
-            f"Variance of the {len(worlds)} worlds' mean gains over its sum with the variance of the "
-            f"{len(shared)} conditions' mean gains: all designs together, which is more than any one factor; "
-            "a jackknife over seeds on the logarithm of the two variances' ratio. Worlds and conditions are "
-            "those of the study, not a sample."
-        ),
-        detail=lambda _: (
-            f"The standard error of the log ratio is {test.inner.se:.2g}."
-            if test.known
-            else "One of the two variances is 0."
-        ),
+        units="seeds",
         counts={f"gain in {w}": float(g) for w, g in zip(worlds, gains.mean(axis=(0, 2)), strict=True)}
         | {f"gain of {n}": float(g) for n, g in zip(shared, gains.mean(axis=(0, 1)), strict=True)},
-        secondary=tuple(_factors(gains, designs)),
+        secondary=tuple(_factors(gains, [cell.design for cell in cells[0]])),
         points={"query": [0] * len(seeds), "seed": seeds, "value": gains.mean(axis=(1, 2)).tolist()},
         estimand="variance share",
         split="test",
         comparator="worlds",
         needs="gains",
+        facts={"log_ratio_se": test.inner.se} if test.known else {},
     )
-    learns = placebos.gains_gate(records, [cell for row in cells for cell in row], "test")
-    name = "simulated" if kind == "sim" else "language models"
-    placebo = placebos.gains(records, *worlds)
-    return Case(
-        kind,
-        name,
-        (part, *([replace(learns, whole=part.world)] if learns else [])),
-        placebo=placebo,
-        notes=few_queries([c for row in cells for c in row]),
+    everything = [cell for row in cells for cell in row]
+    learns = placebos.gains_gate(records, everything, "test")
+    return Found(
+        [part, *([replace(learns, whole=part.world)] if learns else [])],
+        everything,
+        placebo=placebos.gains(records, *worlds),
         no_placebo=() if learns else (placebos.needed(cells[0][0]),),
     )
+
+
+def _groups(_: Records, kind: Kind, __: VarianceShare) -> list[Group]:
+    return [Group(kind, NAMES[kind], None, None)]
 
 
 def _names(records: Records, world: str, claim: VarianceShare) -> list[str]:
@@ -113,7 +93,7 @@ def _factors(gains: Floats, designs: list[Design]) -> list[Secondary]:
         groups = [[i for i, v in enumerate(levels) if v == level] for level in dict.fromkeys(levels)]
         if len(groups) > 1:
             ratio = jackknife(partial(_log_ratio, gains, groups), gains.shape[0])
-            found.append(beside(f"against '{name}' alone", _share(ratio), gains.shape[0]))
+            found.append(secondary("factor", _share(ratio), gains.shape[0], field=name))
     return found
 
 
@@ -126,3 +106,6 @@ def _log_ratio(gains: Floats, groups: list[list[int]], rows: Ints) -> float:
 
 def _share(log_ratio: Difference) -> Transformed:
     return Transformed(log_ratio, lambda x: math.log(x / (1 - x)), share)
+
+
+TYPE = Type(_groups, read)

@@ -1,19 +1,57 @@
-"""Which worlds a claim reads, run by run: kinds with records, worlds with a test set, common seeds."""
+"""Which worlds and conditions a claim reads, and their runs lined up by query and seed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from analysis.claims.finding import Group
 from analysis.loading.records import Cell, Records
-from banditrft.claims import Fields, conditions
-from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, WorldSettings
+from analysis.results import Note, Split, Units
+from banditrft.claims import Claim, Fields, conditions
+from banditrft.claims.own_tables import ladder, pick
+from banditrft.errors import InputError
+from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWorld, WorldSettings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Kind = Literal["sim", "llm"]
+NAMES: dict[Kind, str] = {"sim": "simulated", "llm": "language models"}
+"""What a verdict on all worlds of a kind is filed under."""
+
+
+class UntestableError(Exception):
+    """A claim, or a component, that the records of a world cannot show; `note` says why."""
+
+    def __init__(self, name: str, **values: Any) -> None:
+        super().__init__(name, values)
+        self.note = Note(name, values)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The worlds one verdict reads.
+
+    The simulated world reads hitting times and A1 in the lumped bandit and the test set in the contextual
+    one; a language model is one world for all of them.
+
+    Attributes:
+        kind: "sim" or "llm".
+        name: What the verdict is filed under: the model, or the simulated worlds.
+        train: World of training curves; None if the study has none.
+        test: World with a test set; None if the study has none.
+    """
+
+    kind: Kind
+    name: str
+    train: str | None
+    test: str | None
+
+    @property
+    def world(self) -> str:
+        """The world, of a group of one."""
+        return self.train or self.test or self.name
 
 
 def kinds(records: Records) -> list[Kind]:
@@ -32,25 +70,16 @@ def tested(records: Records, kind: Kind, *, single_query: bool) -> list[str]:
     """
     return [
         w.name
-        for w in _present(records, kind)
+        for w in _settings(records, kind)
         if isinstance(w, LLMWorld | ImportedWorld | ContextualWorld) and one_query(w) == single_query
     ]
 
 
 def trained(records: Records, kind: Kind) -> list[str]:
     """Worlds of one training query, the same for every seed; contextual ones for want of them."""
-    single = [w for w in _present(records, kind) if one_query(w) and has_curves(records, w)]
+    single = [w for w in _settings(records, kind) if one_query(w) and has_curves(records, w)]
     same = [w.name for w in single if not isinstance(w, ContextualWorld)]
     return same or [w.name for w in single]
-
-
-def single_query_groups(records: Records, kind: Kind) -> list[Group]:
-    """What a claim about one training query reads: the simulated worlds together, each language model."""
-    train = trained(records, kind)
-    if kind == "llm":
-        return [Group(kind, world, world, world) for world in train]
-    test = tested(records, kind, single_query=True)
-    return [Group(kind, "simulated", train[0] if train else None, test[0] if test else None)]
 
 
 def first_cell(records: Records, world: str | None, where: Fields) -> Cell | None:
@@ -84,8 +113,49 @@ def has_curves(records: Records, world: WorldSettings) -> bool:
     return not isinstance(world, ImportedWorld) or all(c.has_train for c in records.of(world.name).values())
 
 
-def _present(records: Records, kind: Kind) -> list[WorldSettings]:
+def present(records: Records, kind: Kind) -> list[str]:
+    """Worlds of a kind with records, in the order of the study."""
+    return [w.name for w in _settings(records, kind)]
+
+
+def _settings(records: Records, kind: Kind) -> list[WorldSettings]:
     return [w for w in records.worlds.values() if w.kind == kind and records.of(w.name)]
+
+
+def each_tested(records: Records, kind: Kind, *, single_query: bool) -> list[Group]:
+    """The worlds of `tested`, each on its own."""
+    return [Group(kind, w, w, w) for w in tested(records, kind, single_query=single_query)]
+
+
+def pools(records: Records, kind: Kind, _: Claim) -> list[Group]:
+    """What a claim about a pool of training queries reads: every world that has one and a test set."""
+    return each_tested(records, kind, single_query=False)
+
+
+def first_worlds(records: Records, kind: Kind, _: Claim) -> list[Group]:
+    """What A1 and A5 read: the first lumped and contextual world together; each language model."""
+    worlds = _settings(records, kind)
+    if kind == "sim":
+        lumped = next((w.name for w in worlds if isinstance(w, LumpedWorld)), None)
+        contextual = next((w.name for w in worlds if isinstance(w, ContextualWorld)), None)
+        return [Group(kind, NAMES[kind], lumped, contextual)] if lumped or contextual else []
+    found = []
+    for world in worlds:
+        if isinstance(world, LLMWorld):
+            found.append(Group(kind, world.name, world.name, world.name))
+        elif isinstance(world, ImportedWorld):
+            train = world.name if has_curves(records, world) and world.single_query else None
+            found.append(Group(kind, world.name, train, world.name))
+    return found
+
+
+def single_queries(records: Records, kind: Kind, _: Claim) -> list[Group]:
+    """What a claim about curves of one query reads: the simulated worlds together; each language model."""
+    train = trained(records, kind)
+    if kind == "llm":
+        return [Group(kind, world, world, world) for world in train]
+    test = tested(records, kind, single_query=True)
+    return [Group(kind, NAMES[kind], train[0] if train else None, test[0] if test else None)]
 
 
 def final_train(cell: Cell) -> Floats:
@@ -94,23 +164,26 @@ def final_train(cell: Cell) -> Floats:
     return np.where(known, cell.final_correct / np.where(known, cell.final_samples, 1), np.nan)
 
 
-def unit(cell: Cell) -> str:
-    """What one run is."""
-    return f"runs ({cell.replicate})"
+def units(cell: Cell) -> Units:
+    """What is replicated where runs meet several conditions: seeds, or pairs of a query and a seed."""
+    return "seeds" if cell.replicate == "seed" else "pairs"
 
 
-def few_queries(cells: Sequence[Cell]) -> tuple[str, ...]:
+def replicate(cell: Cell) -> str | None:
+    """What tells such units apart, where their name does not say it."""
+    return None if cell.replicate == "seed" else cell.replicate
+
+
+def few_queries(cells: Sequence[Cell]) -> tuple[Note, ...]:
     """The note that belongs to a statement about a handful of queries."""
     count = max((len(c.base) for c in cells), default=1)
-    return (f"For these {count} queries: seeds are replicates, queries are not.",) if count > 1 else ()
+    return (Note("few queries", {"queries": count}),) if count > 1 else ()
 
 
-def own_queries(cells: Sequence[Cell]) -> tuple[str, ...]:
+def own_queries(cells: Sequence[Cell]) -> tuple[Note, ...]:
     """The note that belongs to a world whose training queries differ from seed to seed."""
     names = dict.fromkeys(c.world.name for c in cells if draws_a_world(c.world))
-    return tuple(
-        f"In '{n}' every seed draws its own training queries: its spread includes theirs." for n in names
-    )
+    return tuple(Note("own queries", {"world": n}) for n in names)
 
 
 def table(cells: Sequence[Cell], values: Sequence[Floats]) -> tuple[Ints, Floats]:
@@ -143,3 +216,96 @@ def pair_points(keys_N2: Ints, values_N2: Floats) -> dict[str, list[Any]]:
     """Raw points of a component of two conditions: both values, and the second minus the first."""
     first, second = values_N2.T
     return points(keys_N2, second - first) | {"first": first.tolist(), "second": second.tolist()}
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Runs of two conditions with a (query, seed) in common.
+
+    Attributes:
+        few: Cell of the condition with few rollouts.
+        many: Cell of the condition with many rollouts.
+        rows_few: (N,) rows of `few`.
+        rows_many: (N,) rows of `many`, the same (query, seed) in the same order.
+    """
+
+    few: Cell
+    many: Cell
+    rows_few: Ints
+    rows_many: Ints
+
+    @property
+    def n(self) -> int:
+        """Number of pairs."""
+        return int(self.rows_few.size)
+
+    @property
+    def query(self) -> Ints:
+        """(N,) query of each pair."""
+        return self.few.query[self.rows_few]
+
+    @property
+    def seed(self) -> Ints:
+        """(N,) seed of each pair."""
+        return self.few.seed[self.rows_few]
+
+
+def match(few: Cell, many: Cell) -> Pairs:
+    """Line up two conditions.
+
+    Raises:
+        InputError: No (query, seed) in common; unpaired runs are no data for a paired protocol.
+    """
+    place = {key: row for row, key in enumerate(many.keys())}
+    rows = [(row, place[key]) for row, key in enumerate(few.keys()) if key in place]
+    if not rows:
+        raise InputError(f"conditions: {few.condition!r} and {many.condition!r} share no (query, seed)")
+    both = np.asarray(rows, dtype=np.int64)
+    return Pairs(few, many, both[:, 0], both[:, 1])
+
+
+def named(records: Records, world: str, wanted: Any, split: Split = "train") -> Cell:
+    """The condition that a study's own claim names.
+
+    Raises:
+        UntestableError: There is none in this world, or it has no training curve and one is read.
+    """
+    names = pick(records.designs(world), wanted)
+    if not names:
+        raise UntestableError("no condition", wanted=repr(wanted), world=world)
+    cell = records.of(world)[names[0]]
+    if split == "train" and not cell.has_train:
+        raise UntestableError("no training curve", condition=cell.condition, world=world)
+    return cell
+
+
+def two_named(records: Records, world: str, wanted: Sequence[Any], split: Split) -> tuple[Cell, Cell]:
+    """Both conditions, A and B, that a claim compares; raises as `named`, and where they are the same."""
+    a, b = (named(records, world, w, split) for w in wanted)
+    if a is b:
+        raise UntestableError("one condition", condition=a.condition, world=world)
+    return a, b
+
+
+def named_ladder(records: Records, world: str, wanted: Any, field: str, fewest: int) -> list[Cell]:
+    """The conditions that a claim names, by a design field; raises UntestableError for too few."""
+    names = ladder(records.designs(world), wanted, field)
+    if len(names) < fewest:
+        raise UntestableError("few rungs", fewest=fewest, world=world)
+    return [records.of(world)[n] for n in names]
+
+
+def final(cell: Cell, split: Split) -> Floats:
+    """(N,) final Pass@1 on a split; raises UntestableError where there is no test set."""
+    if split == "train":
+        return final_train(cell)
+    if not cell.has_test:
+        raise UntestableError("no test set", world=cell.world.name)
+    return cell.test
+
+
+def enough(rows: Any, fewest: int) -> Any:
+    """The rows; raises UntestableError where they are fewer."""
+    if len(rows) < fewest:
+        raise UntestableError("few runs", fewest=fewest)
+    return rows

@@ -18,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtri, stdtrit
 
-from analysis.claims.random_curves import area, area_noise, gain_noise
+from analysis.claims.areas import area, area_noise, gain_noise
 from analysis.claims.variance_share import by_seed
 from analysis.claims.worlds import Kind, tested
 from analysis.inference.means import Difference
 from analysis.inference.resampling import Floats, Ints, checked_level, checked_strata, checked_values
 from analysis.inference.spread import jackknife, log_variance_ratio, share
 from analysis.loading.records import Cell, Records
-from analysis.verdict import Interval, bounded
+from analysis.results import Interval, bounded
 from banditrft.design import PLACEBOS
 from banditrft.errors import InputError
 

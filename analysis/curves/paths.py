@@ -24,7 +24,7 @@ from analysis.claims.worlds import one_query
 from analysis.inference.means import Difference, mean_of
 from analysis.inference.multiplicity import Adjusted, holm
 from analysis.loading.records import Cell, Records
-from analysis.verdict import Interval, bounded
+from analysis.results import Interval, bounded
 from banditrft.design import PLACEBOS
 
 Floats = npt.NDArray[np.float64]

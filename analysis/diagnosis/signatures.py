@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from analysis.claims.random_curves import area
+from analysis.claims.areas import area
 from analysis.claims.worlds import final_train, table
 from analysis.inference.fractions import Fraction
 from analysis.inference.means import Difference, paired_difference, welch_difference

@@ -12,18 +12,18 @@ from analysis.inference.multiplicity import benjamini_hochberg, holm
 from banditrft.claims import (
     Claim,
     Fails,
+    Faster,
     HardQuery,
     LessStable,
     MoreRollouts,
+    MoreVariable,
     NoTransfer,
-    OwnClaim,
     ReachesOne,
     in_force,
     lacking,
     rollout_pairs,
     single_query_conditions,
 )
-from banditrft.claims.own import FailsToLearn, Faster, MoreVariable
 from banditrft.design import Design
 from banditrft.study import Study
 from banditrft.worlds import LLMWorld, LumpedWorld, SequenceWorld, WorldSettings
@@ -33,8 +33,6 @@ MOST = 64
 """Seeds beyond which no least number is looked for; a test of so many has no least p-value that matters."""
 FEWEST = 3
 """Pairs of a query that make a spread."""
-PERMUTED_BELOW = 10
-"""Pairs below which an own claim's spreads are compared by sign changes."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Asked:
     @property
     def secondary(self) -> bool:
         """Whether Benjamini and Hochberg's procedure corrects it."""
-        return isinstance(self.claim, OwnClaim) and self.claim.secondary
+        return self.claim.secondary
 
 
 def least_p(of: Asked) -> tuple[float, float]:
@@ -66,15 +64,11 @@ def least_p(of: Asked) -> tuple[float, float]:
     refuted, by Bonferroni, with the smallest.
     """
     claim, runs = of.claim, of.queries * of.seeds
-    spec = claim.spec if isinstance(claim, OwnClaim) else None
-    if isinstance(spec, Faster):
+    if isinstance(claim, Faster):
         return 2.0**-runs, 2.0**-runs
-    if isinstance(spec, MoreVariable):
-        least = _spread(of.queries, of.seeds, PERMUTED_BELOW)
+    if isinstance(claim, MoreVariable):
+        least = _spread(of.queries, of.seeds, claim.permutation_below)
         return least, least
-    if isinstance(spec, FailsToLearn):
-        all_fail, none_fails = spec.margin**runs, (1 - spec.margin) ** runs
-        return (all_fail, none_fails) if spec.b is None else _failures(all_fail, none_fails, runs)
     if isinstance(claim, ReachesOne):
         return claim.fraction**runs, (1 - claim.fraction) ** runs
     if isinstance(claim, MoreRollouts):
@@ -84,7 +78,9 @@ def least_p(of: Asked) -> tuple[float, float]:
     if isinstance(claim, HardQuery | NoTransfer):
         return claim.fraction**runs, 0.0
     if isinstance(claim, Fails):
-        return _failures(claim.fraction**runs, (1 - claim.fraction) ** runs, runs)
+        all_fail, none_fails = claim.fraction**runs, (1 - claim.fraction) ** runs
+        alone = claim.own is not None and len(claim.own.conditions) == 1
+        return (all_fail, none_fails) if alone else _failures(all_fail, none_fails, runs)
     return (0.0, 0.0) if runs > 1 else (1.0, 1.0)
 
 
@@ -165,9 +161,9 @@ def _tested(study: Study, claim: Claim) -> list[Asked]:
 
 
 def _testable(claim: Claim, world: WorldSettings, designs: Mapping[str, Design]) -> bool:
-    if isinstance(claim, OwnClaim):
-        on_test = getattr(claim.spec, "split", "train") == "test"
-        named = not claim.spec.worlds or world.name in claim.spec.worlds
+    if claim.own is not None:
+        on_test = getattr(claim, "split", "train") == "test"
+        named = not claim.own.worlds or world.name in claim.own.worlds
         return named and not (on_test and isinstance(world, LumpedWorld | SequenceWorld))
     if isinstance(claim, ReachesOne):
         return bool(single_query_conditions(designs))

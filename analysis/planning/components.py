@@ -13,7 +13,6 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_ndtr, ndtr, ndtri, stdtrit
 
-from analysis.claims.optimum import field_of
 from analysis.claims.test_set import differences
 from analysis.claims.worlds import Floats, final_train, table
 from analysis.estimands import ESTIMANDS
@@ -31,7 +30,7 @@ from analysis.planning.power import (
     spread_power,
     t_power,
 )
-from analysis.verdict import Part, Word
+from analysis.results import Part, Word
 
 ENUMERATED = 80
 """Runs per condition up to which Boschloo's region is enumerated; beyond, the arcsine approximation."""
@@ -130,7 +129,7 @@ def log_times(after: list[float], by: list[float | None], query: list[int]) -> L
 
 def difference(records: Records, part: Part, each: float) -> Planned:
     """A difference or slope with a value per unit: equivalence inside a band, a t test beyond one end."""
-    if not part.points or part.unit == "queries":
+    if not part.points or part.units == "queries":
         return other(records, part, each)
     values = differences(part)
     sd, (support, refute) = float(values.std(ddof=1)), sides(part)
@@ -298,7 +297,7 @@ def location(records: Records, part: Part, _each: float) -> Planned:
     cells: list[Cell] = [records.of(part.world)[name] for name in part.conditions]
     finals = [final_train(c) if part.split == "train" else c.test for c in cells]
     _, values = table(cells, finals)
-    steps = [float(getattr(c.design, field_of(part.label))) for c in cells]
+    steps = part.setting.steps
     low, high = (math.log2(float(e or 1.0)) for e in part.band)
     mean, covariance = values.mean(axis=0), np.cov(values.T)
     support, _ = sides(part)

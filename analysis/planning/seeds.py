@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from analysis import wording
 from analysis.judging import ALPHA, testable
 from analysis.loading.records import Records
 from analysis.planning.attainable import Asked, unattainable
 from analysis.planning.components import Planned, component
 from analysis.planning.power import TARGET, needed
-from analysis.verdict import ALL, Verdict, Word
-from banditrft.claims import OwnClaim
+from analysis.results import Part, Word
+from analysis.verdict import Verdict
 
 MOST = 1024
 """Seeds beyond which the answer is "more"."""
@@ -84,13 +85,12 @@ def plan(records: Records, seeds: Mapping[str, int], alpha: float = ALPHA) -> li
         alpha: Family-wise error rate.
     """
     found = testable(records)
-    primary = sum(not (isinstance(c, OwnClaim) and c.secondary) for c, _ in found)
+    primary = sum(not c.secondary for c, _ in found)
     plans, tested = [], []
     for claim, finding in found:
-        secondary = isinstance(claim, OwnClaim) and claim.secondary
-        level = alpha / max(primary if not secondary else len(found) - primary, 1)
+        level = alpha / max(len(found) - primary if claim.secondary else primary, 1)
         verdict = finding.build(level, None, len(found))
-        if verdict.world != ALL:
+        if not verdict.derived:
             plans.append(_plan(records, verdict, seeds))
             tested.append(Asked(claim, verdict.world, _queries(records, verdict), plans[-1].planned))
     why = unattainable(tested, alpha)
@@ -105,11 +105,11 @@ def _queries(records: Records, verdict: Verdict) -> int:
 
 def _plan(records: Records, verdict: Verdict, seeds: Mapping[str, int]) -> ClaimPlan:
     parts = [(part, component(records, part)) for part in verdict.parts]
-    own = [_seeds(p.world, seeds) for p, _ in parts]
+    own = [_seeds(p, seeds) for p, _ in parts]
     shown = tuple(
         PartPlan(
             part.id,
-            part.label,
+            wording.label(part),
             c.expects,
             None if c.power is None else c.power(n),
             None if c.power is None else needed(c.power, TARGET, c.least, MOST),
@@ -143,9 +143,10 @@ def _together(parts: list[Planned]) -> tuple[Word | None, Callable[[int], float]
     return "supported", lambda n: max(0.0, 1 - sum(1 - power(n) for power in known))
 
 
-def _seeds(world: str, seeds: Mapping[str, int]) -> int:
-    names = [world] if world in seeds else [w for w in seeds if w in world.split(", ")]
-    return min((seeds[w] for w in names), default=int(np.min(list(seeds.values()))))
+def _seeds(part: Part, seeds: Mapping[str, int]) -> int:
+    """Seeds of the worlds that a component reads, the fewest."""
+    names = [w for w in part.worlds or (part.world,) if w in seeds]
+    return min((seeds[w] for w in names), default=min(seeds.values()))
 
 
 def rounded(value: float | None) -> float | None:

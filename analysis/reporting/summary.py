@@ -115,7 +115,7 @@ def _part(part: PartData) -> tuple[str, ...]:
 
 
 def _other(part: PartData, item: SecondaryData) -> tuple[str, ...]:
-    form = FORMATS["rounds" if "rounds saved" in item["label"] else part["kind"]]
+    form = FORMATS[item["kind"]]
     label = escaped(f"{part['id']}: {item['label']}")
     return label, estimated(item["estimate"], form), _interval(item["interval"], form), str(item["n"])
 

@@ -9,7 +9,6 @@ that was there before.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from banditrft.claims import paper_a, paper_b
@@ -26,17 +25,20 @@ from banditrft.claims.conditions import (
     single_query_conditions,
 )
 from banditrft.claims.coverage import lacking
-from banditrft.claims.own import OwnClaim, own_claim, parse_own
+from banditrft.claims.own import own_claim, parse_own
 from banditrft.claims.own_tables import own_claims
 from banditrft.claims.paper_a import A1, A5
 from banditrft.claims.protocols import (
     PROTOCOL,
+    BelowBase,
     Claim,
     Fails,
+    Faster,
     HardQuery,
     Improves,
     LessStable,
     MoreRollouts,
+    MoreVariable,
     NoGain,
     NoTransfer,
     Optimum,
@@ -54,17 +56,19 @@ __all__ = [
     "MINIMAL",
     "PROTOCOL",
     "AtLeast",
+    "BelowBase",
     "Claim",
     "Fails",
+    "Faster",
     "Fields",
     "HardQuery",
     "Improves",
     "LessStable",
     "MoreRollouts",
+    "MoreVariable",
     "NoGain",
     "NoTransfer",
     "Optimum",
-    "OwnClaim",
     "RandomCurves",
     "ReachesOne",
     "Trend",
@@ -111,5 +115,5 @@ def in_force(study: Mapping[str, Any]) -> tuple[Claim, ...]:
 def claims_hash(claims: Sequence[str | Claim]) -> str:
     """Hash of the protocols in force, 16 hex digits, independent of their order."""
     ordered = sorted(get_claims(claims), key=lambda claim: claim.id)
-    text = json.dumps([asdict(c) for c in ordered], sort_keys=True)
+    text = json.dumps([c.protocol() for c in ordered], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -4,13 +4,13 @@ A table names conditions by their names or by the fields of their designs, and a
 reads, and in which unit its margin is, stands with its class; :data:`TYPES` lists them.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from banditrft.claims.protocols import Claim
+from banditrft.claims import protocols
+from banditrft.claims.protocols import Claim, Named
 from banditrft.design import Count, Frozen, NonNegative, Probability, parse
 from banditrft.errors import InputError
 from banditrft.names import LONGEST
@@ -41,6 +41,19 @@ class Own(Frozen):
     worlds: Annotated[tuple[str, ...], Field(strict=False)] = ()
     secondary: bool = False
 
+    makes: ClassVar[Callable[..., Claim]]
+    """The type of claim that it states."""
+    preregisters: ClassVar[tuple[str, str, str]]
+    """Estimand, test and decision."""
+
+    def parameters(self) -> dict[str, Any]:
+        """The settings of its type of claim."""
+        return {}
+
+    def named(self) -> tuple[Any, ...]:
+        """The conditions that it names: A, then B; or its one ladder."""
+        return tuple(wanted for _, wanted in self.picks())
+
     def picks(self) -> Iterator[tuple[str, Pick]]:
         """The single conditions that it names, by field."""
         for name in ("a", "b"):
@@ -60,14 +73,40 @@ class _Curve(Own):
 class Faster(_Curve):
     """A reaches the threshold in fewer rounds than B; margin: least ratio of times, B's over A's."""
 
+    makes = protocols.Faster
+    preregisters = (
+        "ratio of hitting times of train Pass@1, B's over A's",
+        "permutation log-rank on right-censored times, one-sided, inverted for the ratio; sign test "
+        "against every placebo",
+        "supported if the lower bound exceeds the margin, refuted if the upper bound is below it; "
+        "neither, unless A reaches the threshold before every placebo",
+    )
+
     type: Literal["faster"]
     a: Pick
     b: Pick
     margin: Factor
 
+    def parameters(self) -> dict[str, Any]:
+        """The settings of its type of claim."""
+        return {
+            "pass_at_1": self.threshold,
+            "consecutive": self.consecutive,
+            "horizon": self.horizon,
+            "margin": self.margin,
+        }
+
 
 class NoBetter(Own):
     """A ends no better than B; margin: in probability, .02 is two points; `two_sided`: nor worse."""
+
+    makes = protocols.NoGain
+    preregisters = (
+        "final Pass@1 of A minus that of B",
+        "paired TOST",
+        "supported if the difference lies inside the margin, refuted if it is a gain beyond it (with "
+        "two_sided also a loss); neither, unless A or B ends above every placebo",
+    )
 
     type: Literal["no-better"]
     a: Pick
@@ -76,6 +115,10 @@ class NoBetter(Own):
     split: Literal["train", "test"] = "test"
     two_sided: bool = False
 
+    def parameters(self) -> dict[str, Any]:
+        """The settings of its type of claim."""
+        return {"margin_points": self.margin, "split": self.split, "two_sided": self.two_sided}
+
 
 class MoreVariable(Own):
     """A differs more from seed to seed than B; margin: least ratio of their spreads.
@@ -83,29 +126,70 @@ class MoreVariable(Own):
     On "train" the area under the training curve is compared, on "test" the final Pass@1.
     """
 
+    makes = protocols.MoreVariable
+    preregisters = (
+        "ratio of the spreads over seeds within queries, A over B",
+        "paired Brown-Forsythe, one-sided, inverted for the ratio",
+        "supported if the lower bound exceeds the margin, refuted if the upper bound is below it",
+    )
+
     type: Literal["more-variable"]
     a: Pick
     b: Pick
     margin: Factor
     split: Literal["train", "test"] = "train"
 
+    def parameters(self) -> dict[str, Any]:
+        """The settings of its type of claim."""
+        return {"margin": self.margin, "split": self.split}
+
 
 class BelowBase(Own):
     """A ends below the base policy and below every placebo; margin: by more than this, in probability."""
+
+    makes = protocols.BelowBase
+    preregisters = (
+        "final Pass@1 minus that of the base policy, and minus that of every placebo",
+        "one-sided paired t over runs",
+        "supported if every upper bound is below minus the margin; refuted if one lower bound is above "
+        "it, at its corrected level",
+    )
 
     type: Literal["below-base"]
     a: Pick
     margin: NonNegative
     split: Literal["train", "test"] = "test"
 
+    def parameters(self) -> dict[str, Any]:
+        """The settings of its type of claim."""
+        return {"margin": self.margin, "split": self.split}
+
 
 class FailsToLearn(_Curve):
     """Runs of A do not reach the threshold; margin: more than this fraction; `b`: and more often than B's."""
+
+    makes = protocols.Fails
+    preregisters = (
+        "fraction of runs without a hit of the threshold by the horizon; with B the risk difference",
+        "exact binomial; Boschloo",
+        "supported if the fraction's lower bound exceeds the margin and, with B, the difference is above "
+        "0; refuted if one part is, at its corrected level; the difference says nothing unless B reaches "
+        "the threshold before every placebo",
+    )
 
     type: Literal["fails"]
     a: Pick
     b: Pick | None = None
     margin: Probability
+
+    def parameters(self) -> dict[str, Any]:
+        """The settings of its type of claim."""
+        return {
+            "pass_at_1": self.threshold,
+            "consecutive": self.consecutive,
+            "horizon": self.horizon,
+            "fraction": self.margin,
+        }
 
 
 class BestAt(Own):
@@ -115,12 +199,28 @@ class BestAt(Own):
     one at `at`, which must be among them.
     """
 
+    makes = protocols.Optimum
+    preregisters = (
+        "place of the maximum of a quadratic in log2 of the field; differences to both ends",
+        "Fieller's interval over seeds; one-sided paired t of the two contrasts",
+        "supported if the interval lies within the factor and both ends are worse; refuted if one part is, "
+        "at its corrected level; neither, unless the claimed best ends above every placebo",
+    )
+
     type: Literal["optimum"]
     conditions: Annotated[tuple[str, ...], Field(strict=False)] | Table
     field: str
     at: Annotated[float, Field(gt=0, strict=False)]
     margin: Annotated[float, Field(gt=1, allow_inf_nan=False, strict=False)]
     split: Literal["train", "test"] = "test"
+
+    def parameters(self) -> dict[str, Any]:
+        """The settings of its type of claim."""
+        return {"field": self.field, "at": self.at, "factor": self.margin, "fewest": 3, "split": self.split}
+
+    def named(self) -> tuple[Any, ...]:
+        """Its ladder."""
+        return (self.conditions,)
 
 
 class AddsLittle(Own):
@@ -129,12 +229,34 @@ class AddsLittle(Own):
     `two_sided`: nor does it take away.
     """
 
+    makes = protocols.Trend
+    preregisters = (
+        "slope of final Pass@1 in log2 of the field",
+        "least-squares slope per seed, TOST over seeds",
+        "supported if the slope lies inside the margin, refuted if it is a gain beyond it (with two_sided "
+        "also a loss); neither, unless one condition ends above every placebo",
+    )
+
     type: Literal["trend"]
     conditions: Annotated[tuple[str, ...], Field(strict=False)] | Table
     field: str
     margin: OpenProbability
     split: Literal["train", "test"] = "test"
     two_sided: bool = False
+
+    def parameters(self) -> dict[str, Any]:
+        """The settings of its type of claim."""
+        return {
+            "field": self.field,
+            "margin": self.margin,
+            "fewest": 3,
+            "split": self.split,
+            "two_sided": self.two_sided,
+        }
+
+    def named(self) -> tuple[Any, ...]:
+        """Its ladder."""
+        return (self.conditions,)
 
 
 TYPES: dict[str, type[Own]] = {
@@ -146,74 +268,6 @@ TYPES: dict[str, type[Own]] = {
     "optimum": BestAt,
     "trend": AddsLittle,
 }
-_PROTOCOLS: dict[str, tuple[str, str, str]] = {
-    "faster": (
-        "ratio of hitting times of train Pass@1, B's over A's",
-        "permutation log-rank on right-censored times, one-sided, inverted for the ratio; sign test "
-        "against every placebo",
-        "supported if the lower bound exceeds the margin, refuted if the upper bound is below it; "
-        "neither, unless A reaches the threshold before every placebo",
-    ),
-    "no-better": (
-        "final Pass@1 of A minus that of B",
-        "paired TOST",
-        "supported if the difference lies inside the margin, refuted if it is a gain beyond it (with "
-        "two_sided also a loss); neither, unless A or B ends above every placebo",
-    ),
-    "more-variable": (
-        "ratio of the spreads over seeds within queries, A over B",
-        "paired Brown-Forsythe, one-sided, inverted for the ratio",
-        "supported if the lower bound exceeds the margin, refuted if the upper bound is below it",
-    ),
-    "below-base": (
-        "final Pass@1 minus that of the base policy, and minus that of every placebo",
-        "one-sided paired t over runs",
-        "supported if every upper bound is below minus the margin; refuted if one lower bound is above "
-        "it, at its corrected level",
-    ),
-    "fails": (
-        "fraction of runs without a hit of the threshold by the horizon; with B the risk difference",
-        "exact binomial; Boschloo",
-        "supported if the fraction's lower bound exceeds the margin and, with B, the difference is above "
-        "0; refuted if one part is, at its corrected level; the difference says nothing unless B reaches "
-        "the threshold before every placebo",
-    ),
-    "optimum": (
-        "place of the maximum of a quadratic in log2 of the field; differences to both ends",
-        "Fieller's interval over seeds; one-sided paired t of the two contrasts",
-        "supported if the interval lies within the factor and both ends are worse; refuted if one part is, "
-        "at its corrected level; neither, unless the claimed best ends above every placebo",
-    ),
-    "trend": (
-        "slope of final Pass@1 in log2 of the field",
-        "least-squares slope per seed, TOST over seeds",
-        "supported if the slope lies inside the margin, refuted if it is a gain beyond it (with two_sided "
-        "also a loss); neither, unless one condition ends above every placebo",
-    ),
-}
-
-
-@dataclass(frozen=True)
-class OwnClaim(Claim):
-    """A study's own claim; the settings are those of its table, complete.
-
-    Attributes:
-        settings: Plain values of its type's class.
-        secondary: Whether Benjamini and Hochberg's procedure corrects it, instead of Holm's.
-    """
-
-    settings: dict[str, Any]
-    secondary: bool
-
-    @property
-    def pass_at_1(self) -> float | None:
-        """Train Pass@1 that its hitting times are about, None where it has none."""
-        return self.settings.get("threshold")
-
-    @property
-    def spec(self) -> Own:
-        """The settings, typed."""
-        return parse_own(self.settings, self.id)
 
 
 def parse_own(table: Mapping[str, Any], where: str) -> Own:
@@ -228,11 +282,11 @@ def parse_own(table: Mapping[str, Any], where: str) -> Own:
     return parse(TYPES[str(kind)], dict(table), where)
 
 
-def own_claim(spec: Own) -> OwnClaim:
-    """A protocol like those of the ledger."""
-    estimand, test, decision = _PROTOCOLS[spec.type]
-    settings = spec.model_dump(mode="json")
-    return OwnClaim(
+def own_claim(spec: Own) -> Claim:
+    """The claim that a table states, of the same type as one of the ledgers."""
+    estimand, test, decision = spec.preregisters
+    named = Named(spec.model_dump(mode="json"), spec.named(), spec.worlds, spec.secondary)
+    return spec.makes(
         id=spec.id,
         statement=spec.statement,
         source=spec.source,
@@ -240,6 +294,6 @@ def own_claim(spec: Own) -> OwnClaim:
         estimand=estimand,
         test=test,
         decision=decision,
-        settings=settings,
-        secondary=spec.secondary,
+        own=named,
+        **spec.parameters(),
     )

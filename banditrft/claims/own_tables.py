@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from banditrft.claims.conditions import Fields, conditions, placebo_conditions
-from banditrft.claims.own import AddsLittle, BestAt, Own, OwnClaim, Pick, Table, own_claim, parse_own
+from banditrft.claims.own import AddsLittle, BestAt, Own, Pick, Table, own_claim, parse_own
+from banditrft.claims.protocols import Claim
 from banditrft.design import Design
 from banditrft.errors import InputError, Problems
 
@@ -13,7 +14,7 @@ def own_claims(
     tables: Sequence[Mapping[str, Any]],
     designs: Mapping[str, Mapping[str, Design]],
     taken: Sequence[str],
-) -> tuple[OwnClaim, ...]:
+) -> tuple[Claim, ...]:
     """All tables of a study, checked against its conditions.
 
     Args:

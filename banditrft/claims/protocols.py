@@ -1,7 +1,14 @@
-"""The types of claims: what each type preregisters. The ledgers set the values, `analysis` has the tests."""
+"""The types of claims: what each type preregisters. `analysis.claims` has their tests.
 
+The ledgers of the papers and the tables of a study (`banditrft.claims.own`) are values of the same types.
+They differ in how conditions are found: a ledger's claim by the fields of designs, a table's by what it
+names.
+"""
+
+import dataclasses
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 from banditrft.claims.conditions import MINIMAL, Fields
 
@@ -10,8 +17,28 @@ PROTOCOL = 2
 gains and falls against the placebo too, claims of no difference only where something is learned, and every
 claim at the papers' own horizon and margin (docs/claims.md)."""
 
+Split = Literal["train", "test"]
+TABLED = {"tabled": True}
+"""Marks a setting of tables alone: no part of the protocols of the ledgers, nor of their hash."""
 ADAM: Fields = (*MINIMAL, ("optimizer", "adam"))
 """The minimal bandit under Adam."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a study's table says of its claim beside the protocol.
+
+    Attributes:
+        settings: The table, complete.
+        conditions: What it names: A, then B where there is one; or its one ladder.
+        worlds: Worlds that it is read in; all where there are none.
+        secondary: Whether Benjamini and Hochberg's procedure corrects it, instead of Holm's.
+    """
+
+    settings: dict[str, Any]
+    conditions: tuple[Any, ...]
+    worlds: tuple[str, ...] = ()
+    secondary: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,6 +54,7 @@ class Claim:
         test: The test, named.
         decision: How the interval becomes a verdict.
         version: Version of the protocol.
+        own: The study's table that states it; None for a claim of the ledgers.
     """
 
     id: str
@@ -36,7 +64,26 @@ class Claim:
     estimand: str
     test: str
     decision: str
-    version: int = field(default=PROTOCOL, kw_only=True)
+    version: int = dataclasses.field(default=PROTOCOL, kw_only=True)
+    own: Named | None = dataclasses.field(default=None, kw_only=True, metadata=TABLED)
+
+    @property
+    def secondary(self) -> bool:
+        """Whether it stands outside Holm's family."""
+        return self.own is not None and self.own.secondary
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The study's table that states it; empty for a claim of the ledgers."""
+        return {} if self.own is None else self.own.settings
+
+    def protocol(self) -> dict[str, Any]:
+        """What is preregistered, as plain values: the hash of the protocols is one of these."""
+        if self.own is not None:
+            shared = {f.name: getattr(self, f.name) for f in fields(Claim) if f.name != "own"}
+            return shared | {"settings": self.own.settings, "secondary": self.own.secondary}
+        left_out = {f.name for f in fields(self) if f.metadata.get("tabled")}
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 @dataclass(frozen=True)
@@ -171,6 +218,7 @@ class Fails(Claim):
         consecutive: Consecutive evaluations at or above it.
         late: The second horizon, in multiples of the first; runs end there.
         fraction: More than this fraction of runs must fail.
+        horizon: Of a table: last round that is read; None is the end of the runs.
     """
 
     where: Fields = MINIMAL
@@ -179,6 +227,7 @@ class Fails(Claim):
     consecutive: int = 2
     late: int = 4
     fraction: float = 0.5
+    horizon: int | None = dataclasses.field(default=None, kw_only=True, metadata=TABLED)
 
 
 @dataclass(frozen=True)
@@ -211,6 +260,7 @@ class NoGain(Claim):
         stricter: This project's margin, where it is another; read beside.
         two_sided: Whether a loss beyond the margin refutes it as a gain does.
         keep_group: Whether the statistics' population must have the size of the group it stands for.
+        split: Of a table: evaluations that are compared.
     """
 
     where: Fields = ()
@@ -219,6 +269,7 @@ class NoGain(Claim):
     stricter: float | None = None
     two_sided: bool = False
     keep_group: bool = False
+    split: Split = dataclasses.field(default="test", kw_only=True, metadata=TABLED)
 
 
 @dataclass(frozen=True)
@@ -232,6 +283,8 @@ class Trend(Claim):
         margin: Equivalence margin per doubling, in points of probability, the papers' own.
         stricter: This project's margin, where it is another; read beside.
         fewest: Values that make a trend.
+        split: Of a table: evaluations that are read.
+        two_sided: Of a table: whether a loss beyond the margin refutes it as a gain does.
     """
 
     where: Fields = ()
@@ -240,11 +293,13 @@ class Trend(Claim):
     margin: float = 0.02 / 3
     stricter: float | None = None
     fewest: int = 3
+    split: Split = dataclasses.field(default="test", kw_only=True, metadata=TABLED)
+    two_sided: bool = dataclasses.field(default=False, kw_only=True, metadata=TABLED)
 
 
 @dataclass(frozen=True)
 class Optimum(Claim):
-    """A claim that at a fixed number of rollouts per round an interior batch size is best.
+    """A claim that an interior value is best: a batch size at a fixed number of rollouts per round.
 
     Attributes:
         where: Designs it is about.
@@ -252,6 +307,9 @@ class Optimum(Claim):
         batch_size: Where the optimum is claimed to be.
         factor: How far from it the optimum may lie, as a factor.
         fewest: Cells that make a curve.
+        field: Of a table: the design field that its conditions differ in.
+        at: Of a table: the value that is claimed to be best.
+        split: Of a table: evaluations that are read.
     """
 
     where: Fields = ()
@@ -259,6 +317,14 @@ class Optimum(Claim):
     batch_size: int = 32
     factor: float = 2.0
     fewest: int = 5
+    field: str = dataclasses.field(default="batch_size", kw_only=True, metadata=TABLED)
+    at: float | None = dataclasses.field(default=None, kw_only=True, metadata=TABLED)
+    split: Split = dataclasses.field(default="test", kw_only=True, metadata=TABLED)
+
+    @property
+    def best(self) -> float:
+        """Where the optimum is claimed to be."""
+        return float(self.batch_size) if self.at is None else self.at
 
 
 @dataclass(frozen=True)
@@ -272,3 +338,48 @@ class VarianceShare(Claim):
 
     where: Fields = (("reward", ("zero-one", "minus-one-zero", "minus-one-one", "graded", "noisy")),)
     share: float = 0.5
+
+
+@dataclass(frozen=True)
+class Faster(Claim):
+    """A table's claim that A reaches a train Pass@1 in fewer rounds than B.
+
+    Attributes:
+        pass_at_1: Train Pass@1 that counts.
+        consecutive: Consecutive evaluations at or above it.
+        horizon: Last round that is read; None is the end of the runs.
+        margin: Least ratio of times, B's over A's.
+    """
+
+    pass_at_1: float = 0.90
+    consecutive: int = 2
+    horizon: int | None = None
+    margin: float = 1.0
+
+
+@dataclass(frozen=True)
+class MoreVariable(Claim):
+    """A table's claim that A differs more from seed to seed than B.
+
+    Attributes:
+        margin: Least ratio of their spreads.
+        split: The area under the training curve, or the final test Pass@1.
+        permutation_below: Pairs below which signs are changed instead of a t test.
+    """
+
+    margin: float = 1.0
+    split: Split = "train"
+    permutation_below: int = 10
+
+
+@dataclass(frozen=True)
+class BelowBase(Claim):
+    """A table's claim that A ends below the base policy and below every placebo.
+
+    Attributes:
+        margin: By more than this, in probability.
+        split: Evaluations that are compared.
+    """
+
+    margin: float = 0.0
+    split: Split = "test"

@@ -135,11 +135,11 @@ def test_levels_say_whether_their_intervals_are_one_sided(rendered):
 def test_a_gain_that_is_within_the_margin_is_told_and_a_loss_leaves_none(tmp_path):
     small = fixtures.Truth(test_effect=0.01, test_sd=0.002)
     root = fixtures.write(tmp_path / "gain", fixtures.study(sim_seeds=64, llm_seeds=0), small)
-    notes = " ".join(by_key(root)["A5", "sim"].notes)
+    notes = " ".join(by_key(root)["A5", "sim"].to_dict()["notes"])
     assert "a gain is shown. It lies within the margin of 2 points" in notes
     loss = fixtures.Truth(test_gain=-0.02)
     root = fixtures.write(tmp_path / "loss", fixtures.study(sim_seeds=64, llm_seeds=0), loss)
-    notes = " ".join(by_key(root)["A5", "sim"].notes)
+    notes = " ".join(by_key(root)["A5", "sim"].to_dict()["notes"])
     assert "'G=1' changed by −" in notes
     assert "could be neither supported nor refuted here" in notes
     assert "gained nothing" not in notes

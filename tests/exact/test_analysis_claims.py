@@ -5,7 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support import claims as fix
-from support.claims import SEEDS, cell, contextual, design, llm, lumped, placebo, records
+from support.claims import (
+    SEEDS,
+    cell,
+    contextual,
+    design,
+    labels,
+    llm,
+    lumped,
+    notes,
+    placebo,
+    records,
+)
 
 from analysis.judging import verdicts
 from banditrft.claims import CLAIMS, claims_hash
@@ -81,7 +92,7 @@ def test_a3_tells_seeds_from_evaluation_noise(sd, word):
     assert found.verdict == word
     assert [p.id for p in found.parts] == ["spread-train", "spread-test"]
     assert {p.estimand for p in found.parts} == {"area"}
-    assert [s.label for s in found.parts[1].secondary] == [
+    assert labels(found.parts[1]) == [
         "the same at round 20 alone",
         "the same at round 40 alone",
     ]
@@ -108,7 +119,7 @@ def test_a3_takes_no_spread_between_worlds_for_one_between_seeds():
     found = judge("A3", one, cell(contextual(), "G=1", design(), test=0.4, noise=0.05))["simulated"]
     assert [p.id for p in found.parts] == ["spread-train"]
     assert found.verdict == "undecided"
-    assert "every seed draws its own world" in found.summary + " ".join(found.notes)
+    assert "every seed draws its own world" in found.summary + " ".join(notes(found))
 
 
 def stability(spread, fall=None, gain=0.0, base=0.2, learned=True):
@@ -221,10 +232,10 @@ def test_a6_takes_the_queries_of_a_model_as_doses():
     found = judge("A6", *cells)["tiny-qwen2"]
     parts = {p.id: p for p in found.parts}
     assert found.verdict == "supported"
-    assert (parts["dose"].n, parts["dose"].unit) == (4, "queries")
+    assert (parts["dose"].n, parts["dose"].units) == (4, "queries")
     assert parts["dose"].estimate == pytest.approx(0.03, abs=0.005)
     assert parts["fall"].n == parts["reach"].n == 6
-    assert any("For these 4 queries" in note for note in found.notes)
+    assert any("For these 4 queries" in note for note in notes(found))
 
 
 def failing(late):
@@ -242,12 +253,12 @@ def test_a7_is_decided_by_the_papers_horizon_and_says_slow_or_failed():
     assert (found.verdict, found.outcome) == ("supported", "failed")
     assert (found.readings.papers, found.readings.ours) == ("supported", "supported")
     assert [p.id for p in found.parts] == ["fail-early", "risk-early", "learns"]
-    assert "round 10" in found.parts[0].label
+    assert found.parts[0].setting.horizon == 10
     assert [p.id for p in found.stricter] == ["fail-late", "risk-late"]
-    assert "round 40" in found.stricter[0].label
+    assert found.stricter[0].setting.horizon == 40
     slow = judge("A7", *failing(24))["lumped"]
     assert (slow.verdict, slow.readings.ours, slow.outcome) == ("supported", "refuted", "slow")
-    assert {x.estimate for x in found.placebo if "fail" in x.label} == {1.0}
+    assert {x.estimate for x in found.placebo if x.reading == "failures"} == {1.0}
 
 
 def test_a7_blames_no_reward_where_the_other_one_only_drifts():
@@ -388,7 +399,7 @@ def test_b7_compares_worlds_with_designs():
     assert words("B7", *cells(0.05, 0.3)) == {"simulated": "refuted"}
     part = judge("B7", *cells(0.3, 0.1))["simulated"].parts[0]
     assert part.estimate == pytest.approx(0.9, abs=0.03)
-    assert [s.label for s in part.secondary] == ["against 'rollouts' alone"]
+    assert labels(part) == ["against 'rollouts' alone"]
 
 
 @pytest.mark.parametrize("claim", [c for c in CLAIMS if c not in ("A1", "A5")])

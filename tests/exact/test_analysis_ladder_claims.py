@@ -5,8 +5,9 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from support.claims import SEEDS, cell, contextual, design, placebo, records
+from support.claims import SEEDS, cell, contextual, design, labels, notes, placebo, records, words
 
+from analysis import wording
 from analysis.claims.optimum import location
 from analysis.judging import verdicts
 
@@ -41,14 +42,14 @@ def where(cells):
 
 def test_while_a_quadratic_may_fit_it_is_read_together_with_the_set():
     part = where(splits(0.6 - 0.01 * (np.arange(9) - 5) ** 2))
-    assert "A quadratic in log2 of batch_size" in part.sentence
-    assert "does not reject a quadratic at 1%, which does not show that it fits" in part.sentence
+    assert "A quadratic in log2 of batch_size" in words(part)["sentence"]
+    assert "does not reject a quadratic at 1%, which does not show that it fits" in words(part)["sentence"]
     assert part.estimate == pytest.approx(32, rel=0.05)
     assert part.counts["lack_of_fit_p"] > 0.01
-    assert part.detail.startswith("Lack of fit of the quadratic: F(6, 18) = ")
+    assert words(part)["detail"].startswith("Lack of fit of the quadratic: F(6, 18) = ")
     curve, rungs = part.secondary
-    assert curve.label == "maximum of a quadratic alone (Fieller)"
-    assert rungs.label.startswith("best value tried alone")
+    assert wording.secondary(curve) == "maximum of a quadratic alone (Fieller)"
+    assert wording.secondary(rungs).startswith("best value tried alone")
     assert (rungs.estimate, rungs.interval) == (32.0, (32.0, 32.0))
     assert part.verdict == "supported"
 
@@ -69,15 +70,15 @@ def test_a_quadratic_whose_shape_alone_would_decide_does_not():
 )
 def test_where_it_does_not_the_best_value_tried_is(best, word):
     part = where(splits(tent(best), noise=0.003))
-    assert "rejects its fit at 1%." in part.sentence
+    assert "rejects its fit at 1%." in words(part)["sentence"]
     assert part.counts["lack_of_fit_p"] <= 0.01
     assert (part.estimate, part.interval) == (2.0**best, (2.0**best, 2.0**best))
     assert part.verdict == word
-    assert f"The best cell seen is 'B={2**best}'" in part.detail
-    assert "better than every other value tried, its neighbours among them" in part.detail
-    assert f"between {2 ** (best - 1)} and {2 ** (best + 1)}." in part.detail
-    assert ("margin's own end" in part.detail) == (best in (4, 6))
-    assert [s.label for s in part.secondary] == ["maximum of a quadratic alone (Fieller)"]
+    assert f"The best cell seen is 'B={2**best}'" in words(part)["detail"]
+    assert "better than every other value tried, its neighbours among them" in words(part)["detail"]
+    assert f"between {2 ** (best - 1)} and {2 ** (best + 1)}." in words(part)["detail"]
+    assert ("margin's own end" in words(part)["detail"]) == (best in (4, 6))
+    assert labels(part) == ["maximum of a quadratic alone (Fieller)"]
 
 
 def test_the_quadratic_would_have_said_otherwise():
@@ -94,17 +95,17 @@ def test_neighbours_that_are_not_told_apart_are_named():
     assert part.interval == (32.0, 64.0)
     assert part.verdict == "supported"
     best, other = ("B=32", "B=64") if part.estimate == 32 else ("B=64", "B=32")
-    assert f"'{other}' may be better" in part.detail
-    assert "is shown not to be the best; the best may be 'B=32', 'B=64'." in part.detail
-    assert best in part.detail
+    assert f"'{other}' may be better" in words(part)["detail"]
+    assert "is shown not to be the best; the best may be 'B=32', 'B=64'." in words(part)["detail"]
+    assert best in words(part)["detail"]
 
 
 def test_a_flat_curve_has_no_estimate():
     verdict = judge("B4", *splits(np.full(9, 0.5)))
     part = verdict.parts[0]
     assert (part.estimate, part.interval, part.verdict) == (None, (1.0, 256.0), "undecided")
-    assert "no estimate, for the curve is flat or its top unknown" in part.detail
-    assert "The best cell seen is" in part.detail
+    assert "no estimate, for the curve is flat or its top unknown" in words(part)["detail"]
+    assert "The best cell seen is" in words(part)["detail"]
     assert part.secondary[0].estimate is None
     assert "cannot be estimated" in verdict.summary
     json.dumps(asdict(verdict), allow_nan=False)
@@ -133,10 +134,10 @@ def test_few_runs_ask_the_fit_for_fewer_contrasts_and_say_so():
     keys = np.stack([np.zeros(10, dtype=int), rows], axis=1)
     values = np.stack([c.test[rows] for c in cells], axis=1)
     part = location(cells, keys, values, "batch_size", 32.0, 2.0).part(0.05, 0.05)
-    assert "of the first 4 of 6 contrasts only" in part.detail
+    assert "of the first 4 of 6 contrasts only" in words(part)["detail"]
     lone = location(cells, keys[:2], values[:2], "batch_size", 32.0, 2.0).part(0.05, 0.05)
-    assert "Lack of fit of the quadratic: not tested, for want of runs." in lone.detail
-    assert "could not be made" in lone.sentence
+    assert "Lack of fit of the quadratic: not tested, for want of runs." in words(lone)["detail"]
+    assert "could not be made" in words(lone)["sentence"]
     assert lone.verdict == "undecided"
 
 
@@ -157,11 +158,11 @@ def rollouts(mean):
 def test_halves_of_a_ladder_stand_beside_its_slope():
     part = judge("B3", *rollouts([0.5, 0.53, 0.53, 0.53, 0.53])).parts[0]
     whole, low, high = part.secondary
-    assert low.label == "from 1 to 8, points per three doublings"
-    assert high.label == "from 8 to 64, points per three doublings"
+    assert wording.secondary(low) == "from 1 to 8, points per three doublings"
+    assert wording.secondary(high) == "from 8 to 64, points per three doublings"
     assert (low.estimate, high.estimate) == (pytest.approx(0.03, abs=0.003), pytest.approx(0.0, abs=0.003))
     assert low.estimate + high.estimate == pytest.approx(whole.estimate)
-    assert "Lack of fit of the straight line: F(3, 21) = " in part.detail
+    assert "Lack of fit of the straight line: F(3, 21) = " in words(part)["detail"]
 
 
 @pytest.mark.parametrize(
@@ -175,9 +176,9 @@ def test_halves_of_a_ladder_stand_beside_its_slope():
     ],
 )
 def test_a_line_that_hides_a_step_is_noted(mean, said):
-    notes = [n for n in judge("B3", *rollouts(mean)).notes if "per three doublings" in n]
-    assert len(notes) == len(said)
-    for note, start in zip(notes, said, strict=True):
+    found = [n for n in notes(judge("B3", *rollouts(mean))) if "per three doublings" in n]
+    assert len(found) == len(said)
+    for note, start in zip(found, said, strict=True):
         assert start in note
 
 
@@ -194,5 +195,5 @@ def test_an_own_trend_in_both_directions_notes_a_fall():
     of = records([], *rollouts((0.5, 0.472, 0.472, 0.472, 0.472)), placebo(WORLD, of=BATCH, test=0.0))
     of.study["own_claims"] = [claim]
     (found,) = verdicts(of)
-    assert [n for n in found.notes if "lies inside the margin, but from 1 to 8" in n]
+    assert [n for n in notes(found) if "lies inside the margin, but from 1 to 8" in n]
     assert found.verdict == "supported"

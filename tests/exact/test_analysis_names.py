@@ -53,7 +53,7 @@ def numbers(records, kind, name="U1", statement="as stated"):
     (found,) = verdicts(with_it)
     planned = [component(with_it, part) for part in found.parts]
     read = [
-        ((p.verdict, p.estimate, p.detail), (p.p_support, p.p_refute, p.interval, p.refuting_interval))
+        ((p.verdict, p.estimate, p.facts), (p.p_support, p.p_refute, p.interval, p.refuting_interval))
         for p in found.parts
     ]
     return read, [None if p.power is None else p.power(5) for p in planned]

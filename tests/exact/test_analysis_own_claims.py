@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.claims import ROUNDS, SEEDS, cell, contextual, design, lumped, placebo, records
+from support.claims import ROUNDS, SEEDS, cell, contextual, design, lumped, notes, placebo, records
 
 from analysis.judging import verdicts
 from banditrft.claims import claims_hash, in_force
@@ -205,4 +205,4 @@ def test_a_claim_that_runs_did_not_know_is_post_hoc():
     infos = {"r1": {"claims": ["A1"]}, "r2": {"claims": ["A1", "U"]}}
     found = verdicts(replace(of, study={**of.study, "own_claims": [own]}, infos=infos))
     assert [(v.claim, v.post_hoc) for v in found] == [("A1", False), ("U", True)]
-    assert "1 of 2 runs were made before" in found[1].notes[-1]
+    assert "1 of 2 runs were made before" in notes(found[1])[-1]

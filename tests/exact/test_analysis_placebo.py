@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.claims import SEEDS, cell, contextual, design, lumped, records
+from support.claims import SEEDS, cell, contextual, design, lumped, notes, records, words
 
-from analysis.claims.against_placebo import excess
+from analysis.claims.placebos import excess
 from analysis.judging import verdicts
 from analysis.planning.components import component
 
@@ -53,7 +53,7 @@ def test_without_a_placebo_the_component_is_missing_and_says_what_to_add(claim):
     assert beside == []
     assert verdict.verdict == verdict.readings.placebo == "undecided"
     assert verdict.readings.base == "supported"
-    assert any("add a condition with reward = 'random'" in note for note in verdict.notes)
+    assert any("add a condition with reward = 'random'" in note for note in notes(verdict))
 
 
 def test_a_placebo_under_another_optimiser_is_none():
@@ -97,7 +97,7 @@ def test_a_placebo_of_another_design_says_so():
         cell(world, "G=1", design(), test=0.4),
         cell(world, "placebo", design(reward="random", rollouts=4), test=0.3),
     )
-    assert "differs also in rollouts" in verdict.parts[1].sentence
+    assert "differs also in rollouts" in words(verdict.parts[1])["sentence"]
 
 
 def test_a_gate_that_will_not_be_shown_is_planned_as_open_and_not_as_refuted():
@@ -121,7 +121,7 @@ def test_a_placebo_without_a_lenient_grade_leaves_that_reading_open():
     bare = replace(placebo(world, test=0.3), test_lenient=np.full(SEEDS, np.nan))
     verdict, _ = over("A2", cell(world, "G=1", design(), test=0.4, lenient=0.5), bare)
     assert verdict.verdict == "undecided"
-    assert any("no lenient grade" in note for note in verdict.notes)
+    assert any("no lenient grade" in note for note in notes(verdict))
 
 
 def test_a_placebo_yoked_to_another_reward_is_not_the_nearest_and_says_so():
@@ -132,7 +132,7 @@ def test_a_placebo_yoked_to_another_reward_is_not_the_nearest_and_says_so():
     verdict, _ = over("A2", condition, cell(world, "own", own, test=0.3), elsewhere)
     assert [p.conditions[0] for p in verdict.parts[1:]] == ["own"]
     verdict, _ = over("A2", condition, elsewhere)
-    assert "differs also in yoked_to" in verdict.parts[1].sentence
+    assert "differs also in yoked_to" in words(verdict.parts[1])["sentence"]
 
 
 def test_a_dose_response_without_its_placebos_runs_is_not_supported():
@@ -154,7 +154,7 @@ def test_a_dose_response_without_its_placebos_runs_is_not_supported():
     )  # an easy query's placebo
     verdict, _ = over("A6", *cells[:-1], fewer)
     assert verdict.verdict == "undecided"
-    assert any("dose-response" in note for note in verdict.notes)
+    assert any("dose-response" in note for note in notes(verdict))
 
 
 def test_slopes_without_a_kind_of_placebo_in_every_world_are_not_supported():

@@ -115,7 +115,10 @@ PART = {
     "label": "Spread of the area",
     "kind": "spread",
     "world": "lumped",
-    "unit": "pairs (seed)",
+    "units": "pairs",
+    "estimand": "area",
+    "comparator": "condition",
+    "conditions": ["raw", "GRPO"],
     "estimate": 1.2,
     "interval": [1.1, 1.3],
     "band": [1.0, None],
@@ -125,22 +128,27 @@ PART = {
 
 def test_raw_points_of_a_spread_are_differences_and_not_ratios():
     figure = values("A4, lumped", PART, *of_points(PART))
-    assert figure.drawing.title.endswith("mean −3.00 (area, changed minus plain, points).")
+    assert figure.drawing.title.endswith("mean −3.00 (points, GRPO minus raw).")
     assert "changed over plain" not in figure.drawing.body
 
 
 @pytest.mark.parametrize(
     ("part", "factor", "axis"),
     [
-        ({"id": "trend", "kind": "slope", "unit": "seeds"}, 100.0, "points per doubling"),
-        ({"id": "dose", "kind": "slope", "unit": "seeds"}, 100.0, "points per unit of base log-odds"),
-        ({"id": "dose", "kind": "slope", "unit": "queries"}, 100.0, "mean change of a query, points"),
-        ({"id": "share", "kind": "share", "unit": "seeds"}, 100.0, "mean gain of a seed, points"),
-        ({"id": "spread-train", "kind": "spread", "unit": "runs"}, 1.0, "mean train Pass@1 over the rounds"),
+        ({"kind": "slope", "estimand": "slope", "axis": "per doubling"}, 100.0, "per doubling"),
+        ({"kind": "slope", "estimand": "dose", "axis": "per unit"}, 100.0, "per unit"),
+        ({"kind": "slope", "estimand": "dose", "units": "queries"}, 100.0, "mean change of a query, points"),
+        ({"kind": "share", "estimand": "variance share"}, 100.0, "mean gain of a seed, points"),
+        (
+            {"kind": "spread", "estimand": "area", "comparator": "noise"},
+            1.0,
+            "mean train Pass@1 over the rounds",
+        ),
     ],
 )
 def test_raw_points_have_their_own_unit(part, factor, axis):
-    assert of_points(part) == (factor, axis)
+    known = {"units": "seeds", "comparator": "condition", "split": "train"}
+    assert of_points(known | part) == (factor, axis)
 
 
 def test_a_forest_says_its_unit_to_who_cannot_see_it():

@@ -35,7 +35,7 @@ def test_several_training_queries_are_also_read_as_the_units():
     lone = cell(llm(), "G=1", design(), query=query, test=0.4 + own, noise=0.001)
     (found,) = verdicts(records(["A2"], lone))
     part = next(p for p in found.parts if p.id == "gain-test")
-    (item,) = [s for s in part.secondary if "training queries" in s.label]
+    (item,) = [s for s in part.secondary if s.reading == "queries"]
     assert item.n == 4
     means = 0.1 + 0.05 * np.array([-1.0, 0.0, 0.5, 0.5])
     half = -stdtrit(3, lowered(0.025, 3)) * means.std(ddof=1) / 2

@@ -7,16 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support import claims as fix
-from support.claims import SEEDS, cell, contextual, design, lumped, records
+from support.claims import SEEDS, cell, contextual, design, lumped, notes, records, words
 
+from analysis import wording
 from analysis.claims.reading import Band, detectable
 from analysis.inference.means import paired_difference
 from analysis.judging import verdicts
-from analysis.verdict import ALL, Part, Verdict, deciding
+from analysis.results import ALL, Part, deciding
+from analysis.verdict import Verdict
 
 ONE = Part(
     id="one",
-    label="One",
     kind="difference",
     world="here",
     conditions=("a", "b"),
@@ -30,20 +31,27 @@ ONE = Part(
     p_support=0.001,
     p_refute=1.0,
     n=9,
-    unit="runs",
-    detail="",
-    sentence="",
+    units="runs",
+    replicate="seed",
+    split="test",
+    facts={"distance": 0.01, "skewness": None, "equivalence": 0.02, "shown": None},
 )
 
 
 def named(name, word, p_support=1.0, p_refute=1.0, world="here"):
     return replace(
-        ONE, id=name, label=name, verdict=word, p_support=p_support, p_refute=p_refute, world=world
+        ONE,
+        id=name,
+        conditions=("plain", name),
+        verdict=word,
+        p_support=p_support,
+        p_refute=p_refute,
+        world=world,
     )
 
 
 def verdict(world, word, *parts):
-    return Verdict("A0", "Said.", "sim", world, word, "", 0.1, 0.1, 0.05, 1, tuple(parts))
+    return Verdict("A0", "Said.", "sim", world, word, 0.1, 0.1, 0.05, 1, tuple(parts), derived=world == ALL)
 
 
 def test_a_supported_claim_hangs_on_its_weakest_component():
@@ -87,14 +95,19 @@ def test_one_supported_world_among_others_decides_by_its_own_components():
         named("flat", "supported", 1e-6, world="holds"),
     ]
     told = verdict(ALL, "supported", *parts).to_dict()["decided_by"]
-    assert told["label"] == "flat, 'holds'"
+    assert told["label"] == "Final test Pass@1, 'flat' minus 'plain', 'holds'"
 
 
 def test_the_deciding_component_is_the_verdict_s_estimate():
     weak = replace(named("weak", "supported", 0.01), estimate=0.5, n=4)
     found = verdict("here", "supported", named("strong", "supported", 1e-9), weak).to_dict()
-    assert (found["label"], found["estimate"], found["n"]) == ("weak", 0.5, 4)
-    assert found["decided_by"] == {name: found[name] for name in ("label", "estimate", "interval", "n")}
+    assert (found["label"], found["estimate"], found["n"]) == (
+        "Final test Pass@1, 'weak' minus 'plain'",
+        0.5,
+        4,
+    )
+    shown = {name: found[name] for name in ("label", "estimate", "interval", "n")}
+    assert found["decided_by"] == shown | {"id": "weak", "kind": "difference"}
 
 
 def judged(claim, *cells):
@@ -123,43 +136,50 @@ def spread_of_tests(plain, changed):
 
 def test_a_ratio_of_spreads_that_is_evaluation_noise_says_so():
     part = spread_of_tests(0.01, 0.01)
-    assert "towards 1" not in part.sentence
+    assert "towards 1" not in words(part)["sentence"]
     assert part.verdict == "supported"
-    assert "the two disagree, the ratio judged is above 1 and this one is not told from it" in part.detail
+    assert (
+        "the two disagree, the ratio judged is above 1 and this one is not distinguished from it"
+        in words(part)["detail"]
+    )
 
 
 def test_a_ratio_of_spreads_that_outlives_its_noise_says_so_too():
     part = spread_of_tests(0.01, 0.2)
     assert part.verdict == "supported"
-    assert part.detail.endswith("which says the same.")
+    assert words(part)["detail"].endswith("which says the same.")
 
 
 def test_a_ratio_of_spreads_that_is_nothing_but_noise_says_so():
     part = spread_of_tests(0.0, 0.0)
     assert part.verdict == "supported"
-    assert part.detail.endswith("no spread is left to compare: the ratio judged may be that of the noise.")
+    assert words(part)["detail"].endswith(
+        "no spread is left to compare: the ratio judged may be that of the noise."
+    )
 
 
 def test_a_placebo_that_falls_is_no_gain_that_is_not_learned():
     runs = [cell(contextual(), "G=1", design(), test=0.4)]
     found = judged("A2", *runs, cell(contextual(), "placebo", design(reward="random"), test=0.25))
-    said = " ".join(x.sentence for x in found.placebo if x.compared is None)
+    said = " ".join(wording.placebo(x)["sentence"] for x in found.placebo if x.compared is None)
     assert re.search(r"test Pass@1 changes by −\d\.\d\d points", said)
     assert "such a change needs no information in the reward" in said
     assert "not learned" not in said
 
 
 @pytest.mark.parametrize(
-    ("shift", "words"), [(0.01, "A gain is shown"), (-0.01, "A loss is shown"), (0.0, "")]
+    ("shift", "text"), [(0.01, "A gain is shown"), (-0.01, "A loss is shown"), (0.0, "")]
 )
-def test_equivalence_does_not_hide_a_difference(shift, words):
+def test_equivalence_does_not_hide_a_difference(shift, text):
     values = shift + 1e-3 * np.array([-1.0, 0.0, 1.0, 0.0, -1.0, 1.0])
     difference = paired_difference(values, np.zeros(6))
-    said = detectable(difference, Band(-0.02, 0.02, gain_only=True))(0.05)
-    assert ("is shown (95%" in said) == bool(words)
-    assert words in said
-    assert ("it lies within the margin" in said) == bool(words)
-    assert "is shown (95%" not in detectable(difference, Band(low=0.0))(0.05)
+    band = Band(-0.02, 0.02, gain_only=True)
+    said = words(replace(ONE, facts=detectable(difference, band)(0.05)))["detail"]
+    assert ("is shown (95%" in said) == bool(text)
+    assert text in said
+    assert ("it lies within the margin" in said) == bool(text)
+    one_sided = replace(ONE, band=(0.0, 1.0), facts=detectable(difference, Band(low=0.0))(0.05))
+    assert "is shown (95%" not in words(one_sided)["detail"]
 
 
 def test_a1_does_not_say_that_runs_reach_one_and_counts_them_by_query():
@@ -167,11 +187,11 @@ def test_a1_does_not_say_that_runs_reach_one_and_counts_them_by_query():
     final = np.where((query == 5) & (np.arange(SEEDS) % 2 == 0), 0.9375, 1.0)
     found = judged("A1", cell(fix.llm(), "G=1", design(), query=query, final=final))
     (part,) = found.parts
-    assert part.label == "Runs shown to exceed train Pass@1 0.95"
+    assert words(part)["label"] == "Runs shown to exceed train Pass@1 0.95"
     assert "reach train Pass@1 = 1" not in found.summary
     assert (
         "Runs that exceed it, by query: query 3 12 of 12, query 5 6 of 12 (the others end at 0.94 to 0.94)."
-        in found.notes
+        in notes(found)
     )
 
 
@@ -183,7 +203,7 @@ def speed(hits):
         curve = np.where(at <= fix.ROUNDS, 0.96, 0.2) * np.ones((SEEDS, 1))
         curve = np.where(fix.ROUNDS >= 36, late, curve)
         cells.append(cell(lumped(), name, design(rollouts=rollouts, optimizer="adam"), curve=curve))
-    return {s.label: s for p in judged("A5", *cells).parts for s in p.secondary}
+    return {wording.secondary(s): s for p in judged("A5", *cells).parts for s in p.secondary}
 
 
 def test_a_tie_of_single_runs_is_no_estimate_of_a_ratio():

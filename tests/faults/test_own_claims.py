@@ -43,7 +43,7 @@ def text(table):
 
 
 def test_the_tables_below_are_whole():
-    assert [parse_study(text(t)).own_claims[0].spec.type for t in (FASTER, TREND, OPTIMUM)] == [
+    assert [parse_study(text(t)).own_claims[0].settings["type"] for t in (FASTER, TREND, OPTIMUM)] == [
         "faster",
         "trend",
         "optimum",

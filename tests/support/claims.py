@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis import wording
 from analysis.loading.records import Cell, Records
 from banditrft.design import Design, Evaluation
 from banditrft.worlds import ArmClass, ContextualWorld, LLMWorld, LumpedWorld
@@ -96,3 +97,18 @@ def records(claims, *cells):
     worlds = {c.world.name: c.world for c in cells}
     study = {"name": "by hand", "claims": list(claims), "root_seed": 0, "text": "", "command": "none"}
     return Records(Path("nowhere"), study, worlds, tuple(cells), {}, None)
+
+
+def words(part):
+    """Label, unit, sentence and detail of a component."""
+    return wording.part(part)
+
+
+def labels(part):
+    """Labels of a component's secondary readings."""
+    return [wording.secondary(item) for item in part.secondary]
+
+
+def notes(verdict):
+    """Sentences under a verdict."""
+    return verdict.to_dict()["notes"]

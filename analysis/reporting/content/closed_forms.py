@@ -14,7 +14,6 @@ from analysis.claims.worlds import one_query
 from analysis.loading.records import Cell, Records
 from analysis.reporting.content.model import Prediction, Range
 from analysis.verdict import Verdict
-from banditrft.claims import in_force
 from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.predict import (
@@ -114,12 +113,11 @@ def test_change(few: Cell, many: Cell) -> float | None:
 
 def predictions(records: Records, verdicts: list[Verdict]) -> dict[str, Prediction]:
     """Closed forms by "claim:world:component"; None where there is none."""
-    claims = {claim.id: claim for claim in in_force(records.study)}
     found: dict[str, Prediction] = {}
     for verdict in verdicts:
         for part in verdict.parts:
             if part.kind == "ratio":
-                target = float(getattr(claims[verdict.claim], "pass_at_1", 0.9))
+                target = part.setting.threshold or 0.9
                 for world in (part.world, *(s.world for s in part.secondary if s.world)):
                     values = ratio(records, world, part.conditions, target)
                     ends: Range | None = None if values is None else {"low": values[0], "high": values[1]}

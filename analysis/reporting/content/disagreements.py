@@ -11,7 +11,7 @@ from typing import Any
 from analysis.estimands import ESTIMANDS, Kind
 from analysis.reporting.content.model import Disagreement, Document, PartData, VerdictData
 from analysis.reporting.wording import confidence
-from analysis.verdict import ALL
+from analysis.results import ALL
 
 NOTHING = "There is no closed form for it here."
 

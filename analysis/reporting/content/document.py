@@ -2,7 +2,6 @@
 
 import math
 import tomllib
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +18,7 @@ from analysis.reporting.content.further import Further
 from analysis.reporting.content.methods import assumptions, cautions, limits, methods
 from analysis.reporting.content.model import Document, Provenance, Values, WorldData
 from analysis.verdict import Verdict
-from banditrft.claims import Claim, OwnClaim, claims_hash, in_force
+from banditrft.claims import Claim, claims_hash, in_force
 from banditrft.runs import digest
 from banditrft.worlds import (
     ContextualWorld,
@@ -70,8 +69,9 @@ def document(records: Records, verdicts: list[Verdict], further: Further) -> Doc
 
 
 def _claim(claim: Claim) -> Values:
-    own = {"own": True, "pass_at_1": claim.pass_at_1} if isinstance(claim, OwnClaim) else {"own": False}
-    return {**plain(asdict(claim)), **own}
+    if claim.own is None:
+        return {**plain(claim.protocol()), "own": False}
+    return {**plain(claim.protocol()), "own": True, "pass_at_1": getattr(claim, "pass_at_1", None)}
 
 
 def plain(value: Any) -> Any:

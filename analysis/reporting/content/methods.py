@@ -12,7 +12,8 @@ from analysis.inference import times as survival
 from analysis.inference.means import ALLOWED
 from analysis.loading.records import Records
 from analysis.reporting.content.model import Document, Paragraph, PartData, Used, VerdictData
-from analysis.verdict import ALL, Part, Verdict
+from analysis.results import ALL, Part
+from analysis.verdict import Verdict
 from banditrft.claims import Claim, in_force
 from banditrft.provenance import versions
 from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld
@@ -84,7 +85,7 @@ def _design(document: Document) -> Paragraph:
             f"{world['name']}: {many} condition{'s' * (many > 1)}, {_range(counts)} runs each, "
             f"{_range(rounds)} rounds."
         )
-    if any(p["unit"].startswith("pairs") for _, p in _parts(document)):
+    if any(p["units"] == "pairs" for _, p in _parts(document)):
         if any(not world["imported"] for world in document["worlds"]):
             said.append(
                 "Random streams are keyed by seed, query and purpose and not by condition, so runs of two "
@@ -161,7 +162,7 @@ def _times(document: Document) -> Paragraph | None:
         "Ratios of times: a hit is spread evenly over the step in which it was seen, and all relabellings of "
         "pairs are counted; nothing is drawn.",
     ]
-    if any("bootstrap" in s["label"] for p in own for s in p["secondary"]):
+    if any(s["reading"] == "medians" for p in own for s in p["secondary"]):
         resamples = default(survival.median_ratio, "resamples")
         said.append(f"Ratios of medians: bootstrap of pairs within queries, {resamples:,} resamples.")
     return _paragraph("Times to a threshold", said)

@@ -16,16 +16,19 @@ Interval = list[float | None]
 class SecondaryData(TypedDict):
     """A sensitivity of a component: two-sided, unadjusted; decides nothing."""
 
+    reading: str
     label: str
+    kind: str
     estimate: float | None
     interval: Interval
     level: float
     n: int
     world: str | None
+    values: dict[str, Any]
 
 
 class PartData(TypedDict):
-    """One component of a claim in one world; `analysis.verdict.Part` says what each value is."""
+    """One component of a claim in one world; `analysis.results.Part` says what each value is."""
 
     id: str
     label: str
@@ -42,9 +45,15 @@ class PartData(TypedDict):
     p_support: float
     p_refute: float
     n: int
+    units: str
     unit: str
     detail: str
     sentence: str
+    title: str
+    axis: str
+    setting: dict[str, Any]
+    worlds: list[str]
+    facts: dict[str, Any]
     counts: dict[str, float]
     secondary: list[SecondaryData]
     points: dict[str, list[Any]]
@@ -58,8 +67,10 @@ class PartData(TypedDict):
 class PlaceboData(TypedDict):
     """A reading of a placebo, or of how far a condition exceeds it."""
 
+    reading: str
     label: str
     condition: str
+    reward: str
     estimate: float | None
     interval: Interval
     n: int
@@ -67,6 +78,9 @@ class PlaceboData(TypedDict):
     kind: Kind
     world: str | None
     compared: str | None
+    split: str | None
+    setting: dict[str, Any]
+    values: dict[str, Any]
 
 
 class VerdictData(TypedDict):

@@ -20,7 +20,7 @@ from analysis.reporting.figures.svg import (
     text,
     ticks,
 )
-from analysis.verdict import ALL
+from analysis.results import ALL
 
 WIDTH, ROW, HEAD, FOOT = 380, 46, 6, 44
 LOG_MARKS = (0.125, 0.25, 0.5, 0.71, 1, 1.41, 2, 2.83, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -168,61 +168,19 @@ def closed(part: PartData) -> tuple[float, float]:
     )
 
 
-TITLES = {
-    "speed-adam": ("Speed-up under Adam", "rounds at G = 1 over rounds at G = 4"),
-    "speed-sgd": ("Speed-up under SGD", "rounds at G = 1 over rounds at G = 4"),
-    "test": ("Change in final test Pass@1", "points, G = 4 minus G = 1"),
-    "gain-train": ("Gain in train Pass@1", "points over the base policy"),
-    "gain-test": ("Gain in test Pass@1", "points over the base policy"),
-    "spread-train": ("Spread of training curves", "SD over seeds / SD of an evaluation"),
-    "spread-test": ("Spread of test curves", "SD over seeds / SD of an evaluation"),
-    "drawdown-adam": ("Fall after the maximum under Adam", "points, changed minus plain"),
-    "drawdown-matched": ("Fall after the maximum under matched SGD", "points, changed minus plain"),
-    "falls-adam": ("Fall after the maximum under Adam", "points"),
-    "falls-matched": ("Fall after the maximum under matched SGD", "points"),
-    "progress-adam": ("Spread at equal progress under Adam", "changed over plain"),
-    "progress-matched": ("Spread at equal progress under matched SGD", "changed over plain"),
-    "test-curves": ("Spread of test curves", "changed over plain"),
-    "no-gain": ("Change in final test Pass@1", "points, changed minus plain"),
-    "gains": ("Final test Pass@1 over the placebo", "points"),
-    "fall": ("Change of test Pass@1 on hard queries", "points over the base policy"),
-    "dose": ("Dose-response", "points per unit of base log-odds"),
-    "risk-early": ("Failures by the horizon", "points of runs, changed minus plain"),
-    "risk-late": ("Failures by the later horizon", "points of runs, changed minus plain"),
-    "flat": ("Slope of test Pass@1", "points over the run"),
-    "behind": ("Other worlds' slope minus this one's", "points over the run"),
-    "no-better": ("Change in final test Pass@1", "points, changed minus plain"),
-    "no-worse": ("Change in final test Pass@1", "points, changed minus plain"),
-    "trend": ("Trend of final test Pass@1", "points per doubling"),
-    "location": ("Best batch size", "queries per round"),
-    "over-few": ("Claimed split against fewest queries", "points of test Pass@1"),
-    "over-many": ("Claimed split against most queries", "points of test Pass@1"),
-    "share": ("Worlds against designs", "share of the two variances"),
-}
-"""Component of the ledger -> title and axis of its plot; others are titled by their own label."""
-OF_POINTS = {
-    "spread-train": (1.0, "mean train Pass@1 over the rounds"),
-    "spread-test": (1.0, "mean test Pass@1 over the rounds"),
-    "progress-adam": (100.0, "Pass@1, changed minus plain, points"),
-    "progress-matched": (100.0, "Pass@1, changed minus plain, points"),
-    "test-curves": (100.0, "area, changed minus plain, points"),
-    "more-variable": (100.0, "points of Pass@1, second minus first"),
-    "location": (100.0, "points, best place minus mean of all"),
-    "share": (100.0, "mean gain of a seed, points"),
-}
-"""Component whose raw points are not what it estimates -> their factor and axis."""
-
-
-def axis(part: PartData) -> str:
-    """What the axis of a component says."""
-    return TITLES.get(part["id"], ("", ESTIMANDS[part["kind"]].axis))[1]
-
-
 def of_points(part: PartData) -> tuple[float, str]:
-    """Factor and axis of a component's raw points."""
-    if part["id"] == "dose" and part["unit"] == "queries":
+    """Factor and axis of a component's raw points, which are not always what it estimates."""
+    if part["estimand"] == "dose" and part["units"] == "queries":
         return 100.0, "mean change of a query, points"
-    return OF_POINTS.get(part["id"], (ESTIMANDS[part["kind"]].factor, axis(part)))
+    if part["comparator"] == "noise" and part["estimand"] == "area":
+        return 1.0, f"mean {part['split']} Pass@1 over the rounds"
+    if part["kind"] == "spread":
+        return 100.0, "points, {1} minus {0}".format(*part["conditions"])
+    if part["kind"] == "location":
+        return 100.0, "points, best place minus mean of all"
+    if part["kind"] == "share":
+        return 100.0, "mean gain of a seed, points"
+    return ESTIMANDS[part["kind"]].factor, part["axis"]
 
 
 def forests(document: Document) -> list[Figure]:
@@ -237,13 +195,12 @@ def forests(document: Document) -> list[Figure]:
 
 def _plot(document: Document, claim: str, own: list[tuple[VerdictData, PartData]]) -> Figure:
     first = own[0][1]
-    title = TITLES.get(first["id"], (short(first["label"], 60), ""))[0]
     rows = []
     for verdict, part in own:
         rows += [*_theory(document, claim, part), _measured(verdict, part)]
         rows += _neighbours(document, verdict, part)
-    of = ESTIMANDS[first["kind"]]
-    return plot(rows, f"{claim}: {title}", axis(first), log=of.log, scale=of.factor, null=of.null)
+    of, title = ESTIMANDS[first["kind"]], f"{claim}: {short(first['title'], 60)}"
+    return plot(rows, title, first["axis"], log=of.log, scale=of.factor, null=of.null)
 
 
 def _measured(verdict: VerdictData, part: PartData) -> Row:

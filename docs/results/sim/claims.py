@@ -32,7 +32,6 @@ def collected(runs: Path) -> list[Row]:
         expected = document.get("expected", {})
         for verdict in document["verdicts"]:
             claim, world, told = verdict["claim"], verdict["world"], verdict["decided_by"]
-            parts = {p["label"]: p for p in verdict["parts"]}
             rows.append(
                 {
                     "claim": claim,
@@ -45,7 +44,7 @@ def collected(runs: Path) -> list[Row]:
                     if verdict["derived"]
                     else expected.get(f"{claim}/{world}", expected.get(claim)),
                     "decided_by": told["label"],
-                    "kind": parts[told["label"]]["kind"] if told["label"] in parts else None,
+                    "kind": told["kind"],
                     "estimate": told["estimate"],
                     "interval": told["interval"],
                     "n": told["n"],
