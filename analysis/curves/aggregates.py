@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
 from analysis.curves.bands import AWAY, Band, checked_curves, sidak
+from analysis.inference.means import settled
 from analysis.inference.resampling import (
     FEWEST_RESAMPLED,
     Floats,
@@ -227,7 +228,7 @@ def _placed(a_N: Floats, b_M: Floats, paired: bool) -> tuple[float, list[tuple[f
     wins_NM = (a_N[:, None] > b_M) + 0.5 * (a_N[:, None] == b_M)
     of_a, of_b = wins_NM.mean(axis=1), wins_NM.mean(axis=0)
     terms = [of_a + of_b] if paired else [of_a, of_b]
-    return float(wins_NM.mean()), [(float(t.var(ddof=1)) / t.size, t.size - 1.0) for t in terms]
+    return float(wins_NM.mean()), [(float(settled(t.var(ddof=1), t)) / t.size, t.size - 1.0) for t in terms]
 
 
 def _logit_interval(

@@ -21,7 +21,7 @@ from scipy.special import chdtri, stdtrit
 from analysis.claims.areas import area, area_noise, gain_noise
 from analysis.claims.variance_share import by_seed
 from analysis.claims.worlds import Kind, tested
-from analysis.inference.means import Difference
+from analysis.inference.means import Difference, settled
 from analysis.inference.resampling import Floats, Ints, checked_level, checked_strata, checked_values
 from analysis.inference.spread import jackknife, log_variance_ratio, share
 from analysis.loading.records import Cell, Records
@@ -120,11 +120,12 @@ def query_share(
 def _variances(values_N: Floats, rows: list[Ints]) -> tuple[float, float]:
     """Unbiased variances between the queries' means and within queries; the former may be negative."""
     squares = sum(float(((values_N[r] - values_N[r].mean()) ** 2).sum()) for r in rows)
-    within = squares / (values_N.size - len(rows))
+    within = float(settled(squares / (values_N.size - len(rows)), values_N))
     if len(rows) < 2:
         return 0.0, within
     means = np.array([values_N[r].mean() for r in rows])
-    return float(means.var(ddof=1)) - within * float(np.mean([1 / r.size for r in rows])), within
+    between = float(settled(means.var(ddof=1), values_N))
+    return between - within * float(np.mean([1 / r.size for r in rows])), within
 
 
 def _seeds_interval(values_N: Floats, rows: list[Ints], within: float, tail: float) -> tuple[float, float]:
@@ -181,7 +182,7 @@ def effects(y_SWC: Floats) -> Floats:
             (rest, (worlds - 1) * (designs - 1)),
         )
     ]
-    return np.array([*found, y_SWC.var(axis=0, ddof=1).mean()], dtype=np.float64)
+    return settled([*found, y_SWC.var(axis=0, ddof=1).mean()], y_SWC)
 
 
 def crossed(y_SWC: npt.ArrayLike, level: float = 0.95) -> tuple[Component, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr
 
-from analysis.inference.means import raised
+from analysis.inference.means import ROUNDING, raised, settled
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -76,7 +76,9 @@ def invert(value_X: Floats, above_X: Floats, below_X: Floats, estimate: float, n
 def t_tails(samples_XN: Floats) -> tuple[Floats, Floats]:
     """One-sided p-values of "mean <= 0" and of "mean >= 0" of each row of N values, allowing for skewness."""
     n = samples_XN.shape[1]
-    mean, se = samples_XN.mean(axis=1), samples_XN.std(axis=1, ddof=1) / np.sqrt(n)
+    mean, variance = samples_XN.mean(axis=1), samples_XN.var(axis=1, ddof=1)
+    se = np.sqrt(settled(variance, samples_XN, axis=1)) / np.sqrt(n)
+    mean = np.where((se == 0) & (np.abs(mean) <= ROUNDING), 0.0, mean)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(se > 0, mean / se, 0.0)
     exact = np.where(mean == 0, 1.0, 2.0**-n)  # identical values carry a sign test's evidence

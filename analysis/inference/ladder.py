@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.special import fdtrc
 
 from analysis.inference.inversion import Inverted, invert, t_tails
-from analysis.inference.means import Difference
+from analysis.inference.means import Difference, settled
 from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -56,7 +56,7 @@ def line(x_N: npt.ArrayLike, y_N: npt.ArrayLike) -> Difference:
         )
     slope = float(slopes(x, y[None, :])[0])
     rest = y - y.mean() - slope * (x - x.mean())
-    se = np.sqrt(np.sum(rest**2) / (x.size - 2) / np.sum((x - x.mean()) ** 2))
+    se = np.sqrt(settled(np.sum(rest**2) / (x.size - 2), y) / np.sum((x - x.mean()) ** 2))
     return Difference(slope, float(se), x.size - 2.0, x.size)
 
 

@@ -32,6 +32,8 @@ ALLOWED = 0.5
 """Skewness, third central moment over the cubed standard deviation, at which bounds still hold."""
 REACH = 0.6
 """Skewness in the Edgeworth term."""
+ROUNDING = 1e-12
+"""Standard deviation, relative to the largest value and to 1, up to which values differ by rounding alone."""
 STEPS = 20
 """Fixed-point steps; each leaves less than a fifth of the error, since |d'(z)| < .2."""
 
@@ -66,10 +68,22 @@ def skewness(values_N: npt.ArrayLike) -> float:
     values = np.asarray(values_N, dtype=np.float64)
     n, centred = values.size, values - values.mean()
     second = float((centred**2).sum())
-    if n < 3 or second <= 0:
+    if n < 3 or settled(second / (n - 1), values) == 0:
         return 0.0
     third = float((centred**3).sum()) * n / ((n - 1) * (n - 2))
     return float(third / (second / (n - 1)) ** 1.5)
+
+
+def settled(variance: npt.ArrayLike, *values: npt.ArrayLike, axis: int | None = None) -> Floats:
+    """Variances, 0 where they are of rounding alone: equal values seldom have equal sums of squares.
+
+    Args:
+        variance: Variances.
+        values: What they were computed from.
+        axis: Axis of the values that they are over; None is all.
+    """
+    scale = np.max([np.abs(v).max(axis=axis) for v in values], axis=0)
+    return np.where(np.abs(variance) <= (ROUNDING * np.maximum(scale, 1.0)) ** 2, 0.0, variance)
 
 
 def beyond(skew: float, n: int) -> bool:
@@ -107,15 +121,17 @@ class Difference:
 
     def p_above(self, x: float) -> float:
         """One-sided p-value of "difference <= x"."""
-        if self.se == 0:
-            return self._exact_p if self.estimate > x else 1.0
-        return float(raised(stdtr(self.df, (x - self.estimate) / self.se), self.df))
+        return self._p(x, self.estimate - x)
 
     def p_below(self, x: float) -> float:
         """One-sided p-value of "difference >= x"."""
+        return self._p(x, x - self.estimate)
+
+    def _p(self, x: float, distance: float) -> float:
+        """One-sided p-value from the distance to x, positive where the estimate lies beyond."""
         if self.se == 0:
-            return self._exact_p if self.estimate < x else 1.0
-        return float(raised(stdtr(self.df, (self.estimate - x) / self.se), self.df))
+            return self._exact_p if distance > ROUNDING * max(abs(x), abs(self.estimate), 1.0) else 1.0
+        return float(raised(stdtr(self.df, -distance / self.se), self.df))
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """Both one-sided 1 - alpha bounds: the 1 - 2 alpha interval that two one-sided tests read."""
@@ -151,9 +167,10 @@ def paired_difference(a_N: npt.ArrayLike, b_N: npt.ArrayLike) -> Difference:
     a, b = np.asarray(a_N, dtype=np.float64), np.asarray(b_N, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 1 or a.size < 2:
         raise InputError(f"pairs: need N >= 2 values in both groups, got shapes {a.shape} and {b.shape}")
-    d = a - b
-    se = float(d.std(ddof=1) / np.sqrt(d.size))
-    return Difference(float(d.mean()), se, d.size - 1.0, d.size, skewness(d))
+    d = np.where(np.abs(a - b) <= ROUNDING * np.maximum(np.abs(a), 1.0), 0.0, a - b)
+    sd = float(np.sqrt(settled(d.var(ddof=1), a, b)))
+    skew = skewness(d) if sd > 0 else 0.0
+    return Difference(float(d.mean()), sd / np.sqrt(d.size), d.size - 1.0, d.size, skew)
 
 
 def mean_of(values_N: npt.ArrayLike) -> Difference:
@@ -171,12 +188,7 @@ def welch_difference(a_N: npt.ArrayLike, b_N: npt.ArrayLike) -> Difference:
     a, b = np.asarray(a_N, dtype=np.float64), np.asarray(b_N, dtype=np.float64)
     if min(a.size, b.size) < 2:
         raise InputError(f"runs: need at least two per group, got {a.size} and {b.size}")
-    v_a, v_b = a.var(ddof=1) / a.size, b.var(ddof=1) / b.size
-    spread = v_a + v_b
-    df = a.size + b.size - 2.0
-    if spread > 0:
-        df = spread**2 / (v_a**2 / (a.size - 1) + v_b**2 / (b.size - 1))
-    return Difference(float(a.mean() - b.mean()), float(np.sqrt(spread)), float(df), min(a.size, b.size))
+    return contrast([a, b], [1.0, -1.0])
 
 
 def contrast(groups: Sequence[npt.ArrayLike], weights: Sequence[float]) -> Difference:
@@ -190,7 +202,7 @@ def contrast(groups: Sequence[npt.ArrayLike], weights: Sequence[float]) -> Diffe
         raise InputError(
             f"runs: need one weight and at least two values per group, got {len(weights)} weights"
         )
-    parts = [w**2 * v.var(ddof=1) / v.size for v, w in zip(values, weights, strict=True)]
+    parts = [w**2 * float(settled(v.var(ddof=1), v)) / v.size for v, w in zip(values, weights, strict=True)]
     spread = float(sum(parts))
     df = float(sum(v.size - 1 for v in values))
     if spread > 0:
@@ -215,7 +227,7 @@ def over_items_too(runs: Difference, items_M: npt.ArrayLike) -> Difference:
     items = np.asarray(items_M, dtype=np.float64)
     if items.size < 2:
         raise InputError(f"items: need at least two, got {items.size}")
-    over_runs, over_items = runs.se**2, float(items.var(ddof=1)) / items.size
+    over_runs, over_items = runs.se**2, float(settled(items.var(ddof=1), items)) / items.size
     total = over_runs + over_items
     if total == 0:
         return runs

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from analysis.inference.means import settled
 from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -105,19 +106,14 @@ def moments(values_NE: Floats, rows: list[Ints]) -> tuple[Floats, Floats, Floats
         rows: Rows of each stratum, at least two runs in each.
     """
     n = values_NE.shape[0]
-    parts = np.array([(g.size / n) ** 2 * _variance(values_NE[g]) / g.size for g in rows])
+    within = [settled(values_NE[g].var(axis=0, ddof=1), values_NE[g], axis=0) for g in rows]
+    parts = np.array([(g.size / n) ** 2 * v / g.size for g, v in zip(rows, within, strict=True)])
     freedom = np.array([g.size - 1.0 for g in rows])
     total = parts.sum(axis=0)
     squares = (parts**2 / freedom[:, None]).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         df = np.where(total > 0, total**2 / squares, float(freedom.sum()))
     return values_NE.mean(axis=0), np.sqrt(total), df
-
-
-def _variance(values_NE: Floats) -> Floats:
-    """Unbiased variance over runs, exactly 0 where they agree."""
-    same = (values_NE == values_NE[0]).all(axis=0)
-    return np.where(same, 0.0, values_NE.var(axis=0, ddof=1))
 
 
 def of_data(*numbers: npt.ArrayLike) -> np.random.Generator:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.inference.inversion import Inverted, invert, sign_tails, t_tails
-from analysis.inference.means import Difference
+from analysis.inference.means import ROUNDING, Difference, settled
 from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -54,7 +54,9 @@ def spread_ratio(
     grid = np.geomspace(1 / WIDEST, WIDEST, candidates)
     ratios = np.unique(np.concatenate([grid, np.asarray(margins)]))
     tails = sign_tails if a.size < permutation_below else t_tails
-    above, below = tails(from_a - ratios[:, None] * from_b)
+    apart = from_a - ratios[:, None] * from_b
+    apart[np.abs(apart) <= ROUNDING * np.maximum(from_a, 1.0)] = 0.0
+    above, below = tails(apart)
     estimate = float(from_a.mean() / from_b.mean()) if from_b.any() else float("nan")
     return invert(ratios, above, below, estimate, a.size)
 
@@ -65,6 +67,7 @@ def deviations(values_N: Floats, strata_N: npt.NDArray[np.int64]) -> Floats:
     for s in np.unique(strata_N):
         rows = strata_N == s
         found[rows] = np.abs(values_N[rows] - np.median(values_N[rows]))
+    found[found <= ROUNDING * np.maximum(np.abs(values_N), 1.0)] = 0.0
     return found
 
 
@@ -73,7 +76,7 @@ def pooled_variance(values_N: Floats, strata_N: npt.NDArray[np.int64]) -> float:
     groups = [values_N[strata_N == s] for s in np.unique(strata_N)]
     freedom = sum(g.size - 1 for g in groups)
     squares = sum(float(np.sum((g - g.mean()) ** 2)) for g in groups)
-    return squares / freedom if freedom > 0 else float("nan")
+    return float(settled(squares / freedom, values_N)) if freedom > 0 else float("nan")
 
 
 def log_sd_ratio(
@@ -144,8 +147,8 @@ def jackknife(statistic: Callable[[npt.NDArray[np.int64]], float], n: int) -> Di
     without = np.array([statistic(np.delete(everything, i)) for i in range(n)])
     pseudo = n * whole - (n - 1) * without
     squares = (pseudo - pseudo.mean()) ** 2
-    se = np.sqrt(squares.sum() / (n - 1) / n)
-    kurtosis = float(np.mean(squares**2) / np.mean(squares) ** 2 - 3.0) if squares.any() else 0.0
+    se = np.sqrt(settled(squares.sum() / (n - 1), n * without) / n)
+    kurtosis = float(np.mean(squares**2) / np.mean(squares) ** 2 - 3.0) if se > 0 else 0.0
     df = 2.0 / (2.0 / (n - 1) + (kurtosis / n if kurtosis > 0 else 0.0))
     return Difference(float(pseudo.mean()), float(se), df, n)
 
@@ -188,7 +191,8 @@ def log_variance_ratio(y_SWC: npt.ArrayLike) -> Difference:
 
 def main_effects(mean_WC: Floats) -> tuple[float, float]:
     """Variances of world means and of condition means of a table of cell means."""
-    return float(mean_WC.mean(axis=1).var(ddof=1)), float(mean_WC.mean(axis=0).var(ddof=1))
+    worlds, designs = (mean_WC.mean(axis=axis).var(ddof=1) for axis in (1, 0))
+    return float(settled(worlds, mean_WC)), float(settled(designs, mean_WC))
 
 
 def share(log_ratio: float) -> float:

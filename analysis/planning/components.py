@@ -16,7 +16,7 @@ from scipy.special import log_ndtr, ndtr, ndtri, stdtrit
 from analysis.claims.test_set import differences
 from analysis.claims.worlds import Floats, final_train, table
 from analysis.estimands import ESTIMANDS
-from analysis.inference.means import lowered
+from analysis.inference.means import ROUNDING, lowered
 from analysis.inference.resampling import of_data
 from analysis.inference.spread import pooled_variance
 from analysis.loading.records import Cell, Records
@@ -221,7 +221,7 @@ def ratio(_: Records, part: Part, each: float) -> Planned:
     sd = math.sqrt((slow.sd**2 + fast.sd**2) / 2)
     both = np.isfinite(slow.residual) & np.isfinite(fast.residual)
     correlation = 0.0
-    if both.sum() > 4 and slow.residual[both].std() > 0 and fast.residual[both].std() > 0:
+    if both.sum() > 4 and min(g.residual[both].std() for g in (slow, fast)) > ROUNDING:
         correlation = float(np.corrcoef(slow.residual[both], fast.residual[both])[0, 1])
     correlation = min(max(correlation, 0.0), LARGEST_CORRELATION)
     low, high = float(part.band[0] or 0.0), math.inf if part.band[1] is None else float(part.band[1])

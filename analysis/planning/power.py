@@ -21,7 +21,7 @@ from scipy.stats import binom, chi2, hypergeom, nct
 from analysis.inference.fractions import least_successes
 from analysis.inference.inversion import sign_tails, t_tails
 from analysis.inference.ladder import place
-from analysis.inference.means import lowered
+from analysis.inference.means import ROUNDING, lowered
 from analysis.inference.ratio import pair_scores
 from analysis.inference.times import HittingTimes
 from banditrft.errors import InputError
@@ -51,7 +51,7 @@ def t_power(effect: float, sd: float, n: int, alpha: float) -> float:
         alpha: One-sided error rate.
     """
     _check(sd, n)
-    if sd == 0:
+    if sd <= ROUNDING * max(abs(effect), 1.0):
         return float(effect > 0 and 2.0**-n <= alpha)
     return float(nct.sf(-stdtrit(n - 1, lowered(alpha, n - 1)), n - 1, effect * np.sqrt(n) / sd))
 
@@ -72,7 +72,7 @@ def equivalence_power(
     """
     _check(sd, n)
     df, se = groups * (n - 1), sd * np.sqrt(groups / n)
-    if se == 0:
+    if se <= ROUNDING * max(margin, 1.0):
         return float(abs(effect) < margin and 2.0**-n <= alpha)
     ratio, weight = _sd_ratio(df)
     half = -stdtrit(df, lowered(alpha, df)) * ratio
