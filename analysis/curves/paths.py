@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import isotonic_regression
 
 from analysis.claims.worlds import one_query
 from analysis.inference.means import Difference, mean_of
@@ -53,25 +54,7 @@ def train_path(train_E: Floats, samples_E: npt.ArrayLike) -> Floats:
     """
     samples = np.asarray(samples_E, dtype=np.float64)
     p = (train_E * samples + 0.5) / (samples + 1)
-    return isotonic(np.log(p / (1 - p)), p * (1 - p) * samples)
-
-
-def isotonic(values_E: Floats, weights_E: Floats) -> Floats:
-    """Rising values nearest in weighted squares, by pooling adjacent violators (Barlow et al. 1972).
-
-    Args:
-        values_E: Values in order.
-        weights_E: Positive weights.
-    """
-    pools: list[tuple[float, float, int]] = []
-    for value, weight in zip(values_E.tolist(), weights_E.tolist(), strict=True):
-        pool = (value, weight, 1)
-        while pools and pools[-1][0] >= pool[0]:
-            before, own, count = pools.pop()
-            total = own + pool[1]
-            pool = ((before * own + pool[0] * pool[1]) / total, total, count + pool[2])
-        pools.append(pool)
-    return np.repeat([p[0] for p in pools], [p[2] for p in pools])
+    return np.asarray(isotonic_regression(np.log(p / (1 - p)), weights=p * (1 - p) * samples).x)
 
 
 def matched_differences(

@@ -167,10 +167,12 @@ def paired_difference(a_N: npt.ArrayLike, b_N: npt.ArrayLike) -> Difference:
     a, b = np.asarray(a_N, dtype=np.float64), np.asarray(b_N, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 1 or a.size < 2:
         raise InputError(f"pairs: need N >= 2 values in both groups, got shapes {a.shape} and {b.shape}")
-    d = np.where(np.abs(a - b) <= ROUNDING * np.maximum(np.abs(a), 1.0), 0.0, a - b)
+    d = a - b
     sd = float(np.sqrt(settled(d.var(ddof=1), a, b)))
-    skew = skewness(d) if sd > 0 else 0.0
-    return Difference(float(d.mean()), sd / np.sqrt(d.size), d.size - 1.0, d.size, skew)
+    if sd == 0:
+        none = np.abs(d) <= ROUNDING * np.maximum(np.abs(a), 1.0)
+        return Difference(float(np.where(none, 0.0, d).mean()), 0.0, d.size - 1.0, d.size)
+    return Difference(float(d.mean()), sd / np.sqrt(d.size), d.size - 1.0, d.size, skewness(d))
 
 
 def mean_of(values_N: npt.ArrayLike) -> Difference:

@@ -5,8 +5,8 @@ Both give the level at which each claim's interval is read.
 A claim can be decided two ways, and the two hypotheses it would reject ("the claim is false", "the claim is
 true") are never both true; so each claim enters with the smaller of its two p-values and the family counts
 claims. The interval of a decided claim is read at the level its step used, that of every other claim at the
-level where Holm
-stopped: then p and interval cannot disagree. A p-value that misses its step by rounding alone is at it.
+level where Holm stopped: then p and interval cannot disagree. A p-value that misses its step by rounding
+alone is at it.
 """
 
 from dataclasses import dataclass
@@ -63,10 +63,11 @@ def benjamini_hochberg(p_M: list[float], rate: float = 0.05) -> list[Adjusted]:
         InputError: A p-value outside [0, 1].
     """
     values = _checked(p_M)
-    order = np.argsort(values, kind="stable")
-    steps = values[order] * values.size / np.arange(1, values.size + 1)
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(steps[::-1])[::-1])
+    if not values.size:
+        return []
+    from statsmodels.stats.multitest import fdrcorrection  # takes .3 s to load
+
+    adjusted = fdrcorrection(values, rate)[1]
     below = adjusted <= rate * (1 + ROUNDING)
     adjusted[below] = np.minimum(adjusted[below], rate)
     level = rate * max(int(below.sum()), 1) / max(values.size, 1)

@@ -55,7 +55,7 @@ def spread_ratio(
     ratios = np.unique(np.concatenate([grid, np.asarray(margins)]))
     tails = sign_tails if a.size < permutation_below else t_tails
     apart = from_a - ratios[:, None] * from_b
-    apart[np.abs(apart) <= ROUNDING * np.maximum(from_a, 1.0)] = 0.0
+    apart[np.abs(apart).max(axis=1) <= ROUNDING * max(from_a.max(), 1.0)] = 0.0
     above, below = tails(apart)
     estimate = float(from_a.mean() / from_b.mean()) if from_b.any() else float("nan")
     return invert(ratios, above, below, estimate, a.size)
@@ -66,8 +66,9 @@ def deviations(values_N: Floats, strata_N: npt.NDArray[np.int64]) -> Floats:
     found = np.empty_like(values_N)
     for s in np.unique(strata_N):
         rows = strata_N == s
-        found[rows] = np.abs(values_N[rows] - np.median(values_N[rows]))
-    found[found <= ROUNDING * np.maximum(np.abs(values_N), 1.0)] = 0.0
+        own = values_N[rows]
+        apart = np.abs(own - np.median(own))
+        found[rows] = 0.0 if apart.max() <= ROUNDING * max(np.abs(own).max(), 1.0) else apart
     return found
 
 

@@ -9,7 +9,7 @@ from support.claims import ROUNDS, cell, contextual, design, records
 
 import sims
 from analysis import load
-from analysis.curves.paths import LEVELS, MARGIN, isotonic, matched_differences, path_independence, train_path
+from analysis.curves.paths import LEVELS, MARGIN, matched_differences, path_independence, train_path
 from banditrft.study import parse_study
 
 N = 12
@@ -26,12 +26,13 @@ def smallest_of_largest(values, weights):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_isotonic_regression_is_the_min_max_formula(seed):
+def test_paths_rise_by_the_min_max_formula(seed):
     rng = np.random.default_rng(seed)
-    values, weights = np.round(rng.standard_normal(9), 1), rng.random(9) + 0.1
-    found = isotonic(values, weights)
-    np.testing.assert_allclose(found, smallest_of_largest(values, weights), atol=1e-12)
-    np.testing.assert_allclose(isotonic(found, weights), found)
+    samples = rng.integers(4, 65, 9)
+    train = rng.integers(0, samples + 1) / samples
+    p = (train * samples + 0.5) / (samples + 1)
+    expected = smallest_of_largest(np.log(p / (1 - p)), p * (1 - p) * samples)
+    np.testing.assert_allclose(train_path(train, samples), expected, atol=1e-12)
 
 
 def test_a_path_has_finite_log_odds_at_both_ends():
