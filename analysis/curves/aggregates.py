@@ -183,7 +183,7 @@ def probability_of_improvement(
     The standard error is that of the runs' placements in the other condition (DeLong et al. 1988), of pairs
     if they are paired (Konietschko and Pauly 2012), with Satterthwaite's t on the log-odds. Where all runs
     of A beat all of B, or none, that error is 0, and the interval ends at a one-sided Clopper-Pearson bound
-    as if every pair told once.
+    as if every pair counted once.
 
     Args:
         a_N: Values of A's runs.

@@ -29,7 +29,7 @@ from analysis.loading.records import Cell, Records
 from banditrft.errors import InputError
 
 THRESHOLD = 0.9
-"""Train Pass@1 whose crossing is told, the ledger's own."""
+"""Train Pass@1 whose crossing is shown, the ledger's own."""
 
 
 @dataclass(frozen=True)

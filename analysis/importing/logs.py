@@ -28,7 +28,7 @@ COPIED = {"zero_signal_fraction": 1.0, "grad_norm": math.inf, "clip_fraction": 1
 """Columns of `rounds` logged in our units, and their largest values; trainers log KL and entropy per token,
 ours are per response."""
 LOGGED = ("step", "reward", "reward_min", "reward_max", "test", *COPIED)
-"""Names that can be mapped to columns of a log, beside settings of a design."""
+"""Names that can be mapped to columns of a log, besides settings of a design."""
 STATED = ("samples", "test_samples", "log_every", "scale", "test_scale")
 """Options that a log's rows need."""
 

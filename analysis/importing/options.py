@@ -18,7 +18,7 @@ LIMITS = {"samples": 10**9, "test_samples": 10**9, "rollouts": 10**6, "log_every
 
 @dataclass(frozen=True)
 class Options:
-    """What is known beside the logs.
+    """What is known besides the logs.
 
     Attributes:
         world: Name of the world; the model's name, or else the tool's, where it is empty.
@@ -85,7 +85,7 @@ class Options:
 
         Args:
             tool: What is read, for the message.
-            columns: Our names that may be mapped, beside settings of a design.
+            columns: Our names that may be mapped, besides settings of a design.
             options: Names of `Options` that are read here and not everywhere.
 
         Raises:

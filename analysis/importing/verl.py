@@ -146,8 +146,8 @@ def _continues(rest: str, line: str) -> bool:
 def _pairs(text: str, decimals: dict[str, int]) -> tuple[dict[str, float], bool]:
     """Metrics of one step, and whether all of them are numbers; notes the digits after the point by name.
 
-    Behind the last metric a progress bar may stand without a space. Digits of the one can then not be told
-    from those of the other, so that metric is left out unless a letter follows its number.
+    Behind the last metric a progress bar may stand without a space. Digits of the one can then not be
+    distinguished from those of the other, so that metric is left out unless a letter follows its number.
     """
     values: dict[str, float] = {}
     clean = True

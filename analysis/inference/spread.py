@@ -18,7 +18,7 @@ from banditrft.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 WIDEST = 100.0
-"""Ratios between 1 / 100 and 100 are told apart."""
+"""Ratios between 1 / 100 and 100 are distinguished."""
 FEWEST = 3
 """Pairs of a query that make a spread: the deviations of two from their median are equal, one value twice,
 which brought the error rate to .15 at a nominal .05 (8 pairs of 4 queries)."""

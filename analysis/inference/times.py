@@ -75,7 +75,7 @@ def hitting_times(
         passes_NE: Pass@1 of each run at each evaluation, in [0, 1].
         threshold: Pass@1 to reach, in [0, 1].
         consecutive: evaluations in a row at or above the threshold that make a hit.
-        horizon: look at no evaluation after this round; none is the last one.
+        horizon: evaluations after this round are not read; none is the last one.
 
     Raises:
         InputError: Rounds that do not rise, shapes that disagree, values that are not finite, or too few

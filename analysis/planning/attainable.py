@@ -30,7 +30,7 @@ from banditrft.worlds import LLMWorld, LumpedWorld, SequenceWorld, WorldSettings
 
 ALPHA = 0.05
 MOST = 64
-"""Seeds beyond which no least number is looked for; a test of so many has no least p-value that matters."""
+"""Largest number of seeds that is tried; a test of more has no least p-value that matters."""
 FEWEST = 3
 """Pairs of a query that make a spread."""
 
@@ -42,7 +42,7 @@ class Asked:
     Attributes:
         claim: Protocol.
         world: Name of the world.
-        queries: Training queries that runs are told apart by.
+        queries: Training queries that the runs belong to.
         seeds: Seeds of each.
     """
 
@@ -173,7 +173,7 @@ def _testable(claim: Claim, world: WorldSettings, designs: Mapping[str, Design])
 
 
 def queries_of(world: WorldSettings) -> int:
-    """Training queries by which a world's runs are told apart."""
+    """Number of training queries that a world's runs belong to."""
     if not isinstance(world, LLMWorld) or world.train_items is not None:
         return 1
     return len(world.queries.items) or world.queries.count

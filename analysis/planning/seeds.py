@@ -98,7 +98,7 @@ def plan(records: Records, seeds: Mapping[str, int], alpha: float = ALPHA) -> li
 
 
 def _queries(records: Records, verdict: Verdict) -> int:
-    """Training queries by which the runs of a verdict's components are told apart, the fewest."""
+    """Training queries that the runs of a verdict's components belong to, the fewest."""
     cells = [records.of(p.world).get(p.conditions[0]) for p in verdict.parts]
     return min((np.unique(c.query).size for c in cells if c is not None), default=1)
 

@@ -85,7 +85,7 @@ class Calibration:
         return found
 
     def write(self, folder: Path) -> None:
-        """Write the methods that were run beside those that are there, and the page."""
+        """Write the methods that were run, keep the others that are there, and write the page."""
         path = folder / FILE
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         for method, rates in self.rates.items():

@@ -1,4 +1,4 @@
-"""Random valid designs in every simulated world: what `predict` says beside what a thousand seeds do.
+"""Random valid designs in every simulated world: what `predict` says and what a thousand seeds do.
 
 A case is a world, a design and a target, drawn from its number alone. Cases that need more than a few thousand
 rounds are drawn again: what they would add is tested by scaling (tests/exact/test_theory_long_runs.py).
@@ -216,7 +216,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
 
 
 def again(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with what is predicted now beside what was simulated."""
+    """A row with what is predicted now next to what was simulated."""
     case = Case(row["number"], row["kind"], row["place"], row["fields"], row["target"])
     found = case.predicted()
     return row | {

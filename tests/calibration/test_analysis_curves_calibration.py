@@ -267,7 +267,7 @@ def test_path(n, shift, calibration_results):
 
 
 def component_rates(law, queries, n, sets):
-    """Of the seeds' variance 1 beside noise of .25, and of the share of fixed queries."""
+    """Of the seeds' variance 1 next to noise of .25, and of the share of fixed queries."""
     level = 2 * np.array([-1.2, -0.3, 0.4, 1.1])
     share = level.var(ddof=1) / (level.var(ddof=1) + 1 + NOISE)
     query, seeds, of_queries = np.arange(n) % queries, 0, 0

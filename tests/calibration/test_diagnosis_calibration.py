@@ -1,4 +1,4 @@
-"""Looks for failure signatures at the border of each: at most 5% call what is not there present, or there absent."""
+"""Checks for failure signatures at the border of each: at most 5% call what is not there present, or there absent."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ ALPHA, QUICK, FULL = 0.05, 400, 4000
 
 
 def measures(rng, n, *, rise=0.5, level=0.7, late=0.0, change=0.0, base=0.001):
-    """Runs whose means lie where they are told to, with a normal spread."""
+    """Runs with given means and a normal spread."""
     levels = level + 0.03 * rng.standard_normal(n)
     samples = 64 * n
     return Measures(
@@ -55,25 +55,25 @@ def rates(name, n, sets):
     """Shares of data sets called present, and absent, at a border where neither is true."""
     signature, at = BORDERS[name]
     rng = np.random.default_rng([n, sets, len(name)])
-    looks = [signature(measures(rng, n, **at)) for _ in range(sets)]
+    checks = [signature(measures(rng, n, **at)) for _ in range(sets)]
     return [
         np.mean([p <= ALPHA for p in values])
-        for values in ([k.p_present for k in looks], [k.p_absent for k in looks])
+        for values in ([k.p_present for k in checks], [k.p_absent for k in checks])
     ]
 
 
 @pytest.mark.parametrize("name", BORDERS)
-def test_a_look_errs_at_most_at_its_level(name):
+def test_a_check_errs_at_most_at_its_level(name):
     assert max(rates(name, 8, QUICK)) <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / QUICK)
 
 
 @pytest.mark.calibration
 @pytest.mark.parametrize("n", SEEDS)
 @pytest.mark.parametrize("name", BORDERS)
-def test_look(name, n, calibration_results):
+def test_check(name, n, calibration_results):
     for word, rate in zip(("present", "absent"), rates(name, n, FULL), strict=True):
         kept = calibration_results.add(
-            "Looks for failure signatures",
+            "Checks for failure signatures",
             measures=(plateau, falling, flat, no_improvement, Measures),
             kind="error",
             case=f"{name}: called {word} at the border",

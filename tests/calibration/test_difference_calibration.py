@@ -140,7 +140,7 @@ ONE_SIDED = 200_000
 @pytest.mark.parametrize("law", SKEWED)
 @pytest.mark.parametrize("n", SEEDS)
 def test_one_sided_t_of_skewed_values(n, law, nominal, calibration_results):
-    """Both sides; the reading beyond the skewness that is allowed for is told, not held."""
+    """Both sides; the reading beyond the skewness that is allowed for is shown, not tested."""
     both = np.array(t_tails(SKEWED[law](np.random.default_rng([n, len(law)]), (ONE_SIDED, n))))
     beyond = law.endswith("skewness 1")
     kept = calibration_results.add(

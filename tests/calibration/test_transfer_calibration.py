@@ -1,7 +1,7 @@
-"""Coverage of fit-here-predict-there: a lumped world's G=1 is fitted, four rollouts are foretold.
+"""Coverage of fit-here-predict-there: a lumped world's G=1 is fitted, four rollouts are predicted.
 
 The world obeys the theory, so intervals and bands should hold what other seeds of the new condition show. In a
-study both conditions have the same seeds, whose shared luck the intervals leave unused; here the foretold runs are
+study both conditions have the same seeds, whose shared luck the intervals leave unused; here the predicted runs are
 those of the next data set, which is the harder case.
 """
 
@@ -33,7 +33,7 @@ rollouts = 4
 
 @dataclass(frozen=True)
 class Truth:
-    """Many runs of the fitted condition, and as many of the one that is foretold."""
+    """Many runs of the fitted condition, and as many of the one that is predicted."""
 
     counts: object
     start: Cell
@@ -72,7 +72,7 @@ def coverage(truth, n, sets):
     return {name: count / sets for name, count in held.items()}
 
 
-def test_what_is_foretold_comes(tmp_path):
+def test_what_is_predicted_comes(tmp_path):
     n, sets = 5, 40
     rates = coverage(simulate(n * sets, tmp_path), n, sets)
     assert set(rates) == {"area", "final", "rounds", "seed_sd", "band"}
