@@ -48,10 +48,10 @@ def has_template(folder: Path) -> bool:
     if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
         return True
     try:
-        read = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(read, dict) and bool(read.get("chat_template"))
+    return isinstance(config, dict) and bool(config.get("chat_template"))
 
 
 def counter(folder: Path) -> Callable[[str], int] | None:
@@ -145,13 +145,13 @@ class Characters:
 def read_characters(path: Path) -> Characters | None:
     """The tokenizer of a tiny model; None if the file says something else, or nothing."""
     try:
-        read: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    model = read.get("model") if isinstance(read, dict) else None
+    model = content.get("model") if isinstance(content, dict) else None
     if not isinstance(model, dict) or model.get("type") != "WordLevel":
         return None
-    if read.get("normalizer") is not None or read.get("pre_tokenizer") != _SPLIT:
+    if content.get("normalizer") is not None or content.get("pre_tokenizer") != _SPLIT:
         return None
     tokens = tuple(model["vocab"])
     plain = tokens[:2] == (PAD, EOS) and all(len(token) == 1 for token in tokens[2:])
@@ -219,7 +219,7 @@ class Pretrained:
 
 
 def _fixed_date(layout: str) -> str:
-    """The day that chat templates are read: a prompt must not change overnight."""
+    """The day that chat templates are given: a prompt must not change overnight."""
     return date(2024, 7, 26).strftime(layout)
 
 
@@ -240,14 +240,14 @@ def _further_ends(folder: Path) -> list[int]:
         path = folder / name
         if path.is_file():
             try:
-                read = json.loads(path.read_text(encoding="utf-8"))["eos_token_id"]
+                found = json.loads(path.read_text(encoding="utf-8"))["eos_token_id"]
             except (OSError, ValueError, RecursionError) as error:
                 raise InputError(f"{path}: cannot be read as JSON ({error})") from None
             except (KeyError, TypeError):
                 continue
-            ends = read if isinstance(read, list) else [] if read is None else [read]
+            ends = found if isinstance(found, list) else [] if found is None else [found]
             if not all(type(token) is int and token >= 0 for token in ends):
-                raise InputError(f"{path}: eos_token_id must be a token or a list of tokens, got {read!r}")
+                raise InputError(f"{path}: eos_token_id must be a token or a list of tokens, got {found!r}")
             if ends:
                 return ends
     return []

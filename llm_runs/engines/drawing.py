@@ -33,7 +33,7 @@ def draws(prompts: Prompts, rollouts: Sequence[int], address: Address, count: in
 
 def request_seeds(prompts: Prompts, rollouts: Sequence[int], address: Address) -> NDArray[np.int64]:
     """One seed per response, (S, Q, G) in [0, SEEDS), for engines with generators of their own."""
-    return (draws(prompts, rollouts, address, 1)[..., 0] * 2**53).astype(np.int64)
+    return (draws(prompts, rollouts, address, 1)[..., 0] * SEEDS).astype(np.int64)
 
 
 def draw(logits_RV: Tensor, uniforms_R: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""What a grader is: a map from a response and an answer to two verdicts, both always recorded.
+"""What a grader is: a map from a response and an answer to two grades, both always recorded.
 
 A gap between strict and lenient is a flaw of format, not of knowledge. The converse does not hold: a response
 that never states an answer fails both. Graders read text only, never fail and never hang, whatever a model
@@ -22,12 +22,12 @@ TAIL = 20_000
 
 @dataclass(frozen=True)
 class Grade:
-    """The verdicts on one response.
+    """The grades of one response, strict and lenient.
 
     Attributes:
         strict: Right by the task's own rule.
         lenient: Right whatever its form; strict implies lenient.
-        timed_out: The lenient verdict could not be reached within its limits of time and memory and is the
+        timed_out: The lenient grade could not be reached within its limits of time and memory and is the
             strict one instead.
         score: The task's own reward, in [0, 1] [default: 1 if strict, else 0]. Only tasks that define
             "partially correct" give anything between.

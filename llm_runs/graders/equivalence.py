@@ -129,7 +129,7 @@ class Equivalence:
         Raises:
             ChildProcessError: Workers do not start.
         """
-        verdicts: list[bool | None] = [None] * len(pairs)
+        decisions: list[bool | None] = [None] * len(pairs)
         waiting = deque(enumerate(pairs))
         with self._lock:
             self._after_fork()
@@ -137,10 +137,10 @@ class Equivalence:
             try:
                 while waiting or any(worker.job is not None for worker in self._workers):
                     self._assign(waiting)
-                    self._collect(verdicts)
+                    self._collect(decisions)
             finally:
                 self._dismiss([w for w in self._workers if w.job is not None])  # after an interruption
-        return verdicts
+        return decisions
 
     def close(self) -> None:
         """Kill the workers; the next call starts new ones."""
@@ -167,8 +167,8 @@ class Equivalence:
         for _ in range(min(len(waiting) - starting, self._size - len(self._workers))):
             self._workers.append(_Worker(self._limit_s))
 
-    def _collect(self, verdicts: list[bool | None]) -> None:
-        """Wait for a reply or a deadline, note verdicts, and dismiss the dead and the late."""
+    def _collect(self, decisions: list[bool | None]) -> None:
+        """Wait for a reply or a deadline, note decisions, and dismiss the dead and the late."""
         pending = [worker for worker in self._workers if not worker.idle]
         patience = min(worker.deadline for worker in pending) - time.monotonic()
         with selectors.DefaultSelector() as selector:
@@ -179,7 +179,7 @@ class Equivalence:
         for worker in pending:
             reply = worker.reply() if worker in replying else None
             if reply:
-                self._note(worker, reply, verdicts)
+                self._note(worker, reply, decisions)
             elif reply is not None or time.monotonic() >= worker.deadline:
                 self._dismiss([worker])
                 self._stillborn += not worker.ready
@@ -188,10 +188,10 @@ class Equivalence:
                         f"math-verify: no worker starts; `{' '.join(COMMAND)} 5` says why"
                     )
 
-    def _note(self, worker: _Worker, reply: bytes, verdicts: list[bool | None]) -> None:
+    def _note(self, worker: _Worker, reply: bytes, decisions: list[bool | None]) -> None:
         if worker.job is None:
             worker.ready, self._stillborn = True, 0
             return
-        verdicts[worker.job] = reply == b"1"
+        decisions[worker.job] = reply == b"1"
         worker.job = None
         worker.answered += 1

@@ -1,6 +1,6 @@
 r"""Answers in LaTeX: what a text says last, and when two answers are written alike. No TeX, no mathematics.
 
-These are rules of writing. The verdicts that follow from them are `llm_runs.graders.mathematics`'.
+These are rules of writing. The grades that follow from them are `llm_runs.graders.mathematics`'.
 
 What a text says last: its last box, or failing that its last expression. The scan for boxes keeps a stack of
 open braces, so that deep or unbalanced braces cost no more than others; no pattern here can backtrack over
@@ -125,11 +125,8 @@ def normal_form(expression: str) -> tuple[str, ...]:
 
 def same(expression: str, answer: str) -> bool:
     """Whether two expressions are written alike; an empty answer is never given."""
-    texts = spelled(expression), spelled(answer)
-    found, wanted = map(_written, texts)
-    if found == wanted:
-        return bool(wanted)
-    return _number(found, lists_numbers(texts[0])) == _number(wanted, lists_numbers(texts[1]))
+    found, wanted = _written(spelled(expression)), _written(spelled(answer))
+    return bool(wanted) if found == wanted else normal_form(expression) == normal_form(answer)
 
 
 def _written(text: str) -> Tokens:

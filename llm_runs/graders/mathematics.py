@@ -7,7 +7,7 @@ reads.
 
 Lenient is strict, or: math-verify finds the content of the last closed box, or without one the last
 expression (`latex.last_expression`), mathematically equal to the answer. It decides in worker processes
-(`equivalence`); where a worker exceeds its limit, the lenient verdict is the strict one and the grade says
+(`equivalence`); where a worker exceeds its limit, the lenient grade is the strict one and the grade says
 so.
 
 What math-verify decides otherwise than a reader would is decided before or after it: numerals with base
@@ -38,11 +38,11 @@ from llm_runs.graders.latex import LONGEST, last_box, last_expression, numeral, 
 _MONEY = re.compile(r"(?<=[0-9}])\s*(?:dollar|cent|euro|pound)s?\.?\s*\Z", re.IGNORECASE)
 """Units of money that math-verify does not know, behind a number."""
 REMEMBERED = 50_000
-"""Verdicts of math-verify that a grader keeps; when there are more, it forgets all."""
+"""Decisions of math-verify that a grader keeps; when there are more, it forgets all."""
 
 
 class Mathematics(Grader):
-    """Grades by MATH's rules. Keeps worker processes and verdicts between calls; `close` ends both.
+    """Grades by MATH's rules. Keeps worker processes and decisions between calls; `close` ends both.
 
     Args:
         timeout_s: Seconds that math-verify may take for one response.
@@ -69,35 +69,35 @@ class Mathematics(Grader):
             for response, answer in zip(responses, answers, strict=True)
         ]
         questions = dict.fromkeys(question for _, question in stated if question is not None)
-        verdicts = self._verdicts(list(questions))
+        decisions = self._decisions(list(questions))
         return [
-            _grade(strict, False if question is None else verdicts[question]) for strict, question in stated
+            _grade(strict, False if question is None else decisions[question]) for strict, question in stated
         ]
 
-    def _verdicts(self, questions: list[tuple[str, str]]) -> dict[tuple[str, str], bool | None]:
-        """Verdicts on distinct questions; only new ones are asked."""
+    def _decisions(self, questions: list[tuple[str, str]]) -> dict[tuple[str, str], bool | None]:
+        """Decisions on distinct questions; only new ones are asked."""
         if len(self._known) > REMEMBERED:
             self._known.clear()
-        verdicts: dict[tuple[str, str], bool | None] = {
+        decisions: dict[tuple[str, str], bool | None] = {
             q: self._known[q] for q in questions if q in self._known
         }
-        asked = [question for question in questions if question not in verdicts]
-        verdicts.update(zip(asked, self._equivalence.equal(asked), strict=True))
-        self._known.update((q, verdict) for q, verdict in verdicts.items() if verdict is not None)
-        return verdicts
+        asked = [question for question in questions if question not in decisions]
+        decisions.update(zip(asked, self._equivalence.equal(asked), strict=True))
+        self._known.update((q, decision) for q, decision in decisions.items() if decision is not None)
+        return decisions
 
     def reference(self, answer: str) -> str:
         r"""The content of the last closed box in an answer field, or all of it."""
         return (last_box(answer)[0] or answer).strip()
 
     def close(self) -> None:
-        """End the worker processes and forget the verdicts."""
+        """End the worker processes and forget the decisions."""
         self._equivalence.close()
         self._known.clear()
 
 
 def _stated(text: str, answer: str) -> tuple[bool, tuple[str, str] | None]:
-    """The strict verdict, and what must be asked of math-verify for the lenient one: answer, candidate."""
+    """The strict grade, and what math-verify must be asked for the lenient one: answer and candidate."""
     box, is_last = last_box(text)
     if box is not None and is_last and same(box, answer):
         return True, None

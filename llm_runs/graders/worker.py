@@ -115,8 +115,8 @@ def main(limit_s: float) -> None:
     os.write(replies, b"R")
     for line in sys.stdin.buffer:
         with _mortal(limit_s):
-            verdict = equal(*json.loads(line))
-        os.write(replies, b"1" if verdict else b"0")
+            decision = equal(*json.loads(line))
+        os.write(replies, b"1" if decision else b"0")
 
 
 if __name__ == "__main__":

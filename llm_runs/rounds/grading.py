@@ -1,4 +1,4 @@
-"""Responses decoded and graded: strict and lenient verdicts, the task's own score, the text.
+"""Responses decoded and graded: strict and lenient grades, the task's own score, the text.
 
 Equal responses to one item are decoded and graded once. Nothing is rewarded here
 (`llm_runs.rounds.rewarding`).

@@ -58,6 +58,12 @@ Progress = Callable[[int, int, float], None]
 """Called as progress(step, steps, loss_nats)."""
 
 IGNORED = -100
+"""Label of tokens that carry no loss: prompts and pads."""
+WORDS = string.digits + string.ascii_lowercase + string.ascii_uppercase + r" .,?:+-*/=#\{}()"
+"""The characters of the models with three tasks: with `<pad>` and `<eos>` 80 tokens."""
+ITEMS, SAMPLES = 240, 64
+"""Items of a set, shared equally among a model's tasks, and responses to each."""
+GRADES = ("strict", "lenient", "score")
 
 
 @dataclass(frozen=True)
@@ -221,16 +227,10 @@ def versions() -> dict[str, str]:
     }
 
 
-ITEMS, SAMPLES = 240, 64
-"""Items of a set, shared equally among a model's tasks, and responses to each."""
-
-VERDICTS = ("strict", "lenient", "score")
-
-
 def rates(
     model: BaseModel, task: Task, items: Sequence[Item], samples: int, address: Address
 ) -> NDArray[np.float64]:
-    """Means over samples of each item's verdicts.
+    """Means over samples of each item's grades.
 
     Args:
         model: A tiny model.
@@ -253,14 +253,14 @@ def rates(
     engine = StackedEngine.of(model, limits)
     engine.push(cast("Learner", SimpleNamespace(weights=stack([weights_of(model)]))))
     with task.grader() as grader:
-        found = np.empty((len(items), len(VERDICTS)))
+        found = np.empty((len(items), len(GRADES)))
         for i, item in enumerate(items):
             prompt = Prompts([[tokenizer.encode(item)]], [[item.index]])
             drawn = engine.sample(prompt, range(samples), address)
             rows = zip(drawn.tokens_SQGT[0, 0].tolist(), drawn.lengths_SQG[0, 0].tolist(), strict=True)
             texts = [tokenizer.decode(tokens[:length]) for tokens, length in rows]
             grades = grader.grade_many(texts, [item.answer] * samples)
-            found[i] = np.mean([[getattr(grade, v) for v in VERDICTS] for grade in grades], axis=0)
+            found[i] = np.mean([[getattr(grade, v) for v in GRADES] for grade in grades], axis=0)
     return found
 
 
@@ -276,14 +276,10 @@ def measure(folder: Path, tasks: Sequence[Task], seed: int) -> dict[str, Any]:
             rates_NV = rates(model, task, task.items(split, count), SAMPLES, address)
             deciles = np.quantile(rates_NV[:, 0], np.linspace(0, 1, 11))
             found[split] = {
-                **{v: round(float(mean), 4) for v, mean in zip(VERDICTS, rates_NV.mean(0), strict=True)},
+                **{v: round(float(mean), 4) for v, mean in zip(GRADES, rates_NV.mean(0), strict=True)},
                 "strict_deciles": [round(float(q), 4) for q in deciles],
             }
     return measured
-
-
-WORDS = string.digits + string.ascii_lowercase + string.ascii_uppercase + r" .,?:+-*/=#\{}()"
-"""The characters of the models with three tasks: with `<pad>` and `<eos>` 80 tokens."""
 
 
 @dataclass(frozen=True)

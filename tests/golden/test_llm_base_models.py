@@ -11,7 +11,7 @@ from banditrft.streams import Purpose
 from llm_runs.base_models import MODELS, SHIPPED, find_model
 from llm_runs.interfaces import Address
 from llm_runs.tasks import load_task
-from llm_runs.tiny.pretraining import ORIGINS, VERDICTS, rates
+from llm_runs.tiny.pretraining import GRADES, ORIGINS, rates
 from llm_runs.tokenizers import load_tokenizer
 
 EACH = pytest.mark.parametrize("name", ORIGINS)
@@ -83,7 +83,7 @@ def test_base_pass_at_1_is_the_recorded_one(name, task):
     address = Address(1, [0], Purpose.EVAL_TEST)
     found = rates(find_model(name), task, task.items("test", items), samples, address)
     error = 4 * (0.25 / (samples * items)) ** 0.5
-    for verdict, mean in zip(VERDICTS, found.mean(0), strict=True):
+    for verdict, mean in zip(GRADES, found.mean(0), strict=True):
         assert abs(mean - recorded["test"][verdict]) < error, verdict
     deciles = recorded["pool"]["strict_deciles"]
     assert deciles[9] - deciles[1] > 0.25  # a wide spread over items
