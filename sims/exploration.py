@@ -255,30 +255,47 @@ def move(state: Lumps, top: int, C: int, i: int, success: int) -> int:
     return top
 
 
+class Course(NamedTuple):
+    """Which replicates run, how long, and when they are looked at."""
+
+    root_seed: int
+    seeds_R: Ints
+    rounds: int
+    until_first: bool
+    """Whether a replicate ends with its first success."""
+    eval_E: Ints
+
+
+class ExplorationPaths(NamedTuple):
+    """What R replicates did."""
+
+    gain_RE: Floats
+    """Sum of the success probabilities of the arms pulled up to each evaluation round; its increments
+    estimate Pass@1; rounds times the best arm's probability minus it is the regret."""
+    first_R: Ints
+    """Round of the first success, -1 if there was none."""
+    tried_R: Floats
+    """Number of different arms pulled."""
+
+
 @kernel
 def run_replicates(
-    root_seed: int,
-    seeds_R: Ints,
-    rounds: int,
+    course: Course,
     state: Lumps,
     rule: Rule,
     arms_C: Floats,
     reward_C: Floats,
-    until_first: bool,
-    eval_rounds_E: Ints,
-    gain_RE: Floats,
-    first_R: Ints,
-    tried_R: Floats,
+    paths: ExplorationPaths,
 ) -> None:
     """Run every replicate and fill the last three arrays; arguments as in `algorithms.explore`."""
     C = len(arms_C)
-    k0, zero, purpose = np.uint64(root_seed), np.uint64(0), np.uint64(SAMPLE)
-    for r in range(len(seeds_R)):
+    k0, zero, purpose = np.uint64(course.root_seed), np.uint64(0), np.uint64(SAMPLE)
+    for r in range(len(course.seeds_R)):
         for c in range(C):
             state.class_S[c], state.pulls_S[c], state.successes_S[c] = c, 0, 0
             state.arms_S[c] = arms_C[c]
-        top, e, gain, first, k1 = C, 0, 0.0, -1, np.uint64(seeds_R[r])
-        for t in range(rounds + 1):
+        top, e, gain, first, k1 = C, 0, 0.0, -1, np.uint64(course.seeds_R[r])
+        for t in range(course.rounds + 1):
             if t > 0:
                 words = block(k0, k1, zero, np.uint64(t) << ROLLOUT_BITS, zero, purpose)
                 i = choose(state, top, rule, t, k0, k1, unit(words[0]), unit(words[1]))
@@ -288,15 +305,15 @@ def run_replicates(
                 if first < 0 and success == 1:
                     first = t
                 top = move(state, top, C, i, success)
-                if until_first and first > 0:
+                if course.until_first and first > 0:
                     break
-            if e < len(eval_rounds_E) and eval_rounds_E[e] == t:
-                gain_RE[r, e] = gain
+            if e < len(course.eval_E) and course.eval_E[e] == t:
+                paths.gain_RE[r, e] = gain
                 e += 1
         untried = 0.0
         for c in range(C):
             untried += state.arms_S[c]
-        first_R[r], tried_R[r] = first, arms_C.sum() - untried
+        paths.first_R[r], paths.tried_R[r] = first, arms_C.sum() - untried
 
 
 Kind = Literal["ucb1", "kl-ucb", "thompson", "belief", "epsilon-greedy"]
@@ -344,22 +361,6 @@ class Explorer:
             raise InputError(f"assumed: must rise within (0, 1), got {self.assumed}")
 
 
-@dataclass(frozen=True)
-class ExplorationPaths:
-    """What R replicates did.
-
-    Attributes:
-        gain_RE: Sum of the success probabilities of the arms pulled up to each evaluation round; its
-            increments estimate Pass@1; rounds times the best arm's probability minus it is the regret.
-        first_R: Round of the first success, -1 if there was none.
-        tried_R: Number of different arms pulled.
-    """
-
-    gain_RE: NDArray[np.float64]
-    first_R: NDArray[np.int64]
-    tried_R: NDArray[np.float64]
-
-
 def explore(
     bandit: Bandit,
     explorer: Explorer,
@@ -394,20 +395,8 @@ def explore(
     counts, values = np.zeros((3, capacity), np.int64), np.zeros((2, capacity))
     lumps = Lumps(counts[0], counts[1], counts[2], values[0], values[1])
     paths = ExplorationPaths(np.empty((R, len(eval_E))), np.empty(R, np.int64), np.empty(R))
-    run_replicates(
-        root_seed,
-        seeds_R,
-        rounds,
-        lumps,
-        rule(bandit, explorer),
-        bandit.arms_C,
-        bandit.reward_C,
-        until_first,
-        eval_E,
-        paths.gain_RE,
-        paths.first_R,
-        paths.tried_R,
-    )
+    course = Course(root_seed, seeds_R, rounds, until_first, eval_E)
+    run_replicates(course, lumps, rule(bandit, explorer), bandit.arms_C, bandit.reward_C, paths)
     return paths
 
 

@@ -5,6 +5,7 @@ rollout 0 at the evaluation's round and purpose. Four answers thus share a block
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,43 +91,57 @@ def count_correct(
     return correct
 
 
+class Address(NamedTuple):
+    """Of the random numbers of evaluations, and how many each context takes."""
+
+    root_seed: int
+    seeds_R: Ints
+    rounds_F: Ints
+    purpose: int
+    samples: int
+
+
+class Scratch(NamedTuple):
+    """Room for one set of contexts under `TOGETHER` weight vectors, zeros up to a whole four."""
+
+    u_DN: Floats
+    w_4D: Floats
+    p_4N: Floats
+    word_N: Words
+
+
 @kernel
 def _pass_at_1(
-    root_seed: int,
-    seeds_R: Ints,
-    rounds_F: Ints,
-    purpose: int,
-    samples: int,
+    at: Address,
     w_VD: Floats,
     u_PND: Floats,
     offset_PN: Floats,
-    u_DN: Floats,
-    w_4D: Floats,
-    p_4N: Floats,
-    word_N: Words,
+    scratch: Scratch,
     p_V: Floats,
     correct_V: Ints,
 ) -> None:
-    """`pass_at_1` of V = R F weight vectors; scratch has zero features up to a whole four."""
+    """`pass_at_1` of V = R F weight vectors."""
     P, N, D = u_PND.shape
-    F, of_a_set = len(rounds_F), len(w_VD) // P
+    F, of_a_set = len(at.rounds_F), len(w_VD) // P
     for s in range(P):
-        transpose(u_PND[s], u_DN)
+        transpose(u_PND[s], scratch.u_DN)
         for first in range(s * of_a_set, (s + 1) * of_a_set, TOGETHER):
             some = min(TOGETHER, (s + 1) * of_a_set - first)
             for j in range(some):
                 for d in range(D):
-                    w_4D[j, d] = w_VD[first + j, d]
+                    scratch.w_4D[j, d] = w_VD[first + j, d]
             for j in range(TOGETHER):
                 for n in range(N):
-                    p_4N[j, n] = offset_PN[s, n]
+                    scratch.p_4N[j, n] = offset_PN[s, n]
             for d in range(0, D, 4):
-                add_products(w_4D, u_DN, d, p_4N)
+                add_products(scratch.w_4D, scratch.u_DN, d, scratch.p_4N)
             for j in range(some):
                 v = first + j
-                p_V[v] = fill_sigmoids(p_4N[j, :N]) / N
-                seed, round_ = seeds_R[v // F], rounds_F[v % F]
-                correct_V[v] = count_correct(root_seed, seed, round_, purpose, samples, p_4N[j, :N], word_N)
+                p_V[v] = fill_sigmoids(scratch.p_4N[j, :N]) / N
+                seed, round_ = at.seeds_R[v // F], at.rounds_F[v % F]
+                correct_V[v] = count_correct(
+                    at.root_seed, seed, round_, at.purpose, at.samples, scratch.p_4N[j, :N], scratch.word_N
+                )
 
 
 @kernel
@@ -179,22 +194,15 @@ def pass_at_1(
     R, F, D = w_RFD.shape
     N = contexts.N
     p_V, correct_V = np.empty(R * F), np.empty(R * F, np.int64)
-    _pass_at_1(
-        root_seed,
-        np.asarray(seeds, np.int64),
-        np.asarray(rounds, np.int64),
-        int(purpose),
-        samples,
-        np.ascontiguousarray(w_RFD).reshape(R * F, D),
-        contexts.u_PND,
-        contexts.offset_PN,
+    at = Address(root_seed, np.asarray(seeds, np.int64), np.asarray(rounds, np.int64), int(purpose), samples)
+    scratch = Scratch(
         aligned.zeros(D + -D % 4, N + -N % 8),
         np.zeros((TOGETHER, D + -D % 4)),
         aligned.zeros(TOGETHER, N + -N % 8),
         np.zeros(N + -N % 4, np.uint64),
-        p_V,
-        correct_V,
     )
+    w_VD = np.ascontiguousarray(w_RFD).reshape(R * F, D)
+    _pass_at_1(at, w_VD, contexts.u_PND, contexts.offset_PN, scratch, p_V, correct_V)
     return p_V.reshape(R, F), correct_V.reshape(R, F)
 
 

@@ -10,6 +10,7 @@ half marks. An answer's own features are read off block 2 at the address of the 
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,47 +121,55 @@ def word_of(words: tuple[np.uint64, np.uint64, np.uint64, np.uint64], j: int) ->
     return words[0] if j == 2 else words[1]
 
 
+class Address(NamedTuple):
+    """Of the random numbers of a round's answers."""
+
+    root_seed: int
+    purpose: int
+    seeds_R: Ints
+    round_: int
+    first: int
+    """Number of the first rollout."""
+
+
+class Rewards(NamedTuple):
+    """What answers are worth."""
+
+    law_23: Floats
+    """For a wrong (row 0) and a right answer: the probability of the first of two rewards, and the two."""
+    placebo_PN: Floats
+    """If it is not empty, by query, it takes the place of both probabilities."""
+
+
 @kernel
 def draw_answers(
-    root_seed: int,
-    purpose: int,
-    seeds_R: Ints,
-    round_: int,
-    batch_RB: Ints,
-    l_RB: Floats,
-    first: int,
-    law_23: Floats,
-    placebo_PN: Floats,
-    right_RBG: Flags,
-    reward_RBG: Floats,
+    at: Address, batch_RB: Ints, l_RB: Floats, rewards: Rewards, right_RBG: Flags, reward_RBG: Floats
 ) -> None:
-    """Answers and rewards of rollouts ``first`` on of a round.
-
-    ``law_23`` holds, for a wrong (row 0) and a right answer, the probability of the first of two rewards, and
-    the two; ``placebo_PN``, if it is not empty, takes the place of both probabilities.
-    """
+    """Answers and rewards of some rollouts of a round."""
     R, B, G = right_RBG.shape
-    k0, c3 = np.uint64(root_seed), np.uint64(purpose)
-    place = np.uint64(round_) << ROLLOUT_BITS
-    blind = len(placebo_PN) > 0
-    drawn = blind or law_23[0, 0] > 0.0 or law_23[1, 0] < 1.0
+    k0, c3 = np.uint64(at.root_seed), np.uint64(at.purpose)
+    place = np.uint64(at.round_) << ROLLOUT_BITS
+    blind = len(rewards.placebo_PN) > 0
+    drawn = blind or rewards.law_23[0, 0] > 0.0 or rewards.law_23[1, 0] < 1.0
     for r in range(R):
-        k1 = np.uint64(seeds_R[r])
+        k1 = np.uint64(at.seeds_R[r])
         for b in range(B):
             n = batch_RB[r, b]
             p = sigmoid(l_RB[r, b])
-            rate = placebo_PN[min(r, len(placebo_PN) - 1), n] if blind else 0.0
-            if_wrong = rate if blind else law_23[0, 0]
-            if_right = rate if blind else law_23[1, 0]
+            rate = rewards.placebo_PN[min(r, len(rewards.placebo_PN) - 1), n] if blind else 0.0
+            if_wrong = rate if blind else rewards.law_23[0, 0]
+            if_right = rate if blind else rewards.law_23[1, 0]
             for first_g in range(0, G, 4):
-                at = place | np.uint64(first + b * G + first_g)
-                answers = block(k0, k1, np.uint64(0), at, np.uint64(n), c3)
-                extras = block(k0, k1, np.uint64(1), at, np.uint64(n), c3) if drawn else answers
+                here = place | np.uint64(at.first + b * G + first_g)
+                answers = block(k0, k1, np.uint64(0), here, np.uint64(n), c3)
+                extras = block(k0, k1, np.uint64(1), here, np.uint64(n), c3) if drawn else answers
                 for j in range(min(4, G - first_g)):
                     right = 1 if unit(word_of(answers, j)) < p else 0
                     hit = unit(word_of(extras, j)) < (if_right if right == 1 else if_wrong)
                     right_RBG[r, b, first_g + j] = right
-                    reward_RBG[r, b, first_g + j] = law_23[right, 1] if hit else law_23[right, 2]
+                    reward_RBG[r, b, first_g + j] = (
+                        rewards.law_23[right, 1] if hit else rewards.law_23[right, 2]
+                    )
 
 
 @kernel

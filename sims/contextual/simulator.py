@@ -97,11 +97,11 @@ class Replicates:
             )
         self.feedback = Feedback(design, R, items=pool.N, factor=factor)
         self.optimizer = Optimizer(design, R, w0_PD.shape[1])
-        self.law_23 = reward_law(design, partial)
-        self.placebo_PN = np.empty((0, 0))
+        placebo_PN = np.empty((0, 0))
         if design.reward == "random":
             rate = reward_map(design, base_pass_at_1(w0_PD, pool)).p_high_if_right
-            self.placebo_PN = np.array(np.broadcast_to(rate, pool.offset_PN.shape), np.float64)
+            placebo_PN = np.array(np.broadcast_to(rate, pool.offset_PN.shape), np.float64)
+        self.rewards = kernels.Rewards(reward_law(design, partial), placebo_PN)
         self.w_RD = self.w0_RD.copy()
         self.before_RD, self.grad_RD, self.z_RD = (np.empty_like(self.w_RD) for _ in range(3))
         self.l_RB, self.l0_RB, self.norm_R = np.empty((R, B)), np.empty((R, B)), np.empty(R)
@@ -136,19 +136,8 @@ class Replicates:
         return batch_RB, signals_RBG
 
     def _draw(self, t: int, batch_RB: Ints, first: int, right_RBG: Flags, reward_RBG: Floats) -> None:
-        kernels.draw_answers(
-            self.root_seed,
-            self._purpose(Purpose.SAMPLE),
-            self.seeds_R,
-            t,
-            batch_RB,
-            self.l_RB,
-            first,
-            self.law_23,
-            self.placebo_PN,
-            right_RBG,
-            reward_RBG,
-        )
+        at = kernels.Address(self.root_seed, self._purpose(Purpose.SAMPLE), self.seeds_R, t, first)
+        kernels.draw_answers(at, batch_RB, self.l_RB, self.rewards, right_RBG, reward_RBG)
 
     def _purpose(self, purpose: Purpose) -> int:
         return int(own_purpose(purpose, self.design.reward))

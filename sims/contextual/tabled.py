@@ -9,6 +9,7 @@ rounding (tested); anything else runs there.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,64 +101,103 @@ def next_batch(
         i += 1
 
 
+class Course(NamedTuple):
+    """Which replicates run, how long, and when their weights are kept."""
+
+    root_seed: int
+    seeds_R: Ints
+    rounds: int
+    purpose: int
+    """Of the random numbers of the answers."""
+    order_purpose: int
+    """Of those that order the pool."""
+    keep_F: Ints
+
+
+class Queries(NamedTuple):
+    """The pool of each seed (or one for all), and its base weights."""
+
+    u_PND: Floats
+    offset_PN: Floats
+    w0_PD: Floats
+
+
+class Rule(NamedTuple):
+    """What a round's counts do to the weights."""
+
+    rollouts: int
+    table_S7: Floats
+    """Of `_table`."""
+    dealt_RTB: NDArray[np.int32]
+    """If it is not empty, so many rollouts of a group are given the high reward, whatever was answered: the
+    first ones (`sims.learner.deal`)."""
+    rate: float
+    adam: bool
+    scale_T2: Floats
+    betas_eps: Floats
+    decay: float
+    clip: float
+    """Largest norm of the gradient; 0 is no limit."""
+
+
+class Scratch(NamedTuple):
+    """Room for one replicate: its order of the pool, a round's queries and words, weights and moments."""
+
+    order_N: Ints
+    partner_N: Ints
+    item_B: Ints
+    word_BQ4: NDArray[np.uint64]
+    p_B: Floats
+    state_4D: Floats
+
+
+class Seen(NamedTuple):
+    """What is noted of every replicate; the last three are empty where groups are not kept."""
+
+    w_RFD: Floats
+    """Kept weights."""
+    sums_RT3: Floats
+    """Sums of the first three columns of the table over the round's groups."""
+    high_RT: Ints
+    """High rewards of the round."""
+    norm_RT: Floats
+    """Norm of the step."""
+    right_RTB: NDArray[np.int32]
+    high_RTB: NDArray[np.int32]
+    items_RTB: NDArray[np.int32]
+
+
 @kernel
 def run_tabled(
-    root_seed: int,
-    seeds_R: Ints,
-    rounds: int,
-    purpose: int,
-    order_purpose: int,
-    rollouts: int,
-    u_PND: Floats,
-    offset_PN: Floats,
-    w0_PD: Floats,
-    table_S7: Floats,
-    dealt_RTB: NDArray[np.int32],
-    rate: float,
-    adam: bool,
-    scale_T2: Floats,
-    betas_eps: Floats,
-    decay: float,
-    clip: float,
-    keep_F: Ints,
-    order_N: Ints,
-    partner_N: Ints,
-    item_B: Ints,
-    word_BQ4: NDArray[np.uint64],
-    p_B: Floats,
-    state_4D: Floats,
-    w_RFD: NDArray[np.float64],
-    sums_RT3: NDArray[np.float64],
-    high_RT: Ints,
-    norm_RT: Floats,
-    right_RTB: NDArray[np.int32],
-    high_RTB: NDArray[np.int32],
-    items_RTB: NDArray[np.int32],
+    course: Course,
+    queries: Queries,
+    rule: Rule,
+    scratch: Scratch,
+    seen: Seen,
 ) -> None:
-    """Run every replicate and fill the last seven arrays.
-
-    ``table_S7`` is that of `_table`; ``sums_RT3`` are sums of its first three columns over groups. With
-    ``dealt_RTB``, if it is not empty, so many rollouts of a group are given the high reward, whatever was
-    answered: the first ones (`sims.learner.deal`).
-    """
-    yoked = len(dealt_RTB) > 0
-    B, D = len(item_B), w0_PD.shape[1]
-    w_D, m_D, v_D, grad_D = state_4D[0], state_4D[1], state_4D[2], state_4D[3]
-    for r in range(len(seeds_R)):
-        s, f, w0_D = min(r, len(u_PND) - 1), 0, w0_PD[min(r, len(w0_PD) - 1)]
+    """Run every replicate and fill ``seen``."""
+    yoked = len(rule.dealt_RTB) > 0
+    root_seed, table_S7 = course.root_seed, rule.table_S7
+    order_N, partner_N, item_B = scratch.order_N, scratch.partner_N, scratch.item_B
+    word_BQ4, p_B = scratch.word_BQ4, scratch.p_B
+    B, D = len(item_B), queries.w0_PD.shape[1]
+    w_D, m_D, v_D, grad_D = scratch.state_4D[0], scratch.state_4D[1], scratch.state_4D[2], scratch.state_4D[3]
+    for r in range(len(course.seeds_R)):
+        seed = course.seeds_R[r]
+        s, f, w0_D = min(r, len(queries.u_PND) - 1), 0, queries.w0_PD[min(r, len(queries.w0_PD) - 1)]
         for i in range(D):
             w_D[i], m_D[i], v_D[i] = w0_D[i], 0.0, 0.0
-        for t in range(rounds + 1):
+        for t in range(course.rounds + 1):
             if t > 0:
-                next_batch(root_seed, seeds_R[r], order_purpose, (t - 1) * B, order_N, partner_N, item_B)
-                draw_words(root_seed, purpose, seeds_R[r], t, rollouts, item_B, word_BQ4)
-                odds_of_some(w_D, u_PND[s], offset_PN[s], item_B, p_B)
+                next_batch(root_seed, seed, course.order_purpose, (t - 1) * B, order_N, partner_N, item_B)
+                draw_words(root_seed, course.purpose, seed, t, rule.rollouts, item_B, word_BQ4)
+                odds_of_some(w_D, queries.u_PND[s], queries.offset_PN[s], item_B, p_B)
                 for b in range(B):
                     p_B[b] = sigmoid(p_B[b])
                 signal_sum, square_sum, silent, highs = 0.0, 0.0, 0.0, 0
                 for b in range(B):
-                    right = count_right(word_BQ4[b], rollouts, p_B[b])
-                    high = dealt_RTB[r, t - 1, b] if yoked else right
+                    right = count_right(word_BQ4[b], rule.rollouts, p_B[b])
+                    high = rule.dealt_RTB[r, t - 1, b] if yoked else right
                     up = table_S7[high, 3]
                     if yoked:
                         both = count_right(word_BQ4[b], high, p_B[b])
@@ -167,25 +207,25 @@ def run_tabled(
                     square_sum += table_S7[high, 1]
                     silent += table_S7[high, 2]
                     p_B[b] = up - table_S7[high, 4] * p_B[b]
-                    if right_RTB.shape[2] > 0:
-                        right_RTB[r, t - 1, b], items_RTB[r, t - 1, b] = right, item_B[b]
-                        high_RTB[r, t - 1, b] = high
-                sum_of_some(u_PND[s], item_B, p_B, grad_D)
-                sums_RT3[r, t - 1, 0], sums_RT3[r, t - 1, 1] = signal_sum, square_sum
-                sums_RT3[r, t - 1, 2], high_RT[r, t - 1] = silent, highs
-                if clip > 0.0:
-                    clip_row(grad_D, clip)
-                if adam:
-                    step, inverse_root = scale_T2[t - 1, 0], scale_T2[t - 1, 1]
-                    norm = adam_row(w_D, m_D, v_D, grad_D, step, inverse_root, betas_eps, decay)
+                    if seen.right_RTB.shape[2] > 0:
+                        seen.right_RTB[r, t - 1, b], seen.items_RTB[r, t - 1, b] = right, item_B[b]
+                        seen.high_RTB[r, t - 1, b] = high
+                sum_of_some(queries.u_PND[s], item_B, p_B, grad_D)
+                seen.sums_RT3[r, t - 1, 0], seen.sums_RT3[r, t - 1, 1] = signal_sum, square_sum
+                seen.sums_RT3[r, t - 1, 2], seen.high_RT[r, t - 1] = silent, highs
+                if rule.clip > 0.0:
+                    clip_row(grad_D, rule.clip)
+                if rule.adam:
+                    step, inverse_root = rule.scale_T2[t - 1, 0], rule.scale_T2[t - 1, 1]
+                    norm = adam_row(w_D, m_D, v_D, grad_D, step, inverse_root, rule.betas_eps, rule.decay)
                 else:
-                    norm = rate * rate * dot(grad_D, grad_D)
+                    norm = rule.rate * rule.rate * dot(grad_D, grad_D)
                     for i in range(D):
-                        w_D[i] += rate * grad_D[i]
-                norm_RT[r, t - 1] = math.sqrt(norm)
-            if f < len(keep_F) and keep_F[f] == t:
+                        w_D[i] += rule.rate * grad_D[i]
+                seen.norm_RT[r, t - 1] = math.sqrt(norm)
+            if f < len(course.keep_F) and course.keep_F[f] == t:
                 for i in range(D):
-                    w_RFD[r, f, i] = w_D[i]
+                    seen.w_RFD[r, f, i] = w_D[i]
                 f += 1
 
 
@@ -213,16 +253,16 @@ def simulate_tabled(
     trace = Trace.empty(R, T, B, keep_groups=keep_groups)
     high_RTB = np.empty_like(trace.correct_RTB)
     w_RFD, sums_RT3, high_RT = np.empty((R, len(keep_F), D)), np.empty((R, T, 3)), np.empty((R, T), np.int64)
-    run_tabled(
+    course = Course(
         root_seed,
         seeds_R,
         T,
         int(own_purpose(Purpose.SAMPLE, design.reward)),
         int(Purpose.ORDER),
+        keep_F,
+    )
+    rule = Rule(
         G,
-        pool.u_PND,
-        pool.offset_PN,
-        w0_PD,
         table_S7,
         dealt_RTB,
         design.learning_rate,
@@ -231,21 +271,17 @@ def simulate_tabled(
         np.array([*design.betas, design.adam_eps]),
         design.learning_rate * design.weight_decay,
         design.grad_clip or 0.0,
-        keep_F,
+    )
+    room = Scratch(
         np.zeros(pool.N, np.int64),
         scratch(pool.N),
         np.zeros(B, np.int64),
         np.zeros((B, -(-G // 4), 4), np.uint64),
         np.empty(B),
         aligned.zeros(4, D),
-        w_RFD,
-        sums_RT3,
-        high_RT,
-        trace.update_norm_RT,
-        trace.correct_RTB,
-        high_RTB,
-        trace.items_RTB,
     )
+    seen = Seen(w_RFD, sums_RT3, high_RT, trace.update_norm_RT, trace.correct_RTB, high_RTB, trace.items_RTB)
+    run_tabled(course, Queries(pool.u_PND, pool.offset_PN, w0_PD), rule, room, seen)
     rollouts = B * G
     trace.reward_mean_RT[:] = (high_RT * high + (rollouts - high_RT) * low) / rollouts
     mean_RT = sums_RT3[..., 0] / rollouts

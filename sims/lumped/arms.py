@@ -186,64 +186,67 @@ def find(mass_S: Floats, used: int, point: float) -> int:
     return low
 
 
-@kernel
-def draw(
-    state: Arms,
-    mass_S: Floats,
-    root_seed: int,
-    purpose: int,
-    seeds_R: Ints,
-    round_: int,
-    first: int,
-    reward_C: Floats,
-    value_C2: Floats,
-    if_wrong: float,
-    if_right: float,
-    slot_RM: Ints,
-    which_RM: Floats,
-    correct_RM: NDArray[np.bool_],
-    rewards_RM: Floats,
-) -> None:
-    """Draw M pulls of every replicate from its current policy, rollouts ``first`` on of the round.
+class Address(NamedTuple):
+    """Of the random numbers of a round's pulls."""
 
-    Args:
-        state: Replicates; weights must be current.
-        mass_S: Scratch.
-        root_seed: First key word of the random numbers.
-        purpose: Of the random numbers.
-        seeds_R: Second key word.
-        round_: Round, from 1.
-        first: Rollout number of the first pull.
-        reward_C: P(correct) of each class.
-        value_C2: What the learner is given for the low and the high reward of a class.
-        if_wrong: P(high reward) of a wrong answer.
-        if_right: Of a right one.
-        slot_RM: Written: slots.
-        which_RM: Written: the uniform numbers that will name the arms.
-        correct_RM: Written: right answers.
-        rewards_RM: Written: rewards.
+    root_seed: int
+    purpose: int
+    seeds_R: Ints
+    round_: int
+    """From 1."""
+    first: int
+    """Rollout number of the first pull."""
+
+
+class Rewards(NamedTuple):
+    """What pulls of each class are worth."""
+
+    reward_C: Floats
+    """P(correct)."""
+    value_C2: Floats
+    """What the learner is given for the low and the high reward."""
+    if_wrong: float
+    """P(high reward) of a wrong answer."""
+    if_right: float
+
+
+class Pulls(NamedTuple):
+    """M pulls of every replicate."""
+
+    slot_RM: Ints
+    which_RM: Floats
+    """The uniform numbers that will name the arms."""
+    correct_RM: NDArray[np.bool_]
+    rewards_RM: Floats
+
+
+@kernel
+def draw(state: Arms, mass_S: Floats, at: Address, rewards: Rewards, pulls: Pulls) -> None:
+    """Draw M pulls of every replicate from its current policy (weights must be current) into ``pulls``.
+
+    ``mass_S`` is scratch.
     """
-    place = np.uint64(round_) << ROLLOUT_BITS
-    for r in range(len(seeds_R)):
+    place = np.uint64(at.round_) << ROLLOUT_BITS
+    for r in range(len(at.seeds_R)):
         used, total = state.used_R[r], 0.0
         for s in range(used):
             total += state.n_RS[r, s] * state.w_RS[r, s]
             mass_S[s] = total
-        for i in range(slot_RM.shape[1]):
+        for i in range(pulls.slot_RM.shape[1]):
             words = block(
-                np.uint64(root_seed),
-                np.uint64(seeds_R[r]),
+                np.uint64(at.root_seed),
+                np.uint64(at.seeds_R[r]),
                 np.uint64(0),
-                place | np.uint64(first + i),
+                place | np.uint64(at.first + i),
                 np.uint64(0),
-                np.uint64(purpose),
+                np.uint64(at.purpose),
             )
             slot = find(mass_S, used, unit(words[0]) * total)
             c = state.class_RS[r, slot]
-            right = unit(words[2]) < reward_C[c]
-            high = unit(words[3]) < (if_right if right else if_wrong)
-            slot_RM[r, i], which_RM[r, i], correct_RM[r, i] = slot, unit(words[1]), right
-            rewards_RM[r, i] = value_C2[c, 1 if high else 0]
+            right = unit(words[2]) < rewards.reward_C[c]
+            high = unit(words[3]) < (rewards.if_right if right else rewards.if_wrong)
+            pulls.slot_RM[r, i], pulls.which_RM[r, i], pulls.correct_RM[r, i] = slot, unit(words[1]), right
+            pulls.rewards_RM[r, i] = rewards.value_C2[c, 1 if high else 0]
 
 
 @kernel

@@ -157,11 +157,13 @@ class _Lockstep:
             self.pair = _Lockstep(bandit, design.treatment, factor, root_seed, seeds_R)
         self.purpose = int(own_purpose(Purpose.SAMPLE, design.reward))
         self.feedback = feedback.Feedback(design, R, factor=factor)
-        self.reward = reward_map(design, bandit.base_pass_at_1)
-        self.value_C2 = np.tile(np.array(self.reward[:2]), (C, 1))
-        if self.reward.graded and bandit.grade_C is not None:
+        rewards = reward_map(design, bandit.base_pass_at_1)
+        value_C2 = np.tile(np.array(rewards[:2]), (C, 1))
+        if rewards.graded and bandit.grade_C is not None:
             given_C1 = np.isnan(bandit.grade_C)[:, None]
-            self.value_C2 = np.where(given_C1, self.value_C2, bandit.grade_C[:, None])
+            value_C2 = np.where(given_C1, value_C2, bandit.grade_C[:, None])
+        chances = rewards.p_high_if_wrong, rewards.p_high_if_right
+        self.rewards = arms.Rewards(bandit.reward_C, value_C2, *chances)
         decay = design.learning_rate * design.weight_decay if design.optimizer == "adamw" else 0.0
         self.rule = steps.Rule(
             shared=bandit.shared,
@@ -216,19 +218,9 @@ class _Lockstep:
         arms.draw(
             self.state,
             np.empty(self.state.n_RS.shape[1]),
-            self.root_seed,
-            self.purpose,
-            self.seeds_R,
-            t,
-            first,
-            self.bandit.reward_C,
-            self.value_C2,
-            self.reward.p_high_if_wrong,
-            self.reward.p_high_if_right,
-            slot_RM,
-            which_RM,
-            correct_RM,
-            rewards_RM,
+            arms.Address(self.root_seed, self.purpose, self.seeds_R, t, first),
+            self.rewards,
+            arms.Pulls(slot_RM, which_RM, correct_RM, rewards_RM),
         )
         groups = (R, B, per_group)
         return slot_RM, which_RM, correct_RM.reshape(groups), rewards_RM.reshape(groups)

@@ -25,6 +25,17 @@ CEILING, FLOOR = 2.0**100, 2.0**-100
 Floats = NDArray[np.float64]
 
 
+class Classes(NamedTuple):
+    """Classes of interchangeable arms before the first round."""
+
+    arms_C: Floats
+    """Arms of the class."""
+    weight_C: Floats
+    """Weight of one arm."""
+    reward_C: Floats
+    """P(correct) of a pull."""
+
+
 class Slots(NamedTuple):
     """Arrays of one replicate's state, reused by the next: N slots in S rows of L = LANES."""
 
@@ -169,9 +180,7 @@ def reset(
     state: Slots,
     gradients: Gradients | None,
     rows: int,
-    arms_C: Floats,
-    weight_C: Floats,
-    reward_C: Floats,
+    classes: Classes,
 ) -> None:
     """Clear the first ``rows`` rows and lay the classes into the first C slots."""
     for slot in range(rows * LANES):
@@ -181,14 +190,18 @@ def reset(
         if gradients is not None:
             for j in range(LANES):
                 gradients.m_SL[row, j] = gradients.v_SL[row, j] = gradients.g_SL[row, j] = 0.0
-    C = len(arms_C)
+    C = len(classes.arms_C)
     for c in range(C):
-        state.w_N[c], state.n_N[c], state.reward_N[c] = weight_C[c], arms_C[c], reward_C[c]
+        state.w_N[c], state.n_N[c], state.reward_N[c] = (
+            classes.weight_C[c],
+            classes.arms_C[c],
+            classes.reward_C[c],
+        )
     for row in range((C + LANES - 1) // LANES):
         sum_row(state, row)
     Z = total_mass(state, rows)
     for c in range(C):
-        state.start_N[c] = math.log(weight_C[c] / Z)
+        state.start_N[c] = math.log(classes.weight_C[c] / Z)
 
 
 @kernel

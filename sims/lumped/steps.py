@@ -47,39 +47,37 @@ def square_row(g_S: Floats, n_S: Floats, w_S: Floats, pull: float) -> float:
     return square
 
 
-@reduction
-def sgd_row(logit_S: Floats, change_S: Floats, g_S: Floats, w_S: Floats, pull: float, step: float) -> None:
-    """Add step (g - pull w) to every logit; gradients become zero."""
-    for s in range(len(g_S)):
-        d = step * (g_S[s] - pull * w_S[s])
-        logit_S[s] += d
-        change_S[s] += d
-        g_S[s] = 0.0
+class Parameters(NamedTuple):
+    """Some parameters of one replicate and what moves them; all but ``w_S`` are changed by a step."""
+
+    value_S: Floats
+    change_S: Floats
+    """Sum of the round's changes."""
+    g_S: Floats
+    """Gradient from pulls; a step sets it to zero."""
+    w_S: Floats
+    """Weights, the factors of the pull."""
+    m_S: Floats
+    """Adam's moments."""
+    v_S: Floats
 
 
 @reduction
-def adam_row(
-    logit_S: Floats,
-    change_S: Floats,
-    g_S: Floats,
-    w_S: Floats,
-    m_S: Floats,
-    v_S: Floats,
-    pull: float,
-    factor: float,
-    rule: Rule,
-    step: float,
-    root: float,
-) -> None:
+def sgd_row(of: Parameters, pull: float, step: float) -> None:
+    """Add step (g - pull w) to every parameter."""
+    for s in range(len(of.g_S)):
+        d = step * (of.g_S[s] - pull * of.w_S[s])
+        of.value_S[s] += d
+        of.change_S[s] += d
+        of.g_S[s] = 0.0
+
+
+@reduction
+def adam_row(of: Parameters, pull: float, factor: float, rule: Rule, step: float, root: float) -> None:
     """One Adam(W) step with gradients factor (g - pull w).
 
     Args:
-        logit_S: Parameters, changed; so are ``change_S``, ``m_S`` and ``v_S``, and ``g_S`` is set to zero.
-        change_S: Sum of a round's changes.
-        g_S: Gradient from pulls.
-        w_S: Weights.
-        m_S: First moments.
-        v_S: Second moments.
+        of: Parameters.
         pull: Mean weight of the pulls over Z.
         factor: Of a clipped gradient.
         rule: Adam's numbers.
@@ -88,36 +86,25 @@ def adam_row(
     """
     fade, keep, eps, decay = 1.0 - rule.beta1, rule.beta2, rule.eps, rule.decay
     gain = 1.0 - keep
-    for s in range(len(g_S)):
-        g = factor * (g_S[s] - pull * w_S[s])
-        m = m_S[s]
+    for s in range(len(of.g_S)):
+        g = factor * (of.g_S[s] - pull * of.w_S[s])
+        m = of.m_S[s]
         m += fade * (g - m)
-        v = keep * v_S[s] + gain * (g * g)
-        d = step * m / (np.sqrt(v) / root + eps) - decay * logit_S[s]
-        logit_S[s] += d
-        change_S[s] += d
-        m_S[s], v_S[s], g_S[s] = m, v, 0.0
+        v = keep * of.v_S[s] + gain * (g * g)
+        d = step * m / (np.sqrt(v) / root + eps) - decay * of.value_S[s]
+        of.value_S[s] += d
+        of.change_S[s] += d
+        of.m_S[s], of.v_S[s], of.g_S[s] = m, v, 0.0
 
 
 @kernel
-def move(
-    logit_S: Floats,
-    change_S: Floats,
-    g_S: Floats,
-    w_S: Floats,
-    m_S: Floats,
-    v_S: Floats,
-    pull: float,
-    factor: float,
-    rule: Rule,
-    update: int,
-) -> None:
+def move(of: Parameters, pull: float, factor: float, rule: Rule, update: int) -> None:
     """The optimiser's step on some parameters; arguments as in `adam_row`."""
     if rule.adam:
         step, root = rule.rate / (1.0 - rule.beta1**update), math.sqrt(1.0 - rule.beta2**update)
-        adam_row(logit_S, change_S, g_S, w_S, m_S, v_S, pull, factor, rule, step, root)
+        adam_row(of, pull, factor, rule, step, root)
     else:
-        sgd_row(logit_S, change_S, g_S, w_S, pull, rule.rate * factor)
+        sgd_row(of, pull, rule.rate * factor)
 
 
 @kernel
@@ -193,11 +180,11 @@ def step_all(
         if rule.clip > 0.0:
             square += square_row(g_S, n_S, w_S, pull)
             factor = min(1.0, rule.clip / (math.sqrt(square) + CLIP_EPS))
-        move(logit_S, change_S, g_S, w_S, m_S, v_S, pull, factor, rule, update)
+        move(Parameters(logit_S, change_S, g_S, w_S, m_S, v_S), pull, factor, rule, update)
         norm = square_row(change_S, n_S, w_S, 0.0)
         if rule.shared > 0.0:
             m_C, v_C = state.shared_4RC[1, r], state.shared_4RC[2, r]
-            move(phi_C, change_C, g_C, mass_C, m_C, v_C, 0.0, factor, rule, update)
+            move(Parameters(phi_C, change_C, g_C, mass_C, m_C, v_C), 0.0, factor, rule, update)
             for c in range(len(change_C)):
                 norm += change_C[c] * change_C[c]
         softmax(state, r, rule.shared)
