@@ -36,7 +36,7 @@ from analysis.claims.worlds import (
     tested,
     two_named,
 )
-from analysis.curves import drawdown
+from analysis.inference import drawdown
 from analysis.inference.inversion import Inverted
 from analysis.inference.means import mean_of, paired_difference
 from analysis.inference.spread import log_sd_ratio, spread_ratio

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from analysis.curves.drawdown import at_progress, drawdown
+from analysis.inference.drawdown import at_progress, drawdown
 from analysis.inference.means import mean_of
 
 ROUNDS = np.arange(0.0, 61.0)

@@ -7,7 +7,8 @@ independent, measure the fall; then the two halves change places and the two res
 true curve p the expectation is that of p at the round after the peak minus p at the round after the trough,
 so a run that never falls has one of 0 or less: that is the null, and a t test over runs needs no model of
 the noise. A fall shorter than two evaluations is not seen and the edges of a longer one are missed, so that
-the mean errs towards none.
+the mean errs towards none. It stands apart from the claim that reads it (`analysis.claims.less_stable`),
+since it is a statistic of any curves.
 """
 
 import numpy as np
