@@ -4,8 +4,8 @@ The interquartile mean leaves out the lowest and highest quarter of the runs. It
 compiled loop here: values are sorted once per evaluation, and a resample adds up weights along the sorted
 order. The probability of improvement is that of a random run of A beating a random run of B, ties counting
 half (Mann-Whitney's U over the number of pairs), averaged over queries. Runs of two conditions at one
-(query, seed) share random streams; the error of the probability takes that into account. `conditions` asks this of the cells of a study; here are numbers
-only.
+(query, seed) share random streams; the error of the probability takes that into account. `conditions` asks
+this of the cells of a study; here are numbers only.
 """
 
 from dataclasses import dataclass
