@@ -125,8 +125,7 @@ def test_page_and_summary_give_a_placebo_one_estimate_and_interval(written, name
 
 @pytest.mark.parametrize(("split", "low", "high"), [("train", 0.0, 1.0), ("test", 0.295, 0.325)])
 def test_test_curves_have_an_axis_that_fits_them(split, low, high):
-    band = {"split": split, "low": [0.30, 0.31], "high": [0.31, 0.32], "theory": None}
-    axes = Axes.of([band], [np.array([[0.305, 0.315], [0.30, 0.32]])], [0.9])
+    axes = Axes.of(split, [0.9], np.array([[0.305, 0.315], [0.30, 0.32]]), [0.31, 0.31])
     assert (axes.low, axes.high) == pytest.approx((low, high))
     assert axes.thresholds == ((0.9,) if split == "train" else ())
 

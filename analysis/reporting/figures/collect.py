@@ -76,10 +76,11 @@ def _curves(records: Records, document: Document) -> list[tuple[str, str, Figure
             if not own:
                 continue
             runs = [curve_of(cells[e["condition"]], split)[1] for e in own]
-            axes = curves.Axes.of(own, runs, thresholds(document, world["name"]))
+            asked, closed = thresholds(document, world["name"]), [e["theory"] for e in own if e["theory"]]
+            axes = curves.Axes.of(split, asked, *runs, *(c["values"] for c in closed))
             group = f"{world['name']}:{split}"
             if len(own) > 1:
-                found.append(("curves", group, curves.overlay(own, runs, axes, css)))
+                found.append(("curves", group, curves.overlay(own, runs, asked, css)))
             for entry, values in zip(own, runs, strict=True):
                 name = entry["condition"]
                 figure = curves.panel(entry, values, cells[name].keys(), axes, css[name], most)

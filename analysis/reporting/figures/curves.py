@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from analysis.curves.paths import PathComparison, PathPoints, PathTest
 from analysis.formats import pass_rate, ratio
@@ -56,16 +57,13 @@ class Axes:
     thresholds: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, entries: Sequence[BandData], runs: Sequence[Floats], thresholds: Sequence[float]) -> Self:
-        """The whole scale for train Pass@1; for test Pass@1 what the curves need."""
-        if entries[0]["split"] == "train":
+    def of(cls, split: str, thresholds: Sequence[float], *seen: ArrayLike) -> Self:
+        """The whole scale for train Pass@1; for test Pass@1 what is seen, with a little room."""
+        if split == "train":
             return cls(0.0, 1.0, tuple(thresholds))
-        seen = [float(v) for values in runs for v in (values.min(), values.max())]
-        for entry in entries:
-            seen += [*(entry["low"] or ()), *(entry["high"] or ())]
-            seen += entry["theory"]["values"] if entry["theory"] else []
-        pad = max(0.05 * (max(seen) - min(seen)), 0.005)
-        return cls(max(0.0, min(seen) - pad), min(1.0, max(seen) + pad))
+        low, high = (float(end([end(values) for values in seen])) for end in (np.min, np.max))
+        pad = max(0.05 * (high - low), 0.005)
+        return cls(max(0.0, low - pad), min(1.0, high + pad))
 
     def drawn(self, frame: Frame, last: float) -> list[str]:
         """Grid, ticks and thresholds."""
@@ -89,7 +87,9 @@ def chosen(n: int, most: int) -> npt.NDArray[np.int64]:
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
 
 
-def overlay(entries: Sequence[BandData], runs: Sequence[Floats], axes: Axes, css: dict[str, str]) -> Figure:
+def overlay(
+    entries: Sequence[BandData], runs: Sequence[Floats], thresholds: Sequence[float], css: dict[str, str]
+) -> Figure:
     """All conditions of a world on one pair of axes: mean curves, with bands where they are few.
 
     A condition with too few runs for a band shows its runs as thin lines.
@@ -97,9 +97,15 @@ def overlay(entries: Sequence[BandData], runs: Sequence[Floats], axes: Axes, css
     Args:
         entries: Items under "bands" of the document, of one world and split.
         runs: Pass@1 of each condition's runs, (N, E).
-        axes: What they have in common.
+        thresholds: Train Pass@1 that claims' hitting times are about.
         css: Class of each condition's lines.
     """
+    banded = len(entries) <= MOST_BANDS
+    seen: list[ArrayLike] = []
+    for entry, values_NE in zip(entries, runs, strict=True):
+        seen += [entry["mean"], *([values_NE] if entry["low"] is None else [])]
+        seen += [edge for edge in (entry["low"], entry["high"]) if edge and banded]
+    axes = Axes.of(entries[0]["split"], thresholds, *seen)
     first, last = entries[0], max(e["rounds"][-1] for e in entries)
     foot = LEGEND_ROW * len(entries)
     frame = Frame(44, 18, OVERLAY_WIDTH - 58, OVERLAY_HEIGHT - 68, (0.0, last), (axes.low, axes.high))
@@ -108,7 +114,7 @@ def overlay(entries: Sequence[BandData], runs: Sequence[Floats], axes: Axes, css
         own = css[entry["condition"]]
         if entry["low"] is None or entry["high"] is None:
             parts += [frame.polyline(entry["rounds"], v, f"seed {own}") for v in values_NE.tolist()]
-        elif len(entries) <= MOST_BANDS:
+        elif banded:
             parts.append(frame.ribbon(entry["rounds"], entry["low"], entry["high"], f"band pale {own}"))
     parts += [frame.polyline(e["rounds"], e["mean"], f"mean thin {css[e['condition']]}") for e in entries]
     parts.append(text(frame.right, OVERLAY_HEIGHT - 6, "mean at the end", "tick end"))
