@@ -15,6 +15,7 @@ from sims import tables
 from sims.learner import TableLearner
 from sims.lumped import general
 from sims.lumped import simulator as lumped
+from sims.lumped.kernel import LumpedPaths
 from sims.trace import Trace
 
 
@@ -68,7 +69,7 @@ def _simulate(
     seeds_R: NDArray[np.int64],
     rounds_E: NDArray[np.int64],
     keep_groups: bool,
-) -> tuple[lumped.LumpedPaths | general.GeneralPaths, Trace]:
+) -> tuple[LumpedPaths | general.GeneralPaths, Trace]:
     """The paths of either simulator, and their rounds."""
     design = run.design
     if has_table(design, bandit):

@@ -18,6 +18,7 @@ from sims.contextual import simulator as contextual
 from sims.contextual.contexts import Contexts
 from sims.learner import TableLearner
 from sims.lumped import simulator as lumped
+from sims.lumped.kernel import LumpedPaths
 
 RAW = np.array([[0.0, 0.0], [0.0, 1.0]])
 BANDIT = lumped.Bandit.of([1, 9], [0.1, 0.9], [1, 0])
@@ -37,7 +38,7 @@ GRADED = {
 ARRAYS = np.array([1.0, 9.0]), np.array([0.1, 0.9]), np.array([1.0, 0.0])
 
 
-def simulate(**changed: object) -> lumped.LumpedPaths:
+def simulate(**changed: object) -> LumpedPaths:
     arguments: dict[str, object] = {"root_seed": 0, "seeds": [0], "rounds": 5, **changed}
     return lumped.simulate(BANDIT, TableLearner(RAW, 1.0), **arguments)  # type: ignore[arg-type]
 

@@ -9,7 +9,8 @@ import pytest
 
 from banditrft.design import Design
 from sims.learner import TableLearner
-from sims.lumped.simulator import Bandit, LumpedPaths, simulate
+from sims.lumped.kernel import LumpedPaths
+from sims.lumped.simulator import Bandit, simulate
 
 ADAM = [  # learning rate, p0, rounds to .99 at G = 1 and 4
     (0.1, 0.02, 157, 79),
