@@ -55,6 +55,7 @@ format: $(VENV)/.test
 benchmarks: $(VENV)/.test
 	python benchmarks/lumped.py
 	python benchmarks/contextual.py
+	python benchmarks/sequence.py
 	python benchmarks/sampler.py
 	python benchmarks/llm_round.py
 	python benchmarks/loop_overhead.py

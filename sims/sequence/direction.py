@@ -4,6 +4,7 @@ A response matters only through which of its positions are right, so V never ent
 draw tokens and take the steps; `sims.sequence.simulator` drives them.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -13,13 +14,15 @@ from scipy.special import expit, log_expit, xlogy
 from banditrft.design import Design
 from banditrft.rewards import RewardMap
 from banditrft.worlds import SequenceWorld
-from sims.compiled.jit import kernel
-from sims.compiled.philox import ROLLOUT_BITS, block, unit
+from sims.compiled.exponential import exp
+from sims.compiled.jit import kernel, reduction
+from sims.compiled.philox import ROLLOUT_BITS, SHIFT, block, unit
 from sims.lumped.updates import CLIP_EPS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Marks = NDArray[np.uint8]
+TWO53 = 2.0**53
 RIGHT = 1
 """Mark of a right token; a wrong one is 0, one that a tree's response does not reach 2."""
 
@@ -51,6 +54,7 @@ def draw(
     tree: bool,
     if_wrong: float,
     if_right: float,
+    below_T: NDArray[np.uint64],
     mark_RMT: Marks,
     right_RM: NDArray[np.int64],
     high_RM: NDArray[np.bool_],
@@ -67,32 +71,33 @@ def draw(
         tree: Whether a response ends, as far as parameters go, at its first wrong token.
         if_wrong: P(high reward) of a wrong answer.
         if_right: Of a right one.
+        below_T: Scratch.
         mark_RMT: Written: right, wrong or untouched, token by token.
         right_RM: Written: right tokens.
         high_RM: Written: whether the reward is the high one.
     """
-    T = q_RT.shape[1]
+    R, T = q_RT.shape
+    whole, rest = T // 4, T % 4
     place = np.uint64(round_) << ROLLOUT_BITS
     k0, kind = np.uint64(root_seed), np.uint64(purpose)
-    for r in range(len(seeds_R)):
+    for r in range(R):
         k1 = np.uint64(seeds_R[r])
+        for t in range(T):  # the word of a number below q is below this
+            below_T[t] = np.uint64(math.ceil(q_RT[r, t] * TWO53))
         for i in range(mark_RMT.shape[1]):
             at = place | np.uint64(first + i)
-            count, alive = 0, True
-            for b in range((T + 3) // 4):
-                words = block(k0, k1, np.uint64(b), at, np.uint64(0), kind)
-                for j in range(min(4, T - 4 * b)):
-                    t = 4 * b + j
-                    if alive:
-                        hit = unit(words[j]) < q_RT[r, t]
-                        mark_RMT[r, i, t] = 1 if hit else 0
-                        count += hit
-                        alive = hit or not tree
-                    else:
-                        mark_RMT[r, i, t] = 2
-                if not alive and 4 * b + 4 < T:
-                    mark_RMT[r, i, 4 * b + 4 :] = 2
-                    break
+            for b in range(whole):
+                w0, w1, w2, w3 = block(k0, k1, np.uint64(b), at, np.uint64(0), kind)
+                t = 4 * b
+                mark_RMT[r, i, t] = (w0 >> SHIFT) < below_T[t]
+                mark_RMT[r, i, t + 1] = (w1 >> SHIFT) < below_T[t + 1]
+                mark_RMT[r, i, t + 2] = (w2 >> SHIFT) < below_T[t + 2]
+                mark_RMT[r, i, t + 3] = (w3 >> SHIFT) < below_T[t + 3]
+            if rest > 0:
+                words = block(k0, k1, np.uint64(whole), at, np.uint64(0), kind)
+                for j in range(rest):
+                    mark_RMT[r, i, 4 * whole + j] = (words[j] >> SHIFT) < below_T[4 * whole + j]
+            count = count_right(mark_RMT[r, i], tree)
             right_RM[r, i] = count
             high = count == T
             if if_right != 1.0 or if_wrong != 0.0:
@@ -102,18 +107,41 @@ def draw(
 
 
 @kernel
-def add_responses(g_T: Floats, q_T: Floats, mark_MT: Marks, weight_M: Floats) -> bool:
+def count_right(mark_T: Marks, tree: bool) -> int:
+    """Right tokens; of a tree those before the first wrong one, after which tokens are marked untouched."""
+    T, count = len(mark_T), 0
+    if not tree:
+        for t in range(T):
+            count += mark_T[t]
+        return count
+    while count < T and mark_T[count] == 1:
+        count += 1
+    mark_T[count + 1 :] = 2
+    return count
+
+
+@kernel
+def add_responses(g_T: Floats, q_T: Floats, mark_MT: Marks, weight_M: Floats, tree: bool) -> bool:
     """Gradients of the gaps, mean over M of weight (y - q), into ``g_T``; whether any weight is not 0."""
     M, T = mark_MT.shape
-    loud = False
+    loud, total = False, 0.0
     g_T[:] = 0.0
     for i in range(M):
         weight = weight_M[i] / M
-        if weight != 0.0:
-            loud = True
+        if weight == 0.0:
+            continue
+        loud = True
+        total += weight
+        mark_T = mark_MT[i]
+        if tree:
             for t in range(T):
-                mark = mark_MT[i, t]
-                g_T[t] += weight * (mark - q_T[t]) if mark != 2 else 0.0
+                g_T[t] += weight * (mark_T[t] - q_T[t]) if mark_T[t] != 2 else 0.0
+        else:
+            for t in range(T):
+                g_T[t] += weight * mark_T[t]
+    if not tree:
+        for t in range(T):
+            g_T[t] -= total * q_T[t]
     return loud
 
 
@@ -129,6 +157,15 @@ def add_tokens(g_T: Floats, q_T: Floats, mark_MT: Marks, weight_MT: Floats) -> b
     return True
 
 
+@reduction
+def square_of(x_T: Floats) -> float:
+    """Sum of squares."""
+    total = 0.0
+    for t in range(len(x_T)):
+        total += x_T[t] * x_T[t]
+    return total
+
+
 @kernel
 def step_row(
     gap_T: Floats, change_T: Floats, g_T: Floats, m_T: Floats, v_T: Floats, rule: Rule, update: int
@@ -136,22 +173,21 @@ def step_row(
     """One optimiser step on T gaps, with torch's semantics."""
     factor = 1.0
     if rule.clip > 0.0:
-        square = 0.0
-        for t in range(len(g_T)):
-            square += g_T[t] * g_T[t]
-        factor = min(1.0, rule.clip / (np.sqrt(square) + CLIP_EPS))
+        factor = min(1.0, rule.clip / (math.sqrt(square_of(g_T)) + CLIP_EPS))
     if not rule.adam:
         for t in range(len(g_T)):
             d = rule.rate * factor * g_T[t]
             gap_T[t] += d
             change_T[t] += d
         return
-    step, root = rule.rate / (1.0 - rule.beta1**update), np.sqrt(1.0 - rule.beta2**update)
+    step, root = rule.rate / (1.0 - rule.beta1**update), 1.0 / math.sqrt(1.0 - rule.beta2**update)
+    fade, keep, eps, decay, rest = 1.0 - rule.beta1, rule.beta2, rule.eps, rule.decay, rule.rest
+    gain = 1.0 - keep
     for t in range(len(g_T)):
         g = factor * g_T[t]
-        m = m_T[t] + (1.0 - rule.beta1) * (g - m_T[t])
-        v = rule.beta2 * v_T[t] + (1.0 - rule.beta2) * (g * g)
-        d = step * m / (np.sqrt(v) / root + rule.eps) - rule.decay * (gap_T[t] - rule.rest)
+        m = m_T[t] + fade * (g - m_T[t])
+        v = keep * v_T[t] + gain * (g * g)
+        d = step * m / (np.sqrt(v) * root + eps) - decay * (gap_T[t] - rest)
         gap_T[t] += d
         change_T[t] += d
         m_T[t], v_T[t] = m, v
@@ -167,6 +203,7 @@ def step_all(
     mark_RMT: Marks,
     weight_RMW: Floats,
     rule: Rule,
+    tree: bool,
     update: int,
     first: bool,
     g_T: Floats,
@@ -183,6 +220,7 @@ def step_all(
         mark_RMT: The round's responses.
         weight_RMW: Weight of each response (W = 1) or of each token (W = T).
         rule: What is done with gradients.
+        tree: Whether tokens may be untouched.
         update: Number of this update, from 1, for Adam's bias corrections.
         first: Whether it is the first of its round.
         g_T: Scratch.
@@ -194,17 +232,16 @@ def step_all(
             change_RT[r, :] = 0.0
             norm_R[r] = 0.0
         if weight_RMW.shape[2] == 1:
-            loud = add_responses(g_T, q_RT[r], mark_RMT[r], weight_RMW[r, :, 0])
+            loud = add_responses(g_T, q_RT[r], mark_RMT[r], weight_RMW[r, :, 0], tree)
         else:
             loud = add_tokens(g_T, q_RT[r], mark_RMT[r], weight_RMW[r])
         if not loud and not rule.adam:
             continue
         step_row(gap_RT[r], change_RT[r], g_T, m_RT[r], v_RT[r], rule, update)
-        square = 0.0
+        q_T, gap_T = q_RT[r], gap_RT[r]
         for t in range(T):
-            q_RT[r, t] = 1.0 / (1.0 + np.exp(-gap_RT[r, t]))
-            square += change_RT[r, t] * change_RT[r, t]
-        norm_R[r] = np.sqrt(square)
+            q_T[t] = 1.0 / (1.0 + exp(max(min(-gap_T[t], 700.0), -700.0)))
+        norm_R[r] = math.sqrt(square_of(change_RT[r]))
 
 
 class Direction:
@@ -234,6 +271,7 @@ class Direction:
             rest=-float(np.log(world.vocabulary - 1.0)),
         )
         self.g_T, self.norm_R = np.empty(len(q_T)), np.zeros(R)
+        self.below_T = np.empty(len(q_T), np.uint64)
 
     def draw(
         self, root_seed: int, purpose: int, t: int, first: int, reward: RewardMap, M: int
@@ -252,6 +290,7 @@ class Direction:
             self.tree,
             reward.p_high_if_wrong,
             reward.p_high_if_right,
+            self.below_T,
             mark_RMT,
             right_RM,
             high_RM,
@@ -265,7 +304,7 @@ class Direction:
     def step(self, mark_RMT: Marks, weight_RMW: Floats, update: int, *, first: bool) -> None:
         """One update, by a weight of each response (W = 1) or token (W = T)."""
         state = self.gap_RT, self.change_RT, self.m_RT, self.v_RT, self.q_RT
-        step_all(*state, mark_RMT, weight_RMW, self.rule, update, first, self.g_T, self.norm_R)
+        step_all(*state, mark_RMT, weight_RMW, self.rule, self.tree, update, first, self.g_T, self.norm_R)
 
     def finite(self) -> bool:
         """Whether every parameter is a number."""

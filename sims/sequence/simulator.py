@@ -29,7 +29,7 @@ from banditrft.streams import Purpose, own_purpose
 from banditrft.theory.matching import matching_factor
 from banditrft.worlds import SequenceWorld
 from sims import tables
-from sims.learner import check_decay, deal
+from sims.learner import TableLearner, check_decay, deal
 from sims.sequence.direction import Direction, Floats, Ints
 from sims.sequence.table import Table
 from sims.trace import Trace, check_rising
@@ -48,11 +48,15 @@ def check(design: Design, world: SequenceWorld) -> float:
     """
     feedback.check(design)
     check_decay(design.learning_rate * design.weight_decay)
+    if design.optimizer != "sgd" and design.adam_eps == 0.0:
+        raise InputError("adam_eps: must be positive in a simulated world, where a step would be 0/0, got 0")
     if world.geometry == "table" and design.grad_clip is not None and world.length() > 1:
         raise InputError(
             f"grad_clip: geometry 'table' runs without (None), since the norm spans all positions, got "
             f"{design.grad_clip:g}"
         )
+    if has_table(design):
+        TableLearner.from_design(design, world.base())
     if not design.match_step_size:
         return 1.0
     if reward_map(design).graded:
@@ -167,19 +171,39 @@ class _Lockstep:
         self.purpose = int(own_purpose(Purpose.SAMPLE, design.reward))
         self.feedback = feedback.Feedback(design, len(seeds_R), factor=factor)
         self.reward = reward_map(design, world.base())
+        self.learner = TableLearner.from_design(design, world.base()) if has_table(design) else None
 
     def run(self, eval_E: Ints, seen: tuple[Floats, Floats, Floats], trace: Trace, rows: slice) -> None:
         """All rounds; fills the rows of Pass@1, entropy and KL at evaluations, (R, E), and of the trace."""
-        e = 0
+        e, counts_2RT = 0, np.zeros((2, len(self.policy.norm_R), self.design.rounds), np.int32)
         for t in range(self.design.rounds + 1):
             if t > 0:
-                rewards_RBG, signals_RBG, correct_RBG = self._round(t)
-                trace.record(t, rewards_RBG, signals_RBG, correct_RBG.sum(axis=2), rows=rows)
+                if self.learner is not None:
+                    counts_2RT[:, :, t - 1] = self._round_by_table(t, self.learner)
+                else:
+                    rewards_RBG, signals_RBG, correct_RBG = self._round(t)
+                    trace.record(t, rewards_RBG, signals_RBG, correct_RBG.sum(axis=2), rows=rows)
                 trace.update_norm_RT[rows, t - 1] = self.policy.norm_R
             if e < len(eval_E) and eval_E[e] == t:
                 for out_RE, value_R in zip(seen, self._measure(), strict=True):
                     out_RE[rows, e] = value_R
                 e += 1
+        if self.learner is not None:
+            kept = trace.correct_RTB.shape[2] > 0
+            made = Trace.of_counts(self.design, self.learner, *counts_2RT, keep_groups=kept)
+            for name, values in vars(made).items():
+                if name != "update_norm_RT":
+                    getattr(trace, name)[rows] = values
+
+    def _round_by_table(self, t: int, learner: TableLearner) -> tuple[Ints, Ints]:
+        """One round of one group of two-valued rewards: its high rewards and right answers, each (R,)."""
+        tokens, right_RM, high_RM = self.policy.draw(
+            self.root_seed, self.purpose, t, 0, self.reward, self.design.rollouts
+        )
+        counts_R = high_RM.sum(axis=1)
+        of_R2 = learner.signals_S2()[counts_R]
+        self._learn(t, tokens, np.where(high_RM, of_R2[:, 1:], of_R2[:, :1])[:, None, :])
+        return counts_R, (right_RM == self.world.length()).sum(axis=1)
 
     def _round(self, t: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """One round: rewards, signals and right answers, (R, B, G)."""
@@ -249,6 +273,18 @@ def _gap(start_RMT: Floats, now_RMT: Floats) -> Floats:
     """Log pi_ref - log pi of each token, exactly 0 where the two agree to rounding."""
     gap_RMT = start_RMT - now_RMT
     return np.where(np.abs(gap_RMT) <= ROUNDING * np.maximum(np.abs(start_RMT), 1.0), 0.0, gap_RMT)
+
+
+def has_table(design: Design) -> bool:
+    """Whether the count of high rewards in a round's one group decides all signals."""
+    return (
+        design.batch_size == 1
+        and not by_token(design)
+        and design.reward != "yoked"
+        and not reward_map(design).graded
+        and feedback.baseline_rollouts(design) == 0
+        and feedback.depth(design) == 0
+    )
 
 
 def by_token(design: Design) -> bool:
