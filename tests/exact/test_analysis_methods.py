@@ -11,6 +11,7 @@ SWAP = "A permutation log-rank test."
 
 def part(kind, sentence, n=8, **more):
     return {"label": f"a {kind}", "world": "lumped", "kind": kind, "sentence": sentence, "n": n} | {
+        "units": "runs",
         "unit": "runs (seed)",
         "two_sided": kind == "ratio",
         "gate": False,
@@ -113,7 +114,7 @@ def test_assumptions_belong_to_the_kinds_that_were_used():
 
 def test_imported_runs_share_no_random_streams():
     logs = {"name": "logs", "imported": True, "conditions": {"G=1": 8}, "rounds": {"G=1": 100}}
-    pairs = verdict(part("difference", TEST, unit="pairs (seed)"))
+    pairs = verdict(part("difference", TEST, units="pairs"))
     own = document(pairs, worlds=[logs])
     assert assumptions(own)[0] == IMPORTED
     said = everything(methods(own))

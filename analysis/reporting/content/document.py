@@ -18,7 +18,7 @@ from analysis.reporting.content.further import Further
 from analysis.reporting.content.methods import assumptions, cautions, limits, methods
 from analysis.reporting.content.model import Document, Provenance, Values, WorldData
 from analysis.verdict import Verdict
-from banditrft.claims import Claim, claims_hash, in_force
+from banditrft.claims import claims_hash, in_force
 from banditrft.runs import digest
 from banditrft.worlds import (
     ContextualWorld,
@@ -50,7 +50,7 @@ def document(records: Records, verdicts: list[Verdict], further: Further) -> Doc
         "family": max((v.family for v in verdicts if not v.secondary), default=0),
         "verdicts": [plain(v.to_dict()) for v in verdicts],
         "predictions": predictions(records, verdicts),
-        "claims": [_claim(c) for c in claims],
+        "claims": [plain(c.protocol()) | {"own": c.own is not None} for c in claims],
         "worlds": [world(records, w) for w in records.worlds.values() if records.of(w.name)],
         "bands": bands(records),
         "seeds": seeds(records),
@@ -66,12 +66,6 @@ def document(records: Records, verdicts: list[Verdict], further: Further) -> Doc
     known["disagreements"] = disagreements(known)
     known["methods"] = methods(known)
     return known
-
-
-def _claim(claim: Claim) -> Values:
-    if claim.own is None:
-        return {**plain(claim.protocol()), "own": False}
-    return {**plain(claim.protocol()), "own": True, "pass_at_1": getattr(claim, "pass_at_1", None)}
 
 
 def plain(value: Any) -> Any:
@@ -146,11 +140,9 @@ def deviations(records: Records) -> list[str]:
     others = sorted({str(i.get("claims_hash")) for i in records.infos.values()} - {current})
     if others:
         found.append(
-            f"{sum(str(i.get('claims_hash')) != current for i in records.infos.values())} runs were "
-            "made under other "
-            f"protocols than the ones applied here ({', '.join(others)} against {current}): read those "
-            "verdicts as "
-            f"post hoc."
+            f"{sum(str(i.get('claims_hash')) != current for i in records.infos.values())} runs were made "
+            f"under other protocols than the ones applied here ({', '.join(others)} against {current}): "
+            "read those verdicts as post hoc."
         )
     for name in ("banditrft", "torch", "numpy"):
         seen = sorted({str(i.get("versions", {}).get(name)) for i in records.infos.values()} - {"None"})

@@ -14,7 +14,6 @@ from analysis.loading.records import Records
 from analysis.reporting.content.model import Document, Paragraph, PartData, Used, VerdictData
 from analysis.results import ALL, Part
 from analysis.verdict import Verdict
-from banditrft.claims import Claim, in_force
 from banditrft.provenance import versions
 from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld
 
@@ -245,9 +244,8 @@ def cautions(records: Records) -> list[str]:
     """What a reader has to know before anything else, a sentence or two each."""
     return [
         f"'{world.model}' is a tiny model, pretrained from scratch on short synthetic questions. Its "
-        "verdicts are "
-        "no evidence about a pretrained model of billions of parameters. Part of what such a model learns "
-        "from one query is the answer's format."
+        "verdicts are no evidence about a pretrained model of billions of parameters. Part of what such a "
+        "model learns from one query is the answer's format."
         for world in records.worlds.values()
         if isinstance(world, LLMWorld) and world.model.startswith("tiny-") and records.of(world.name)
     ]
@@ -267,67 +265,56 @@ def limits(records: Records, verdicts: list[Verdict]) -> list[str]:
             found += [f"'{world.name}': {sentence}" for sentence in world.missing]
             found.append(
                 f"'{world.name}' is imported. Its claims are post hoc. Its runs are paired by the order in "
-                "which "
-                "they were given. Conditions are compared as if what is unknown were the same. "
+                "which they were given. Conditions are compared as if what is unknown were the same. "
                 f"Unknown are {', '.join(world.unknown) or 'no settings'}."
             )
     if any(isinstance(w, LLMWorld) and w.train_items is None for w in worlds):
         found.append(
-            "Statements are about these queries only: they were chosen by base Pass@1 and are few. Seeds are "
-            "the "
-            "replicates."
+            "Statements are about these queries only: they were chosen by base Pass@1 and are few. Seeds "
+            "are the replicates."
         )
     for world in worlds:
         if isinstance(world, ContextualWorld) and not draws_a_world(world):
             shared = f"draw {world.draw}" if world.features is None else f"'{Path(world.features).name}'"
             found.append(
                 f"All seeds of '{world.name}' share the contexts of {shared}: its intervals are over seeds, "
-                "given "
-                "those contexts."
+                "given those contexts."
             )
-    found += _of_times(records, [p for v in verdicts for p in v.parts])
+    found += _of_times([p for v in verdicts for p in v.parts])
     for verdict in verdicts:
         read = list(dict.fromkeys(p.world for p in verdict.parts))
         if verdict.kind == "sim" and not verdict.derived and len(read) > 1:
             found.append(
                 f"One simulated verdict reads {len(read)} worlds, {' and '.join(read)}: the lumped bandit "
-                "has no test "
-                "set, so test Pass@1 comes from the contextual policy."
+                "has no test set, so test Pass@1 comes from the contextual policy."
             )
             break
     return found
 
 
-def _of_times(records: Records, parts: list[Part]) -> list[str]:
+def _of_times(parts: list[Part]) -> list[str]:
     """Limits of hitting times, where a claim is about them."""
     found = []
     ratios = [p for p in parts if p.kind == "ratio"]
-    checked = any(p.secondary for p in ratios)
+    others = [s for p in ratios for s in p.secondary]
+    held = {s.reading for s in others}
     if ratios:
         steps = ", ".join(f"{step:g}" for step in sorted({p.counts["step"] for p in ratios}))
-        rounded = " The sensitivities hold the same ratio with times rounded up." if checked else ""
-        medians = " Then read the ratio of medians, among the sensitivities." if checked else ""
+        rounded = " The sensitivities hold the same ratio with times rounded up." * ("rounded up" in held)
+        medians = " Then read the ratio of medians, among the sensitivities." * ("medians" in held)
         found += [
             f"Hitting times are known to within one evaluation step ({steps} rounds). The ratio spreads each "
-            "of "
-            f"them evenly over its step.{rounded}",
+            f"of them evenly over its step.{rounded}",
             "The ratio takes one factor to stretch the whole distribution of times. Where the conditions "
-            "also "
-            f"differ in spread, it is an average that leans towards late runs.{medians}",
+            f"also differ in spread, it is an average that leans towards late runs.{medians}",
         ]
-    if any(p.estimand in ("time", "failures") for p in parts):
-        claims = in_force(records.study)
-        asked = sorted({n for c in claims if (n := setting(c, "consecutive")) is not None})
-        others = sorted({x for c in claims for x in setting(c, "sensitivity") or ()})
-        said = "Evaluations are sampled: a run near the threshold may cross it late by chance."
-        if asked:
-            said += f" That is why {' or '.join(map(str, asked))} evaluations in a row must reach it."
-        if checked and others:
-            said += f" Thresholds of {' and '.join(f'{x:g}' for x in others)} are sensitivities only."
+    asked = {p.setting.consecutive for p in parts if p.estimand in ("time", "failures")} - {None}
+    if asked:
+        said = (
+            "Evaluations are sampled: a run near the threshold may cross it late by chance. That is why "
+            f"{' or '.join(map(str, sorted(asked, key=str)))} evaluations in a row must reach it."
+        )
+        if thresholds := sorted({s.values["threshold"] for s in others if s.reading == "threshold"}):
+            said += f" Thresholds of {' and '.join(f'{x:g}' for x in thresholds)} are sensitivities only."
         found.append(said)
     return found
-
-
-def setting(claim: Claim, name: str) -> Any:
-    """A value of a claim's protocol; None where it has none of the name."""
-    return getattr(claim, name, None) or getattr(claim, "settings", {}).get(name)

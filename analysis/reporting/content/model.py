@@ -116,7 +116,6 @@ class ClaimData(TypedDict):
         statement: What is claimed.
         source: Where it is claimed.
         own: Whether the study states it itself; otherwise it stands in the ledger of the papers' claims.
-        pass_at_1: Train Pass@1 that it is about; absent where it has none.
     """
 
     id: str
@@ -128,7 +127,6 @@ class ClaimData(TypedDict):
     decision: str
     version: int
     own: bool
-    pass_at_1: NotRequired[float | None]
 
 
 class WorldData(TypedDict):

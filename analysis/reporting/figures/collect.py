@@ -90,14 +90,9 @@ def _curves(records: Records, document: Document) -> list[tuple[str, str, Figure
 
 def thresholds(document: Document, world: str) -> list[float]:
     """Train Pass@1 that the hitting times of claims in a world are about."""
-    asked = {c["id"]: c.get("pass_at_1") for c in document["claims"]}
-    own = {
-        asked[v["claim"]]
-        for v in document["verdicts"]
-        for p in v["parts"]
-        if p["world"] == world and p["estimand"] in ("time", "failures")
-    }
-    return sorted(threshold for threshold in own if threshold is not None)
+    parts = [p for v in document["verdicts"] for p in v["parts"] if p["world"] == world]
+    asked = {p["setting"]["threshold"] for p in parts if p["estimand"] in ("time", "failures")}
+    return sorted(asked - {None})
 
 
 def _paths(records: Records, test: PathTest) -> list[Figure]:
@@ -133,13 +128,12 @@ def _seeds(records: Records, document: Document) -> list[Figure]:
 
 
 def _raw(document: Document) -> list[Figure]:
-    asked = {c["id"]: c.get("pass_at_1") for c in document["claims"]}
     figures = []
     for verdict in document["verdicts"]:
         for part in verdict["parts"]:
             where = f"{verdict['claim']}, {part['world']}: {part['label']}"
             if "correct" in part["points"]:
-                figures.append(points.reached(where, part, float(asked[verdict["claim"]] or 1.0)))
+                figures.append(points.reached(where, part, part["setting"]["threshold"]))
             elif "value" in part["points"]:
                 figures.append(points.values(where, part, *of_points(part)))
             elif part["kind"] == "difference" and part["points"]:
