@@ -57,3 +57,18 @@ def test_links_lead_to_files(page):
 
 def test_readme_is_one_screen():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 65
+
+
+JOURNEYS = (
+    (ROOT / "docs" / "design.md")
+    .read_text(encoding="utf-8")
+    .partition("## Three journeys")[2]
+    .partition("\n## ")[0]
+)
+NAMED = re.compile(r"`((?:banditrft|sims|llm_runs|analysis)/[\w/]*(?:\.py|/))`")
+
+
+def test_journeys_pass_through_files_that_exist():
+    assert [len(re.findall(r"^\d+\. ", part, re.M)) for part in JOURNEYS.split("\n**")[1:]] == [10, 10, 10]
+    for name in NAMED.findall(JOURNEYS):
+        assert (ROOT / name).exists(), name
