@@ -1,51 +1,26 @@
 """Which code decides which type of claim, and the one way from records to a claim's findings.
 
-A type of claim is a module with a `TYPE`: it selects conditions, measures them and sets the bands. What it
-finds is data (`analysis.results`); `analysis.wording` says it.
+A type of claim is a module that lists it in `TYPES`: it selects conditions, measures them and sets the bands.
+What it finds is data (`analysis.results`); `analysis.wording` says it.
 """
 
+import pkgutil
 from dataclasses import replace
+from importlib import import_module
 
-from analysis.claims import (
-    below_base,
-    failure,
-    improves,
-    less_stable,
-    more_rollouts,
-    no_gain,
-    no_transfer,
-    optimum,
-    random_curves,
-    reaches_one,
-    trend,
-    variance_share,
-)
 from analysis.claims.cases import Case, Finding, Found, Type, absent, conjunction
 from analysis.claims.worlds import Group, Kind, UntestableError, few_queries, kinds, own_queries, present
 from analysis.loading.records import Records
 from analysis.results import Note
-from banditrft import claims
 from banditrft.claims import Claim
 from banditrft.errors import InputError
 
 TYPES: dict[type[Claim], Type] = {
-    claims.ReachesOne: reaches_one.TYPE,
-    claims.MoreRollouts: more_rollouts.TYPE,
-    claims.Improves: improves.TYPE,
-    claims.RandomCurves: random_curves.TYPE,
-    claims.LessStable: less_stable.TYPE,
-    claims.HardQuery: below_base.HARD,
-    claims.Fails: failure.TYPE,
-    claims.NoTransfer: no_transfer.TYPE,
-    claims.NoGain: no_gain.TYPE,
-    claims.Trend: trend.TYPE,
-    claims.Optimum: optimum.TYPE,
-    claims.VarianceShare: variance_share.TYPE,
-    claims.Faster: more_rollouts.FASTER,
-    claims.MoreVariable: less_stable.MORE_VARIABLE,
-    claims.BelowBase: below_base.TYPE,
+    of.claim: of
+    for module in pkgutil.iter_modules(__path__)
+    for of in getattr(import_module(f"{__name__}.{module.name}"), "TYPES", ())
 }
-"""Of the ledgers and of a study's tables alike."""
+"""What the modules of this folder list, a reader for each type of claim of the ledgers and of tables."""
 
 
 def find(records: Records, claim: Claim) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Areas under learning curves, run by run, and the variance that evaluation alone gives them.
+"""Areas under the curve of each run, and the variance that evaluation alone gives them.
 
 The noise of an evaluation is taken as binomial in its pooled rate, p (1 - p) / (n - 1). Items of unequal
 difficulty have less, so that a ratio to it errs towards 1.

@@ -33,13 +33,13 @@ from analysis.inference.ladder import line, slopes
 from analysis.inference.means import Difference, mean_of
 from analysis.loading.records import Cell, Records
 from analysis.results import Note, Setting, Units
-from banditrft.claims import BelowBase, HardQuery
+from banditrft.claims import Decline, HardQuery
 
 LEVELS = 3
 """Queries, or worlds of different base Pass@1, that make a dose-response."""
 
 
-def read(records: Records, group: Group, claim: BelowBase) -> Found:
+def read(records: Records, group: Group, claim: Decline) -> Found:
     """The fall of the condition that a table names, from base and from every placebo."""
     world, split = group.world, claim.split
     cell = named(records, world, claim.own.conditions[0] if claim.own else "", split)
@@ -201,5 +201,4 @@ def _log_odds(p: Floats) -> Floats:
         return np.asarray(np.log(p) - np.log1p(-p))
 
 
-TYPE = Type(pools, read)
-HARD = Type(_groups, read_hard, "no tested condition")
+TYPES = (Type(Decline, pools, read), Type(HardQuery, _groups, read_hard, "no tested condition"))

@@ -256,12 +256,14 @@ class Type:
     """How a type of claim is judged: select the worlds, measure in each, put the findings together.
 
     Attributes:
+        claim: The type.
         groups: The worlds that a claim of the ledgers reads, of one kind; a table's claim reads each world.
         read: Selects conditions, measures them and sets the bands.
         nothing: Why there are no such worlds; None where that is no finding.
         judge: From cases to findings.
     """
 
+    claim: type[Claim]
     groups: Callable[[Records, Kind, Any], list[Group]]
     read: Callable[[Records, Group, Any], Found]
     nothing: str | None = None

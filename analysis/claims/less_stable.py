@@ -14,7 +14,14 @@ from functools import partial
 from typing import Literal
 
 from analysis.claims import placebos
-from analysis.claims.areas import FEWEST, area, area_noise, curve_noise, test_area, test_area_noise
+from analysis.claims.areas import (
+    FEWEST,
+    area,
+    area_noise,
+    curve_noise,
+    test_area,
+    test_area_noise,
+)
 from analysis.claims.cases import Component, Found, Type
 from analysis.claims.components import between, own_gain
 from analysis.claims.reading import Band, Gate, Measured, Test, detectable, ratio_of, secondary
@@ -42,7 +49,7 @@ from analysis.inference.means import mean_of, paired_difference
 from analysis.inference.spread import log_sd_ratio, spread_ratio
 from analysis.loading.records import Cell, Records
 from analysis.results import NO_SETTING, Note, Quantity, Secondary, Setting, Split, Values, bounded, finite
-from banditrft.claims import Fields, LessStable, MoreVariable, contrasts
+from banditrft.claims import Fields, LessStable, SpreadRatio, contrasts
 from banditrft.errors import InputError
 
 Two = tuple[Cell, Cell]
@@ -86,7 +93,7 @@ def read(records: Records, group: Group, claim: LessStable) -> Found:
     return Found(parts, cells, missing, placebo, own_queries(cells), no_placebo)
 
 
-def read_more_variable(records: Records, group: Group, claim: MoreVariable) -> Found:
+def read_spread_ratio(records: Records, group: Group, claim: SpreadRatio) -> Found:
     """The spread of two conditions that a table names: of the training area, or of the final test Pass@1."""
     a, b = two_named(records, group.world, claim.own.conditions if claim.own else (), claim.split)
     values = [area(c) if claim.split == "train" else final(c, "test") for c in (b, a)]
@@ -325,5 +332,7 @@ def _above(cells: Two, values: list[Floats], claim: LessStable) -> tuple[Floats,
     return both[kept], keys[kept]
 
 
-TYPE = Type(single_queries, read, "no single query")
-MORE_VARIABLE = Type(pools, read_more_variable)
+TYPES = (
+    Type(LessStable, single_queries, read, "no single query"),
+    Type(SpreadRatio, pools, read_spread_ratio),
+)

@@ -23,7 +23,7 @@ from analysis.inference.ratio import ratio_test
 from analysis.inference.times import hitting_times
 from analysis.loading.records import Cell, Records
 from analysis.results import Note, Placebo, Secondary, Setting
-from banditrft.claims import Faster, MoreRollouts, placebo_conditions, rollout_pairs
+from banditrft.claims import MoreRollouts, Speedup, placebo_conditions, rollout_pairs
 
 OPTIMIZERS = ("adam", "sgd")
 
@@ -63,7 +63,7 @@ def read(records: Records, group: Group, claim: MoreRollouts) -> Found:
     )
 
 
-def read_faster(records: Records, group: Group, claim: Faster) -> Found:
+def read_speedup(records: Records, group: Group, claim: Speedup) -> Found:
     """The ratio of the times of two conditions that a study's claim names, and that the faster one learns."""
     named = claim.own.conditions if claim.own else ()
     fast, slow = two_named(records, group.world, named, "train")
@@ -203,5 +203,4 @@ def _placebos(records: Records, group: Group, claim: MoreRollouts) -> tuple[Plac
     return (*found, *placebos.gains(records, group.test))
 
 
-TYPE = Type(first_worlds, read, judge=each)
-FASTER = Type(first_worlds, read_faster)
+TYPES = (Type(MoreRollouts, first_worlds, read, judge=each), Type(Speedup, first_worlds, read_speedup))

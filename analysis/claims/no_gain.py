@@ -101,4 +101,4 @@ def _margin(cell: Cell, claim: NoGain) -> list[Note]:
     return [Note("own margin", said)]
 
 
-TYPE = Type(pools, read, "no pool")
+TYPES = (Type(NoGain, pools, read, "no pool"),)

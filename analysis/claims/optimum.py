@@ -234,4 +234,4 @@ class _Powers:
         return float(2**low), float(2**high)
 
 
-TYPE = Type(pools, read, "no pool")
+TYPES = (Type(Optimum, pools, read, "no pool"),)

@@ -99,4 +99,4 @@ def _spread(
     )
 
 
-TYPE = Type(single_queries, read, "no single query")
+TYPES = (Type(RandomCurves, single_queries, read, "no single query"),)

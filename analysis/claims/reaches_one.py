@@ -77,4 +77,4 @@ def _query(cell: Cell, query: int, reached: np.ndarray, ends: np.ndarray) -> dic
     }
 
 
-TYPE = Type(first_worlds, read, judge=each)
+TYPES = (Type(ReachesOne, first_worlds, read, judge=each),)

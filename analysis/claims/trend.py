@@ -167,4 +167,4 @@ def _value(design: Design, field: str) -> float:
     return float(np.asarray(getattr(design, field)))
 
 
-TYPE = Type(pools, read, "no pool")
+TYPES = (Type(Trend, pools, read, "no pool"),)

@@ -108,4 +108,4 @@ def _share(log_ratio: Difference) -> Transformed:
     return Transformed(log_ratio, lambda x: math.log(x / (1 - x)), share)
 
 
-TYPE = Type(_groups, read)
+TYPES = (Type(VarianceShare, _groups, read),)

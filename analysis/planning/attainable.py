@@ -12,13 +12,13 @@ from analysis.inference.multiplicity import benjamini_hochberg, holm
 from banditrft.claims import (
     Claim,
     Fails,
-    Faster,
     HardQuery,
     LessStable,
     MoreRollouts,
-    MoreVariable,
     NoTransfer,
     ReachesOne,
+    Speedup,
+    SpreadRatio,
     in_force,
     lacking,
     rollout_pairs,
@@ -64,9 +64,9 @@ def least_p(of: Asked) -> tuple[float, float]:
     refuted, by Bonferroni, with the smallest.
     """
     claim, runs = of.claim, of.queries * of.seeds
-    if isinstance(claim, Faster):
+    if isinstance(claim, Speedup):
         return 2.0**-runs, 2.0**-runs
-    if isinstance(claim, MoreVariable):
+    if isinstance(claim, SpreadRatio):
         least = _spread(of.queries, of.seeds, claim.permutation_below)
         return least, least
     if isinstance(claim, ReachesOne):

@@ -73,7 +73,7 @@ class _Curve(Own):
 class Faster(_Curve):
     """A reaches the threshold in fewer rounds than B; margin: least ratio of times, B's over A's."""
 
-    makes = protocols.Faster
+    makes = protocols.Speedup
     preregisters = (
         "ratio of hitting times of train Pass@1, B's over A's",
         "permutation log-rank on right-censored times, one-sided, inverted for the ratio; sign test "
@@ -126,7 +126,7 @@ class MoreVariable(Own):
     On "train" the area under the training curve is compared, on "test" the final Pass@1.
     """
 
-    makes = protocols.MoreVariable
+    makes = protocols.SpreadRatio
     preregisters = (
         "ratio of the spreads over seeds within queries, A over B",
         "paired Brown-Forsythe, one-sided, inverted for the ratio",
@@ -147,7 +147,7 @@ class MoreVariable(Own):
 class BelowBase(Own):
     """A ends below the base policy and below every placebo; margin: by more than this, in probability."""
 
-    makes = protocols.BelowBase
+    makes = protocols.Decline
     preregisters = (
         "final Pass@1 minus that of the base policy, and minus that of every placebo",
         "one-sided paired t over runs",

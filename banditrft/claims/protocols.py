@@ -341,7 +341,7 @@ class VarianceShare(Claim):
 
 
 @dataclass(frozen=True)
-class Faster(Claim):
+class Speedup(Claim):
     """A table's claim that A reaches a train Pass@1 in fewer rounds than B.
 
     Attributes:
@@ -358,7 +358,7 @@ class Faster(Claim):
 
 
 @dataclass(frozen=True)
-class MoreVariable(Claim):
+class SpreadRatio(Claim):
     """A table's claim that A differs more from seed to seed than B.
 
     Attributes:
@@ -373,7 +373,7 @@ class MoreVariable(Claim):
 
 
 @dataclass(frozen=True)
-class BelowBase(Claim):
+class Decline(Claim):
     """A table's claim that A ends below the base policy and below every placebo.
 
     Attributes:

@@ -14,7 +14,7 @@ from analysis.judging import verdicts
 from analysis.planning import attainable
 from analysis.planning.attainable import Asked, least_p, warnings
 from analysis.planning.seeds import plan
-from banditrft.claims import CLAIMS, MoreVariable, own_claim, parse_own
+from banditrft.claims import CLAIMS, SpreadRatio, own_claim, parse_own
 from banditrft.cli.lint import command
 from banditrft.study import parse_study
 
@@ -45,8 +45,8 @@ def test_spreads_are_sign_changes_without_the_median(seeds, queries):
     wanted = least(own("more-variable", b="G=1", margin=1.0), seeds, queries)[0]
     narrow = np.tile(np.arange(seeds, dtype=float), queries)
     best = spread.spread_ratio(100 * narrow, narrow, query).p_above(1.0)
-    assert best == pytest.approx(wanted) if n < MoreVariable.permutation_below else wanted == 0.0
-    if n < MoreVariable.permutation_below:  # and no data do better
+    assert best == pytest.approx(wanted) if n < SpreadRatio.permutation_below else wanted == 0.0
+    if n < SpreadRatio.permutation_below:  # and no data do better
         rng = np.random.default_rng(n)
         found = [
             spread.spread_ratio(
@@ -59,7 +59,7 @@ def test_spreads_are_sign_changes_without_the_median(seeds, queries):
 
 def test_the_sizes_at_which_spreads_are_tested_are_those_of_the_test():
     assert attainable.FEWEST == spread.FEWEST
-    assert spread.spread_ratio.__kwdefaults__["permutation_below"] == MoreVariable.permutation_below
+    assert spread.spread_ratio.__kwdefaults__["permutation_below"] == SpreadRatio.permutation_below
 
 
 @pytest.mark.parametrize("n", range(1, 8))
