@@ -18,7 +18,7 @@ import polars as pl
 from analysis.claims.areas import area
 from analysis.claims.worlds import final_train, table
 from analysis.inference.fractions import Fraction
-from analysis.inference.means import Difference, paired_difference, welch_difference
+from analysis.inference.means import Difference, mean_of, paired_difference, welch_difference
 from analysis.inference.spread import spread_ratio
 from analysis.loading.counts import counts_of
 from analysis.loading.records import Cell, Records
@@ -172,11 +172,6 @@ class Measures:
     def rise(self) -> Floats | None:
         """(U,) change of train Pass@1 from the start to the last quarter."""
         return None if self.start is None or self.level is None else self.level - self.start
-
-
-def mean_of(values_N: Floats) -> Difference:
-    """Mean of one number per unit."""
-    return paired_difference(values_N, np.zeros_like(values_N))
 
 
 def _look(m: Measures, name: str, **found: object) -> Look:

@@ -30,6 +30,11 @@ def test_the_front_is_light(module):
     )
 
 
+def test_deciding_claims_loads_no_statsmodels():
+    """It takes .3 s: what needs it imports it where it is called."""
+    assert loaded("import analysis.judging, analysis.planning.seeds", ("statsmodels", "pandas")) == []
+
+
 def test_help_needs_only_click_and_pydantic():
     statement = "from click.testing import CliRunner; import banditrft.cli as c; CliRunner().invoke(c.banditrft, ['--help'])"
     assert loaded(statement, ("numpy", "scipy", "polars", "rich", *HEAVY)) == []
