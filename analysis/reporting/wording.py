@@ -23,7 +23,7 @@ OUTCOMES = {
 def readings(claim: ClaimData) -> dict[str, str]:
     """Readings of a verdict, in words; only the papers' claims have a horizon and margin of ours as well."""
     ours = {} if claim["own"] else {"papers": "at the papers' horizon and margin", "ours": "at ours"}
-    return ours | {"base": "against base", "placebo": "against the placebo"}
+    return ours | {"base": "against the base policy", "placebo": "against the placebo"}
 
 
 TITLES = {

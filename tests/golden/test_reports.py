@@ -89,8 +89,12 @@ def test_limits_point_at_nothing_that_is_not_there(written, name):
     assert ("known to within one evaluation step" in said) == bool(ratios)
 
 
-def test_imported_logs_share_no_streams_and_their_verdicts_are_post_hoc(written):
+def test_imported_logs_share_no_streams_and_their_verdicts_are_post_hoc(written, tmp_path):
     page, _ = written["imported"]
+    records = page.parent.parent / "runs" / "runs" / "imported"
+    with_fits = analysis.report(records, tmp_path).with_name("verdicts.json").read_text()
+    assert "imported; it is fitted on request" in with_fits
+    assert "gain known" not in with_fits
     text = page.read_text()
     assert "andom streams are keyed" not in text
     assert "random numbers are keyed" not in text

@@ -12,7 +12,7 @@ from analysis.fits.unseen import TransferTest, transfer_test
 from analysis.loading.records import Records
 from analysis.reporting.content.fits import fitted, predicted, profiles
 from banditrft.errors import InputError
-from banditrft.worlds import LLMWorld
+from banditrft.worlds import ImportedWorld, LLMWorld
 
 Fits = Literal["models", "all", "none"]
 """Worlds that the bandit is fitted to: language models, all, none."""
@@ -87,9 +87,8 @@ def further(records: Records, fits: Fits = "models") -> Further:
         if not records.of(name) or fits == "none":
             continue
         if fits == "models" and not isinstance(world, LLMWorld):
-            absent.append(
-                f"Fit: '{name}' is simulated and its gain known; it is fitted on request (--fits all)."
-            )
+            why = "imported" if isinstance(world, ImportedWorld) else "simulated and its gain known"
+            absent.append(f"Fit: '{name}' is {why}; it is fitted on request (--fits all).")
             continue
         try:
             known.append(fit_records(records, name))
