@@ -118,8 +118,8 @@ ESTIMANDS: dict[Kind, Estimand] = {
     ),
     "risk": Estimand(
         means="a difference of fractions of runs",
-        assumes="Differences of risk: the runs of the two conditions are independent; common random streams "
-        "make the test careful.",
+        assumes="Differences of risk: the runs of the two conditions are independent; common random "
+        "streams make the test careful.",
         span=(-1.0, 1.0),
         null=0.0,
         show=points,
@@ -141,8 +141,8 @@ ESTIMANDS: dict[Kind, Estimand] = {
     ),
     "share": Estimand(
         means="a share of variance",
-        assumes="Shares of variance: for these worlds and conditions; another choice of either gives another "
-        "share.",
+        assumes="Shares of variance: for these worlds and conditions; another choice of either gives "
+        "another share.",
         span=(0.0, 1.0),
         null=0.5,
         show=fraction,

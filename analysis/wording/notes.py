@@ -18,8 +18,7 @@ NOTES: dict[str, str] = {
     "at the threshold": "{runs} more runs end at or above {threshold:g} without a bound above it",
     "horizons": "The papers' horizon is round {early:g}; ours is round {last:g}, where the runs end",
     "lower": "Test Pass@1 is lower with many rollouts than with few (95% interval below 0): there is no "
-    "gain, "
-    "but what the protocol asks for is equivalence",
+    "gain, but what the protocol asks for is equivalence",
     # what is missing
     "refused": "{why}",
     "no test world": "no world with a test set that the claim is about",
@@ -44,8 +43,7 @@ NOTES: dict[str, str] = {
     "no curve": "no such condition with three runs of one query",
     "no test curve": "no such condition with {fewest} test evaluations during training",
     "own world": "in '{world}' every seed draws its own world, so its spread over seeds is not one within "
-    "a query; "
-    "the setting 'draw' gives all seeds one",
+    "a query; the setting 'draw' gives all seeds one",
     "no ladder": "no {fewest} conditions with a test set that differ in {field} alone",
     "no splits": "no {fewest} splits of {budget} rollouts around {size} queries, tested",
     "few seeds": "fewer than {fewest} seeds shared by all conditions and worlds",
@@ -64,8 +62,7 @@ NOTES: dict[str, str] = {
     "few runs": "fewer than {fewest} runs in common",
     # what is missing for want of a placebo
     "no slope placebo": "The slopes are not read against placebos: no kind has test curves in every one of "
-    "these "
-    "worlds",
+    "these worlds",
     "no dose placebo": "The dose-response is not read against a placebo: no kind has all of its runs",
     "unread train": "'{placebo}' in '{world}' has no train Pass@1 to compare with",
     "unread lenient": "'{placebo}' in '{world}' has no lenient grade to compare with",
@@ -122,8 +119,8 @@ def _said(name: str, values: dict[str, Any]) -> str:
 def _needed(condition: str, world: str, optimizer: str | None) -> str:
     under = "" if optimizer is None or optimizer == "adam" else f" and optimizer = '{optimizer}'"
     return (
-        f"'{condition}' in '{world}' is not read against a placebo, for there is none: add a "
-        f"condition with reward = 'random'{under}"
+        f"'{condition}' in '{world}' is not read against a placebo, for there is none: add a condition with "
+        f"reward = 'random'{under}"
     )
 
 
@@ -158,17 +155,16 @@ def _no_speed(optimizer: str, few: int, many: int) -> str:
 def _own_margin(margin: float, share: float, condition: str, strict: float) -> str:
     return (
         f"The margin is the claim's own, {100 * margin:g} points; {share:.0%} of what '{condition}' gains "
-        "would be "
-        f"{100 * strict:.2g}"
+        f"would be {100 * strict:.2g}"
     )
 
 
 def _higher(low: float, high: float, margin: float) -> str:
     within = "lies within" if high < margin else "is not shown to lie within"
     return (
-        "Test Pass@1 is higher with many rollouts than with few (95% interval above 0, "
-        f"{points(low)} to {points(high)} points): a gain is shown. It {within} the margin of "
-        f"{100 * margin:.2g} points, which is what the protocol means by no gain"
+        f"Test Pass@1 is higher with many rollouts than with few (95% interval above 0, {points(low)} to "
+        f"{points(high)} points): a gain is shown. It {within} the margin of {100 * margin:.2g} points, "
+        "which is what the protocol means by no gain"
     )
 
 
@@ -176,16 +172,14 @@ def _no_margin(condition: str, change: float, low: float, high: float, share: fl
     return (
         f"'{condition}' changed by {points(change)} points on the test set (95% interval {points(low)} to "
         f"{points(high)}), so {share:.0%} of its gain leaves no margin: whatever the difference, this "
-        "component "
-        "could be neither supported nor refuted here"
+        "component could be neither supported nor refuted here"
     )
 
 
 def _margin_estimated(share: float, low: float, high: float) -> str:
     return (
-        f"The margin is {share:.0%} of an estimated gain and is taken as known: the gain's own 95% "
-        "interval is "
-        f"{points(low)} to {points(high)} points"
+        f"The margin is {share:.0%} of an estimated gain and is taken as known: the gain's own 95% interval "
+        f"is {points(low)} to {points(high)} points"
     )
 
 
@@ -201,11 +195,9 @@ def _half(
 ) -> str:
     estimate, low, high = map(points, change)
     return (
-        f"The slope from {first:g} to {last:g} {SIDES[whole]} the margin, but from {start:g} to {end:g} "
-        "the change "
-        f"per three doublings is {estimate} points (95% interval {low} to {high}, unadjusted), {side} the "
-        "margin "
-        f"of {100 * margin:.3g}"
+        f"The slope from {first:g} to {last:g} {SIDES[whole]} the margin, but from {start:g} to {end:g} the "
+        f"change per three doublings is {estimate} points (95% interval {low} to {high}, unadjusted), {side} "
+        f"the margin of {100 * margin:.3g}"
     )
 
 

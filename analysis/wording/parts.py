@@ -127,9 +127,8 @@ def _detectable(of: Part) -> str:
             f"power.{skew}"
         )
     return (
-        f"At this spread equivalence within {100 * found['equivalence']:.2g} points is shown with 80% "
-        "power, and "
-        f"a difference of {distance:.2g} points is distinguished from none.{_shown(of)}{skew}"
+        f"At this spread equivalence within {100 * found['equivalence']:.2g} points is shown with 80% power, "
+        f"and a difference of {distance:.2g} points is distinguished from none.{_shown(of)}{skew}"
     )
 
 
@@ -149,8 +148,7 @@ def _skewed(found: Values) -> str:
         return ""
     return (
         f" The values' skewness is {found['skewness']:.2g}, beyond the {ALLOWED:g} that the bounds allow "
-        "for: "
-        "their error rate may be above its nominal one."
+        "for: their error rate may be above its nominal one."
     )
 
 
@@ -168,17 +166,16 @@ def _reach_sentence(of: Part) -> str:
     return (
         "Pass@1 = 1 is read as: the run's final evaluation puts the exact one-sided "
         f"{_number(of.setting.confidence):.0%} lower bound above {_number(of.setting.threshold):g}. The "
-        "fraction "
-        "of such runs gets exact one-sided bounds (Clopper-Pearson)."
+        "fraction of such runs gets exact one-sided bounds (Clopper-Pearson)."
     )
 
 
 def _fails_sentence(of: Part) -> str:
     at = of.setting
     return (
-        f"A run fails when no {at.consecutive} consecutive evaluations by round {_number(at.horizon):g} "
-        "are at "
-        f"or above train Pass@1 {_number(at.threshold):g}; the fraction gets exact bounds (Clopper-Pearson)."
+        f"A run fails when no {at.consecutive} consecutive evaluations by round {_number(at.horizon):g} are "
+        f"at or above train Pass@1 {_number(at.threshold):g}; the fraction gets exact bounds "
+        "(Clopper-Pearson)."
     )
 
 
@@ -198,8 +195,8 @@ def _wins_label(of: Part) -> str:
 def _wins_sentence(of: Part) -> str:
     return (
         "A run and its placebo have the same query and seed. Were the reward of no use, either would be "
-        "ahead as often as the other: an exact sign test over the pairs in which one is ahead."
-        f"{caution(of.setting.differs)}"
+        "ahead as often as the other: an exact sign test over the pairs in which one is "
+        f"ahead.{caution(of.setting.differs)}"
     )
 
 
@@ -220,8 +217,8 @@ def _base_label(of: Part) -> str:
 
 def _base_sentence(_: Part) -> str:
     return (
-        "One-sided paired t test of every run's change over the base policy: both ends are sampled, so "
-        "the base's own error is in the spread, and items are not replicates."
+        "One-sided paired t test of every run's change over the base policy: both ends are sampled, so the "
+        "base's own error is in the spread, and items are not replicates."
     )
 
 
@@ -244,15 +241,14 @@ def _final_sentence(of: Part) -> str:
         return (
             "Two one-sided paired t tests (both one-sided bounds inside the margin), because items are not "
             "replicates and runs are paired; the margin is the smaller of "
-            f"{100 * of.facts['margin_points']:g} "
-            f"points and {of.facts['margin_share']:.0%} of what '{of.conditions[0]}' itself gained over "
-            "the base "
-            f"policy ({points(of.counts['gain_few'])} points)."
+            f"{100 * of.facts['margin_points']:g} points and {of.facts['margin_share']:.0%} of what "
+            f"'{of.conditions[0]}' itself gained over the base policy ({points(of.counts['gain_few'])} "
+            "points)."
         )
     how = "Two one-sided paired t tests" if _equivalence(of) else "One-sided paired t test"
     return (
-        f"{how}: both conditions met the same random streams, and items are not replicates."
-        f"{caution(of.setting.differs)}"
+        f"{how}: both conditions met the same random streams, and items are not "
+        f"replicates.{caution(of.setting.differs)}"
     )
 
 
@@ -261,8 +257,7 @@ def _final_detail(of: Part) -> str:
         return _detectable(of)
     return (
         f"At this spread {of.n} pairs show equivalence within {100 * of.facts['equivalence']:.2g} points "
-        "with 80% "
-        f"power; the margin is {100 * of.counts['margin']:.2g}.{_skewed(of.facts)}"
+        f"with 80% power; the margin is {100 * of.counts['margin']:.2g}.{_skewed(of.facts)}"
     )
 
 
@@ -287,18 +282,15 @@ def _ratio_sentence(of: Part) -> str:
         return (
             f"Hitting time: {reached} at or above the threshold, right-censored at round "
             f"{of.counts['horizon']:g}; one-sided permutation log-rank that swaps labels inside pairs of "
-            "runs, "
-            "inverted for the ratio."
+            "runs, inverted for the ratio."
         )
     queries = of.facts["queries"]
     sets = f" within each of {queries} queries" if queries > 1 else " of all runs"
     return (
         f"Hitting time: {reached} with train Pass@1 ≥ {_number(at.threshold):g}, seen every "
         f"{of.counts['step']:g} rounds and right-censored at round {of.counts['horizon']:g}; the ratio "
-        "inverts a "
-        f"permutation log-rank test with risk sets{sets} that swaps labels inside pairs of runs, because "
-        "both "
-        "conditions met the same random streams."
+        f"inverts a permutation log-rank test with risk sets{sets} that swaps labels inside pairs of runs, "
+        "because both conditions met the same random streams."
     )
 
 
@@ -345,9 +337,9 @@ def _risk_sentence(_: Part) -> str:
 
 def _fall_sentence(of: Part) -> str:
     how = (
-        "Every other evaluation picks a run's highest and its lowest later value, those between measure "
-        "the fall, and the halves change places: without a fall its mean is 0 or less, whatever the noise "
-        "of evaluation."
+        "Every other evaluation picks a run's highest and its lowest later value, those between measure the "
+        "fall, and the halves change places: without a fall its mean is 0 or less, whatever the noise of "
+        "evaluation."
     )
     if of.comparator == "noise":
         return f"{how} One-sided t test over runs."
@@ -357,8 +349,7 @@ def _fall_sentence(of: Part) -> str:
 def _noise_sentence(of: Part) -> str:
     return (
         f"Area under each run's {of.setting.evaluations} {of.split} evaluations: SD over seeds within each "
-        "query "
-        "over the SD that binomial evaluation alone gives; the interval is a jackknife over seeds on "
+        "query over the SD that binomial evaluation alone gives; the interval is a jackknife over seeds on "
         "the inverse. Above sqrt 2 the seeds' own variance exceeds the evaluation's."
     )
 
@@ -381,14 +372,14 @@ def _spread_label(of: Part) -> str:
 def _spread_sentence(of: Part) -> str:
     if "permuted" not in of.facts:
         return (
-            "Brown-Forsythe for pairs: absolute deviations from the query's median, subtracted pair by pair, "
-            "one-sided, inverted for the ratio; evaluation noise is in both spreads."
+            "Brown-Forsythe for pairs: absolute deviations from the query's median, subtracted pair by "
+            "pair, one-sided, inverted for the ratio; evaluation noise is in both spreads."
         )
     how = "sign changes" if of.facts["permuted"] else "t"
     return (
-        "Brown-Forsythe for pairs: absolute deviations from the query's median, subtracted pair by pair "
-        f"and tested by {how}, inverted for the ratio. Evaluation noise is in both spreads; it depends "
-        "on the level that a condition is at, so that it can move the ratio either way."
+        "Brown-Forsythe for pairs: absolute deviations from the query's median, subtracted pair by pair and "
+        f"tested by {how}, inverted for the ratio. Evaluation noise is in both spreads; it depends on the "
+        "level that a condition is at, so that it can move the ratio either way."
     )
 
 
@@ -420,8 +411,8 @@ def _without_noise(of: Part) -> str:
 
 def _flat_sentence(of: Part) -> str:
     return (
-        f"A least-squares line through each run's {of.setting.evaluations} test evaluations; two "
-        "one-sided t tests over runs: a flat curve has to be shown, not merely not excluded."
+        f"A least-squares line through each run's {of.setting.evaluations} test evaluations; two one-sided t "
+        "tests over runs: a flat curve has to be shown, not merely not excluded."
     )
 
 
@@ -431,8 +422,8 @@ def _behind_over(of: Part) -> str:
 
 def _behind_sentence(of: Part) -> str:
     return (
-        "World x round: Welch's test of this slope against the mean of the other worlds' slopes"
-        f"{_behind_over(of)}."
+        "World x round: Welch's test of this slope against the mean of the other worlds' "
+        f"slopes{_behind_over(of)}."
     )
 
 
@@ -469,8 +460,8 @@ def _trend_detail(of: Part) -> str:
 
 
 SET = (
-    "a value tried is left out where another one is shown to be better (one-sided paired t tests over seeds, "
-    "Bonferroni over the others), and the interval spans those that are left"
+    "a value tried is left out where another one is shown to be better (one-sided paired t tests over "
+    "seeds, Bonferroni over the others), and the interval spans those that are left"
 )
 
 
@@ -483,15 +474,13 @@ def _place_sentence(of: Part) -> str:
     field, many = of.setting.field, len(of.conditions)
     if of.facts["bent"]:
         return (
-            f"The best of {many} values of {field}, without a curve: {SET}. A quadratic's maximum is "
-            "not read, since Hotelling's test of the seeds' contrasts beyond a quadratic rejects its fit at "
-            "1%."
+            f"The best of {many} values of {field}, without a curve: {SET}. A quadratic's maximum is not "
+            "read, since Hotelling's test of the seeds' contrasts beyond a quadratic rejects its fit at 1%."
         )
     how = "does not reject a quadratic at 1%" if of.facts["fit"]["tested"] else "could not be made"
     return (
-        f"A quadratic in log2 of {field} through {many} conditions, seed by seed; the interval holds "
-        "the places where the mean slope over seeds is not distinguished from 0 (Fieller). Hotelling's "
-        "test of "
+        f"A quadratic in log2 of {field} through {many} conditions, seed by seed; the interval holds the "
+        "places where the mean slope over seeds is not distinguished from 0 (Fieller). Hotelling's test of "
         f"the seeds' contrasts beyond it {how}, which does not show that it fits: the interval is widened to "
         f"what holds without a curve, where {SET}."
     )
@@ -546,9 +535,8 @@ def _share_sentence(of: Part) -> str:
     return (
         f"Variance of the {len(of.worlds)} worlds' mean gains over its sum with the variance of the "
         f"{len(of.conditions)} conditions' mean gains: all designs together, which is more than any one "
-        "factor; "
-        "a jackknife over seeds on the logarithm of the two variances' ratio. Worlds and conditions are "
-        "those of the study, not a sample."
+        "factor; a jackknife over seeds on the logarithm of the two variances' ratio. Worlds and conditions "
+        "are those of the study, not a sample."
     )
 
 

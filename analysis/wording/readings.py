@@ -23,8 +23,7 @@ SECONDARY: dict[str, str] = {
     "curve alone": "maximum of a quadratic alone (Fieller)",
     "set alone": "best value tried alone, with the span of those not shown to be worse than another",
     "below base": "{below} of {runs} runs end below base (95% bounds {low:.2f} to {high:.2f}); the change "
-    "with its "
-    "95% interval, points",
+    "with its 95% interval, points",
     "items": "the same with its {items} test items as a sample too, points",
     "noise free": "SD ratio, evaluation noise subtracted (jackknife)",
     "area": "spread of the area under the training curve, which a slower condition has more of",

@@ -23,9 +23,9 @@ FIT = (
     "intervals are profile likelihoods, the residuals count the noise of evaluation."
 )
 THERE = (
-    "Predictions from a fit: runs drawn with parameters that carry the fit's error, as many as the condition "
-    "has; the interval holds 95% of such sets. Nothing of the predicted condition but its settings and its "
-    "base is used."
+    "Predictions from a fit: runs drawn with parameters that carry the fit's error, as many as the "
+    "condition has; the interval holds 95% of such sets. Nothing of the predicted condition but its "
+    "settings and its base is used."
 )
 SIGNS = (
     "Failure signatures: one test that a signature is there and one that it is not, Holm's procedure over "
@@ -133,8 +133,8 @@ def _multiplicity(document: Document) -> Paragraph | None:
         )
     if any(p["gate"] for _, p in _parts(document)):
         said.append(
-            "A component that needs another, such as a gain over the placebo, refutes nothing while that one "
-            "is not shown: what learns nothing shows no difference."
+            "A component that needs another, such as a gain over the placebo, refutes nothing while that "
+            "one is not shown: what learns nothing shows no difference."
         )
     said += _sides([p for _, p in _parts(document)])
     if any(ESTIMANDS[p["kind"]].students for _, p in _parts(document)):
@@ -158,8 +158,8 @@ def _times(document: Document) -> Paragraph | None:
         return None
     said = [
         "Kaplan-Meier curves carry the simultaneous Dvoretzky-Kiefer-Wolfowitz band (Massart's constant).",
-        "Ratios of times: a hit is spread evenly over the step in which it was seen, and all relabellings of "
-        "pairs are counted; nothing is drawn.",
+        "Ratios of times: a hit is spread evenly over the step in which it was seen, and all relabellings "
+        "of pairs are counted; nothing is drawn.",
     ]
     if any(s["reading"] == "medians" for p in own for s in p["secondary"]):
         resamples = default(survival.median_ratio, "resamples")
@@ -303,8 +303,8 @@ def _of_times(parts: list[Part]) -> list[str]:
         rounded = " The sensitivities hold the same ratio with times rounded up." * ("rounded up" in held)
         medians = " Then read the ratio of medians, among the sensitivities." * ("medians" in held)
         found += [
-            f"Hitting times are known to within one evaluation step ({steps} rounds). The ratio spreads each "
-            f"of them evenly over its step.{rounded}",
+            f"Hitting times are known to within one evaluation step ({steps} rounds). The ratio spreads "
+            f"each of them evenly over its step.{rounded}",
             "The ratio takes one factor to stretch the whole distribution of times. Where the conditions "
             f"also differ in spread, it is an average that leans towards late runs.{medians}",
         ]
