@@ -10,7 +10,7 @@ import numpy.typing as npt
 from analysis.loading.records import Cell, Records
 from analysis.results import Note, Split, Units
 from banditrft.claims import Claim, Fields, conditions
-from banditrft.claims.own_tables import ladder, pick
+from banditrft.claims.own import ladder, pick
 from banditrft.errors import InputError
 from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWorld, WorldSettings
 

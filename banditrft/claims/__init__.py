@@ -24,9 +24,7 @@ from banditrft.claims.conditions import (
     rollout_pairs,
     single_query_conditions,
 )
-from banditrft.claims.coverage import lacking
-from banditrft.claims.own import own_claim, parse_own
-from banditrft.claims.own_tables import own_claims
+from banditrft.claims.own import own_claim, own_claims, parse_own
 from banditrft.claims.paper_a import A1, A5
 from banditrft.claims.protocols import (
     PROTOCOL,
@@ -47,6 +45,7 @@ from banditrft.claims.protocols import (
     Trend,
     VarianceShare,
 )
+from banditrft.design import Design
 from banditrft.errors import InputError
 
 __all__ = [
@@ -110,6 +109,20 @@ def in_force(study: Mapping[str, Any]) -> tuple[Claim, ...]:
     """
     own = (own_claim(parse_own(table, "own_claims")) for table in study.get("own_claims", ()))
     return (*get_claims(study["claims"]), *own)
+
+
+def lacking(claim: Claim, designs: Mapping[str, Design]) -> str | None:
+    """What a claim does not find among the conditions of one world, said before anything is spent.
+
+    Args:
+        claim: A protocol; A1 and A5 have warnings of their own and are passed over, as a study's own claims
+            are, which were checked against its conditions when it was read.
+        designs: Condition name -> design, as resolved in that world.
+
+    Returns:
+        None where it lacks nothing.
+    """
+    return None if claim.own is not None else claim.lacks(designs)
 
 
 def claims_hash(claims: Sequence[str | Claim]) -> str:

@@ -95,3 +95,14 @@ def _fits(value: object, wanted: object) -> bool:
     if isinstance(wanted, AtLeast):
         return isinstance(value, int) and value >= wanted.least
     return value in wanted if isinstance(wanted, tuple) else value == wanted
+
+
+def describe(fields: Fields) -> str:
+    """Design fields and their values in words."""
+    return ", ".join(f"{field} {_value(wanted)}" for field, wanted in fields)
+
+
+def _value(wanted: object) -> str:
+    if isinstance(wanted, AtLeast):
+        return f">= {wanted.least}"
+    return f"in {list(wanted)}" if isinstance(wanted, tuple) else f"= {wanted!r}"

@@ -7,10 +7,12 @@ names.
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from banditrft.claims.conditions import MINIMAL, Fields
+from banditrft.claims.conditions import MINIMAL, Fields, conditions, contrasts, describe, ladders
+from banditrft.design import Design
 
 PROTOCOL = 2
 """Version of the protocols. 1 read gains against the base policy alone, at this project's margins; 2 reads
@@ -22,6 +24,15 @@ TABLED = {"tabled": True}
 """Marks a setting of tables alone: no part of the protocols of the ledgers, nor of their hash."""
 ADAM: Fields = (*MINIMAL, ("optimizer", "adam"))
 """The minimal bandit under Adam."""
+
+
+def _no_condition(designs: Mapping[str, Design], where: Fields) -> str | None:
+    return None if conditions(designs, where) else f"no condition with {describe(where)}"
+
+
+def _no_pair(designs: Mapping[str, Design], where: Fields, changed: Fields) -> str | None:
+    found = contrasts(designs, where, changed)
+    return None if found else f"no pair that differs only in {describe(changed)}"
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,14 @@ class Claim:
     def settings(self) -> dict[str, Any]:
         """The study's table that states it; empty for a claim of the ledgers."""
         return {} if self.own is None else self.own.settings
+
+    def lacks(self, designs: Mapping[str, Design]) -> str | None:
+        """What a claim of the ledgers does not find among the conditions of one world; None for nothing.
+
+        Args:
+            designs: Condition name -> design, as resolved in that world.
+        """
+        return None
 
     def protocol(self) -> dict[str, Any]:
         """What is preregistered, as plain values: the hash of the protocols is one of these."""
@@ -148,6 +167,10 @@ class Improves(Claim):
     lenient: bool = True
     margin: float = 0.02
 
+    def lacks(self, designs: Mapping[str, Design]) -> str | None:
+        """As `Claim.lacks`."""
+        return _no_condition(designs, self.where)
+
 
 @dataclass(frozen=True)
 class RandomCurves(Claim):
@@ -161,6 +184,10 @@ class RandomCurves(Claim):
 
     where: Fields = ADAM
     ratio: float = math.sqrt(2)
+
+    def lacks(self, designs: Mapping[str, Design]) -> str | None:
+        """As `Claim.lacks`."""
+        return _no_condition(designs, self.where)
 
 
 @dataclass(frozen=True)
@@ -187,6 +214,14 @@ class LessStable(Claim):
     margin_points: float = 0.02
     permutation_below: int = 10
 
+    def lacks(self, designs: Mapping[str, Design]) -> str | None:
+        """As `Claim.lacks`."""
+        pairs = [
+            contrasts(designs, (*self.where, ("optimizer", optimizer)), changed)
+            for optimizer, changed in (("adam", self.plain), ("sgd", self.matched))
+        ]
+        return None if all(pairs) else "not both pairs, plain under adam and step-size-matched under sgd"
+
 
 @dataclass(frozen=True)
 class HardQuery(Claim):
@@ -205,6 +240,10 @@ class HardQuery(Claim):
     pass_at_1: float = 0.95
     confidence: float = 0.95
     fraction: float = 0.5
+
+    def lacks(self, designs: Mapping[str, Design]) -> str | None:
+        """As `Claim.lacks`."""
+        return _no_condition(designs, self.where)
 
 
 @dataclass(frozen=True)
@@ -229,6 +268,10 @@ class Fails(Claim):
     fraction: float = 0.5
     horizon: int | None = dataclasses.field(default=None, kw_only=True, metadata=TABLED)
 
+    def lacks(self, designs: Mapping[str, Design]) -> str | None:
+        """As `Claim.lacks`."""
+        return _no_pair(designs, self.where, self.changed)
+
 
 @dataclass(frozen=True)
 class NoTransfer(Claim):
@@ -247,6 +290,10 @@ class NoTransfer(Claim):
     pass_at_1: float = 0.95
     confidence: float = 0.95
     fraction: float = 0.5
+
+    def lacks(self, designs: Mapping[str, Design]) -> str | None:
+        """As `Claim.lacks`."""
+        return _no_condition(designs, self.where)
 
 
 @dataclass(frozen=True)
@@ -270,6 +317,10 @@ class NoGain(Claim):
     two_sided: bool = False
     keep_group: bool = False
     split: Split = dataclasses.field(default="test", kw_only=True, metadata=TABLED)
+
+    def lacks(self, designs: Mapping[str, Design]) -> str | None:
+        """As `Claim.lacks`."""
+        return _no_pair(designs, self.where, self.changed)
 
 
 @dataclass(frozen=True)
@@ -295,6 +346,12 @@ class Trend(Claim):
     fewest: int = 3
     split: Split = dataclasses.field(default="test", kw_only=True, metadata=TABLED)
     two_sided: bool = dataclasses.field(default=False, kw_only=True, metadata=TABLED)
+
+    def lacks(self, designs: Mapping[str, Design]) -> str | None:
+        """As `Claim.lacks`."""
+        families = ladders(designs, self.where, {self.field}, lambda d: float(getattr(d, self.field)))
+        enough = bool(families) and len(families[0]) >= self.fewest
+        return None if enough else f"no {self.fewest} conditions that differ only in {self.field}"
 
 
 @dataclass(frozen=True)
@@ -326,6 +383,12 @@ class Optimum(Claim):
         """Where the optimum is claimed to be."""
         return float(self.batch_size) if self.at is None else self.at
 
+    def lacks(self, designs: Mapping[str, Design]) -> str | None:
+        """As `Claim.lacks`."""
+        wanted = (designs[n] for n in conditions(designs, self.where))
+        spending = sum(d.batch_size * d.rollouts == self.budget for d in wanted)
+        return None if spending >= self.fewest else f"no {self.fewest} splits of {self.budget} rollouts"
+
 
 @dataclass(frozen=True)
 class VarianceShare(Claim):
@@ -338,6 +401,10 @@ class VarianceShare(Claim):
 
     where: Fields = (("reward", ("zero-one", "minus-one-zero", "minus-one-one", "graded", "noisy")),)
     share: float = 0.5
+
+    def lacks(self, designs: Mapping[str, Design]) -> str | None:
+        """As `Claim.lacks`."""
+        return None if len(conditions(designs, self.where)) > 1 else "no two conditions"
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from banditrft.claims import CLAIMS
-from banditrft.claims.coverage import lacking
+from banditrft.claims import CLAIMS, lacking
 from banditrft.cli.common import find_study
 from banditrft.cli.sim import sim_presets
 from banditrft.design import Design
