@@ -118,8 +118,8 @@ ESTIMANDS: dict[Kind, Estimand] = {
     ),
     "risk": Estimand(
         means="a difference of fractions of runs",
-        assumes="Differences of risk: the runs of the two conditions are independent; common random "
-        "streams make the test careful.",
+        assumes="Differences of risk: the runs of the two conditions are independent; where they share "
+        "random streams, the test is careful.",
         span=(-1.0, 1.0),
         null=0.0,
         show=points,

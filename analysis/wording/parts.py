@@ -247,7 +247,7 @@ def _final_sentence(of: Part) -> str:
         )
     how = "Two one-sided paired t tests" if _equivalence(of) else "One-sided paired t test"
     return (
-        f"{how}: both conditions met the same random streams, and items are not "
+        f"{how} over pairs of runs with one query and seed; items are not "
         f"replicates.{caution(of.setting.differs)}"
     )
 
@@ -259,6 +259,12 @@ def _final_detail(of: Part) -> str:
         f"At this spread {of.n} pairs show equivalence within {100 * of.facts['equivalence']:.2g} points "
         f"with 80% power; the margin is {100 * of.counts['margin']:.2g}.{_skewed(of.facts)}"
     )
+
+
+def _final_title(of: Part) -> str:
+    if of.comparator == "placebo":
+        return f"Final {of.split} Pass@1 over the placebo{_graded(of)}"
+    return f"Change in final {of.split} Pass@1{_graded(of)}"
 
 
 def _final_axis(of: Part) -> str:
@@ -289,8 +295,8 @@ def _ratio_sentence(of: Part) -> str:
     return (
         f"Hitting time: {reached} with train Pass@1 ≥ {_number(at.threshold):g}, seen every "
         f"{of.counts['step']:g} rounds and right-censored at round {of.counts['horizon']:g}; the ratio "
-        f"inverts a permutation log-rank test with risk sets{sets} that swaps labels inside pairs of runs, "
-        "because both conditions met the same random streams."
+        f"inverts a permutation log-rank test with risk sets{sets} that swaps labels inside pairs of runs "
+        "with one query and seed."
     )
 
 
@@ -331,7 +337,7 @@ def _risk_detail(of: Part) -> str:
 def _risk_sentence(_: Part) -> str:
     return (
         "Boschloo's exact test of two fractions; the bounds are exact too. It takes the two groups as "
-        "independent, which common random streams make careful where both fail on the same seeds."
+        "independent; where they share random streams and fail on the same seeds, that is careful."
     )
 
 
@@ -551,7 +557,7 @@ _FINAL = Words(
     _final_label,
     _final_sentence,
     _final_detail,
-    title=lambda of: f"Change in final {of.split} Pass@1{_graded(of)}",
+    title=_final_title,
     axis=_final_axis,
 )
 _SPREAD = Words(

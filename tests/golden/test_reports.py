@@ -98,6 +98,7 @@ def test_imported_logs_share_no_streams_and_their_verdicts_are_post_hoc(written,
     text = page.read_text()
     assert "andom streams are keyed" not in text
     assert "random numbers are keyed" not in text
+    assert "same random streams" not in text
     assert "Another tool made these runs before the claims were written down" in text
     assert "paired by the order in which they were given" in text
 

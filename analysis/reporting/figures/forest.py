@@ -200,7 +200,9 @@ def _plot(document: Document, claim: str, own: list[tuple[VerdictData, PartData]
         rows += [*_theory(document, claim, part), _measured(verdict, part)]
         rows += _neighbours(document, verdict, part)
     of, title = ESTIMANDS[first["kind"]], f"{claim}: {short(first['title'], 60)}"
-    return plot(rows, title, first["axis"], log=of.log, scale=of.factor, null=of.null)
+    axes = {part["axis"] for _, part in own}
+    axis = axes.pop() if len(axes) == 1 else of.axis
+    return plot(rows, title, axis, log=of.log, scale=of.factor, null=of.null)
 
 
 def _measured(verdict: VerdictData, part: PartData) -> Row:
