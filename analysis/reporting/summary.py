@@ -30,6 +30,8 @@ from analysis.reporting.page import estimated
 from analysis.reporting.wording import BETWEEN, OUTCOMES, TITLES, confidence, readings
 
 NO_CLAIMS = "This study names no claims."
+MISSING = "–"
+SPECIAL = re.compile(r"([\\`*_\[\]|~])")
 
 
 def summary(document: Document) -> str:
@@ -187,9 +189,6 @@ def _figures(figures: list[FigureData]) -> list[str]:
         for f in figures
     )
     return ["\n".join(links)] if figures else []
-
-
-MISSING = "–"
 
 
 def others(document: Document) -> list[str]:
@@ -352,9 +351,6 @@ def _share(value: float | None) -> str:
 
 def _between(ends: list[float | None], form: Any) -> str:
     return f"{form(ends[0])} to {form(ends[1])}"
-
-
-SPECIAL = re.compile(r"([\\`*_\[\]|~])")
 
 
 def escaped(text: str) -> str:

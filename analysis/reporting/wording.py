@@ -18,14 +18,6 @@ OUTCOMES = {
     "slow": "Slow, not failed: by four times the papers' horizon runs learn.",
 }
 """What becomes of runs that fail by the papers' horizon."""
-
-
-def readings(claim: ClaimData) -> dict[str, str]:
-    """Readings of a verdict, in words; only the papers' claims have a horizon and margin of ours as well."""
-    ours = {} if claim["own"] else {"papers": "at the papers' horizon and margin", "ours": "at ours"}
-    return ours | {"base": "against the base policy", "placebo": "against the placebo"}
-
-
 TITLES = {
     "summary": "Summary",
     "verdicts": "Verdicts",
@@ -46,6 +38,12 @@ TITLES = {
     "provenance": "Provenance",
 }
 """Sections in the order of the page."""
+
+
+def readings(claim: ClaimData) -> dict[str, str]:
+    """Readings of a verdict, in words; only the papers' claims have a horizon and margin of ours as well."""
+    ours = {} if claim["own"] else {"papers": "at the papers' horizon and margin", "ours": "at ours"}
+    return ours | {"base": "against the base policy", "placebo": "against the placebo"}
 
 
 def confidence(part: PartData) -> str:

@@ -9,7 +9,7 @@ from support import analysis_page, bandit
 import analysis
 from analysis.estimands import FORMATS
 from analysis.fits.bandit import fit_records
-from analysis.reporting.content.fits import profiles
+from analysis.reporting.content.further import profiles
 from analysis.reporting.page import lookup
 
 CONDITIONS = '\n[[conditions]]\nname = "G=1"\n[[conditions]]\nname = "G=4"\nrollouts = 4\n'

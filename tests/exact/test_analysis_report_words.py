@@ -5,8 +5,7 @@ import pytest
 from analysis.curves.paths import PathComparison
 from analysis.fits.bandit import BanditFit, ConditionFit, Residual
 from analysis.fits.unseen import TransferRow, TransferTest
-from analysis.reporting.content.fits import fitted, predicted
-from analysis.reporting.content.further import said
+from analysis.reporting.content.further import fitted, predicted, said
 from analysis.reporting.figures.forest import Row, of_points, plot
 from analysis.reporting.figures.points import values
 from analysis.reporting.page import Shown

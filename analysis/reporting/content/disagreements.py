@@ -1,4 +1,4 @@
-"""Where the worlds, the papers and the theory disagree: read off verdicts, intervals and closed forms.
+"""What counts as a disagreement between claims, worlds and theory: one rule, read and tested by itself.
 
 An undecided verdict contradicts nothing. Worlds disagree where one supports and the other refutes a claim, or
 where their intervals for the same component do not meet. A refuted claim disagrees with the paper that makes

@@ -1,4 +1,4 @@
-"""What was done and what it takes for granted: methods, assumptions and limits, only those that apply."""
+"""Prose of the report made from its data: methods, assumptions and limits, only those that apply."""
 
 import inspect
 from collections.abc import Callable
@@ -48,6 +48,11 @@ SUMMED = {
     "improvement": "Probability of improvement",
 }
 """Figures of a condition's summary."""
+RUN_HERE = (
+    "Runs of a condition are independent: their random numbers are keyed by seed and query, and no two runs "
+    "of a condition share both."
+)
+IMPORTED = "Imported runs of a condition are taken as independent: their logs cannot show it."
 
 
 def methods(document: Document) -> list[Paragraph]:
@@ -223,13 +228,6 @@ def _range(values: list[int]) -> str:
     if not values:
         return "an unknown number of"
     return f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,} to {values[-1]:,}"
-
-
-RUN_HERE = (
-    "Runs of a condition are independent: their random numbers are keyed by seed and query, and no two runs "
-    "of a condition share both."
-)
-IMPORTED = "Imported runs of a condition are taken as independent: their logs cannot show it."
 
 
 def assumptions(document: Document) -> list[str]:

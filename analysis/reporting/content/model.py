@@ -11,6 +11,8 @@ from analysis.estimands import Kind
 Word = Literal["supported", "refuted", "undecided"]
 Interval = list[float | None]
 """Lower and upper end; None is unbounded."""
+Values = dict[str, Any]
+"""A result of another room as its dataclass says, in JSON values."""
 
 
 class SecondaryData(TypedDict):
@@ -253,10 +255,6 @@ class FigureData(TypedDict):
     section: str
     caption: str
     file: str
-
-
-Values = dict[str, Any]
-"""A result of another room as its dataclass says, in JSON values."""
 
 
 class Supplement(TypedDict):

@@ -18,6 +18,9 @@ from banditrft.claims import placebo_conditions
 from banditrft.files import write_bytes
 from banditrft.names import visible
 
+FOLDER, LISTED = "figures", "verdicts.json"
+STEM = re.compile(r"\d{3,}-[a-z0-9-]+")
+
 
 @dataclass(frozen=True)
 class Numbered:
@@ -139,10 +142,6 @@ def _raw(document: Document) -> list[Figure]:
             elif part["kind"] == "difference" and part["points"]:
                 figures.append(points.differences(where, part))
     return figures
-
-
-FOLDER, LISTED = "figures", "verdicts.json"
-STEM = re.compile(r"\d{3,}-[a-z0-9-]+")
 
 
 def save_figures(folder: Path, figures: list[Numbered]) -> None:

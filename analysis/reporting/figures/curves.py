@@ -40,6 +40,12 @@ HUES = ("few", "many", "llm", "fourth", "third")
 MOST_BANDS = 3
 """Conditions of an overlay up to which their bands are shown."""
 DASHES = ("", "dashed", "dotted", "long")
+TIMES_WIDTH, TIMES_HEIGHT = 380, 342
+PATH_WIDTH, PATH_HEIGHT = 380, 330
+MOST_POINTS = 400
+"""Points of single runs drawn per condition."""
+PAIR = (("few", "circle"), ("many", "square"))
+Means = list[tuple[float, float, float]]
 
 
 @dataclass(frozen=True)
@@ -242,9 +248,6 @@ def _rows(entry: BandData, values_KE: npt.NDArray[np.float64]) -> Rows:
     ]
 
 
-TIMES_WIDTH, TIMES_HEIGHT = 380, 342
-
-
 def times(claim: str, part: PartData) -> Figure:
     """The figure behind a ratio component (its `points` and `counts`)."""
     horizon, points = part["counts"]["horizon"], part["points"]
@@ -301,13 +304,6 @@ def _share(curve: Survival, horizon: float) -> tuple[list[float], list[float], f
     """Times, share of runs past the threshold from each on, and the half-width of its band."""
     share = [0.0, *(1 - curve.survival).tolist()]
     return [0.0, *curve.time.tolist(), horizon], [*share, share[-1]], curve.band()
-
-
-PATH_WIDTH, PATH_HEIGHT = 380, 330
-MOST_POINTS = 400
-"""Points of single runs drawn per condition."""
-PAIR = (("few", "circle"), ("many", "square"))
-Means = list[tuple[float, float, float]]
 
 
 def path(test: PathTest, comparison: PathComparison, closed: dict[str, Curve]) -> Figure:

@@ -1,4 +1,4 @@
-"""The fitted bandit: gains with their intervals, residuals, and what it predicts of other conditions."""
+"""Figures of the fitted bandit, drawn from its results: gains, profiles, residuals, predictions."""
 
 from typing import Any
 

@@ -26,6 +26,7 @@ WIDTH, ROW, HEAD, FOOT = 380, 46, 6, 44
 LOG_MARKS = (0.125, 0.25, 0.5, 0.71, 1, 1.41, 2, 2.83, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 DECADES = tuple(float(f"{m}e{k}") for k in range(-12, 12) for m in (1, 2, 5))
 MOST_MARKS = 12
+SHAPES = {"theory": "diamond", "sim": "circle", "llm": "square"}
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,6 @@ class Row:
     high: float | None
     band: tuple[float, float] | None
     value: str
-
-
-SHAPES = {"theory": "diamond", "sim": "circle", "llm": "square"}
 
 
 def plot(

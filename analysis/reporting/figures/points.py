@@ -1,4 +1,4 @@
-"""Single runs and pairs as marks: the raw points behind a verdict, and where every run ended."""
+"""Figures without a time axis: the raw points behind a verdict, and where every run ended."""
 
 import itertools
 import math
@@ -35,6 +35,9 @@ FEW = 40
 MOST = 1000
 """Points of a lane that are drawn; the file has them all."""
 Points = dict[str, list[Any]]
+SEED_LANE, HEAD, FOOT = 46, 8, 44
+MOST_SEEDS = 400
+"""Runs of a lane that are drawn."""
 
 
 def reached(where: str, part: PartData, threshold: float) -> Figure:
@@ -163,11 +166,6 @@ def _vertical(frame: Frame, value: float, css: str) -> str:
 def _name(frame: Frame, lane: int, query: int, world: str, lanes: int) -> str:
     y = frame.top + frame.height * (lane + 0.5) / lanes + 4
     return text(frame.left - 8, y, short(f"query {query}" if lanes > 1 else world, 12), "tick end")
-
-
-SEED_LANE, HEAD, FOOT = 46, 8, 44
-MOST_SEEDS = 400
-"""Runs of a lane that are drawn."""
 
 
 def seeds(world: str, split: str, entries: list[SeedsData], values: list[npt.NDArray[np.float64]]) -> Figure:
