@@ -152,7 +152,7 @@ class Part(Brief):
         p_refute: p-value against "the component is true", before any correction.
         n: Units of replication.
         units: What one unit is.
-        replicate: What tells one unit from another, "seed" or "query, seed".
+        replicate: What distinguishes units, "seed" or "query, seed".
         counts: Events behind the estimate, by label.
         secondary: Sensitivities.
         points: The raw data, one entry per run or pair.
@@ -164,7 +164,7 @@ class Part(Brief):
         gate: Whether it is such a condition: it can leave a claim undecided and never refutes one.
         setting: What it is read at.
         worlds: The worlds behind `world`, where it reads several.
-        facts: Achieved power, detectable effects, tests of fit: what its description names beside all this.
+        facts: Achieved power, detectable effects, tests of fit: what else its description names.
     """
 
     id: str

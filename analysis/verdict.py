@@ -87,10 +87,10 @@ class Verdict(Brief):
         "decided_by" names the component in either case, with its world where there are several.
         """
         found = asdict(self)
-        told = (*self.missing, *self.notes) if self.parts else self.notes
+        shown = (*self.missing, *self.notes) if self.parts else self.notes
         found |= {
             "summary": self.summary,
-            "notes": [wording.note(n) for n in told],
+            "notes": [wording.note(n) for n in shown],
             "placebo": [d | wording.placebo(x) for x, d in zip(self.placebo, found["placebo"], strict=True)],
             "parts": [_part(p, d) for p, d in zip(self.parts, found["parts"], strict=True)],
             "stricter": [_part(p, d) for p, d in zip(self.stricter, found["stricter"], strict=True)],

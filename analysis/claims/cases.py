@@ -62,7 +62,7 @@ class Found:
         no_placebo: What could not be read for want of a placebo.
         stricter: Components as this project reads them, where the papers' margin or horizon is another: they
             replace those of the same id, or are further ones.
-        late: Whether the stricter reading is a later horizon of a failure, which tells "slow" from "failed".
+        late: Whether the stricter reading is a later horizon of a failure, by which slow runs learn.
         name: What the verdict is filed under, where that is not the group.
     """
 

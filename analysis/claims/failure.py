@@ -1,6 +1,6 @@
 """Type "fails": under a change runs fail by a horizon, more than without it (A7).
 
-The papers' horizon decides. A multiple of it is read beside: runs that learn by then were slow, not failed.
+The papers' horizon decides. A multiple of it is read too: runs that learn by then were slow, not failed.
 That the change is to blame can be said only where runs without it learn, that is, get there before their
 placebo.
 """

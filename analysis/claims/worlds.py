@@ -170,7 +170,7 @@ def units(cell: Cell) -> Units:
 
 
 def replicate(cell: Cell) -> str | None:
-    """What tells such units apart, where their name does not say it."""
+    """What distinguishes such units, where their name does not say it."""
     return None if cell.replicate == "seed" else cell.replicate
 
 

@@ -201,10 +201,8 @@ def _wins_sentence(of: Part) -> str:
 
 
 def _wins_detail(of: Part) -> str:
-    wins, told = of.counts["successes"], of.counts["runs"]
-    return (
-        f"The condition is ahead in {wins:g}, the placebo in {told - wins:g} of {of.counts['pairs']:g} pairs."
-    )
+    wins, losses = of.counts["successes"], of.counts["runs"] - of.counts["successes"]
+    return f"The condition is ahead in {wins:g}, the placebo in {losses:g} of {of.counts['pairs']:g} pairs."
 
 
 def _base_label(of: Part) -> str:

@@ -68,7 +68,7 @@ class _Curve(Own):
 
     threshold: OpenProbability = 0.90
     consecutive: Annotated[int, Field(ge=1, le=100)] = 2
-    horizon: Count | None = Field(None, description="last round looked at; None is the end of the runs")
+    horizon: Count | None = Field(None, description="last round that counts; None is the end of the runs")
 
 
 class Faster(_Curve):

@@ -37,7 +37,7 @@ def _no_pair(designs: Mapping[str, Design], where: Fields, changed: Fields) -> s
 
 @dataclass(frozen=True)
 class Named:
-    """What a study's table says of its claim beside the protocol.
+    """What a study's table says of its claim apart from the protocol.
 
     Attributes:
         settings: The table, complete.
@@ -130,7 +130,7 @@ class MoreRollouts(Claim):
         rollouts: Group sizes compared, (few, many).
         pass_at_1: Train Pass@1 that counts as converged.
         consecutive: Consecutive evaluations that must be at or above it.
-        sensitivity: Other thresholds, reported beside the primary one.
+        sensitivity: Other thresholds, reported as sensitivities.
         speed_band: The ratio T(few)/T(many) under Adam must lie inside.
         sgd_band: The same under SGD.
         margin_points: Equivalence margin of test Pass@1, in points of probability.
@@ -248,7 +248,7 @@ class HardQuery(Claim):
 
 @dataclass(frozen=True)
 class Fails(Claim):
-    """A claim that a change makes training fail by the papers' horizon; a later one is read beside.
+    """A claim that a change makes training fail by the papers' horizon; a later one is read too.
 
     Attributes:
         where: Designs without the change.
@@ -304,7 +304,7 @@ class NoGain(Claim):
         where: Designs without the change.
         changed: The change.
         margin_points: Equivalence margin of test Pass@1, the papers' own.
-        stricter: This project's margin, where it is another; read beside.
+        stricter: This project's margin, where it is another; read too.
         two_sided: Whether a loss beyond the margin refutes it as a gain does.
         keep_group: Whether the statistics' population must have the size of the group it stands for.
         split: Of a table: evaluations that are compared.
@@ -332,7 +332,7 @@ class Trend(Claim):
         field: Field that grows.
         free: Fields that may differ along.
         margin: Equivalence margin per doubling, in points of probability, the papers' own.
-        stricter: This project's margin, where it is another; read beside.
+        stricter: This project's margin, where it is another; read too.
         fewest: Values that make a trend.
         split: Of a table: evaluations that are read.
         two_sided: Of a table: whether a loss beyond the margin refutes it as a gain does.
