@@ -84,7 +84,7 @@ def read_hard(records: Records, group: Group, claim: HardQuery) -> Found:
         if not over and not no_placebo:
             no_placebo.append(Note("no dose placebo"))
     placebo = placebos.gains(records, *(c.world.name for c in cells))
-    return Found(parts, cells, missing, placebo, no_placebo=no_placebo, name=group.name)
+    return Found(parts, cells, missing, placebo, no_placebo=no_placebo)
 
 
 def _groups(records: Records, kind: Kind, claim: HardQuery) -> list[Group]:

@@ -41,15 +41,16 @@ def read(records: Records, group: Group, claim: Fails) -> Found:
         for name, at in (("early", early), ("late", last))
     )
     random = [cells[n] for n in placebo_conditions(designs)]
-    return Found(
-        [*parts, *([learns] if learns else [])],
-        pairs[0],
+    return placebos.gated(
+        parts,
+        learns,
+        plain,
+        cells=pairs[0],
         placebo=[
             *(_placebo(c, claim, at) for c in random for at in (early, last)),
             *placebos.gains(records, group.world),
         ],
         notes=[Note("horizons", {"early": early, "last": last})],
-        no_placebo=() if learns else (placebos.needed(plain),),
         stricter=later,
         late=True,
     )
@@ -67,12 +68,7 @@ def _named(records: Records, world: str, claim: Fails) -> Found:
     parts.append(more_failing("risk-fails", [(others[0], cell)], claim, horizon))
     sooner = placebos.sooner(claim.pass_at_1, claim.consecutive, horizon)
     learns = placebos.gate(records, "learns", others, sooner)
-    return Found(
-        [*parts, *([learns] if learns else [])],
-        [cell, *others],
-        placebo=placebo,
-        no_placebo=() if learns else (placebos.needed(others[0]),),
-    )
+    return placebos.gated(parts, learns, others[0], cells=[cell, *others], placebo=placebo)
 
 
 def failures(cell: Cell, claim: Fails, horizon: float) -> tuple[Fraction, HittingTimes]:

@@ -58,9 +58,7 @@ def read(records: Records, group: Group, claim: MoreRollouts) -> Found:
         cells += [pairs.few, pairs.many]
         notes = _notes(pairs, claim, tested.band.high)
     first = {(n.name, str(n.values)): n for n in no_placebo}
-    return Found(
-        parts, cells, missing, _placebos(records, group, claim), notes, list(first.values()), name=group.name
-    )
+    return Found(parts, cells, missing, _placebos(records, group, claim), notes, list(first.values()))
 
 
 def read_speedup(records: Records, group: Group, claim: Speedup) -> Found:
@@ -75,12 +73,8 @@ def read_speedup(records: Records, group: Group, claim: Speedup) -> Found:
     part = times.component("faster", pairs, of, test, Band(low=claim.margin), at, "learns")
     sooner = placebos.sooner(claim.pass_at_1, claim.consecutive, until)
     learns = placebos.gate(records, "learns", [fast], sooner)
-    return Found(
-        [part, *([learns] if learns else [])],
-        [slow, fast],
-        placebo=placebos.gains(records, group.world),
-        no_placebo=() if learns else (placebos.needed(fast),),
-    )
+    placebo = placebos.gains(records, group.world)
+    return placebos.gated([part], learns, fast, cells=[slow, fast], placebo=placebo)
 
 
 def _pairs(records: Records, world: str | None, claim: MoreRollouts, optimizer: str) -> Pairs | None:

@@ -45,12 +45,13 @@ def read(records: Records, group: Group, claim: NoGain) -> Found:
             part_id, (first, second), keys, values, band, tuple(extra), split=claim.split, needs="gains"
         )
 
-    return Found(
-        [part(claim.margin_points), *([gains] if gains else [])],
-        [first, second],
+    return placebos.gated(
+        [part(claim.margin_points)],
+        gains,
+        first,
+        cells=[first, second],
         placebo=placebos.gains(records, group.world),
         notes=_margin(first, claim),
-        no_placebo=() if gains else (placebos.needed(first),),
         stricter=() if claim.stricter is None else (part(claim.stricter),),
     )
 

@@ -44,12 +44,9 @@ def read(records: Records, group: Group, claim: Optimum) -> Found:
     enough(keys, 2)
     where = location(cells, keys, values, claim.field, claim.best, claim.factor, claim.split)
     gains = placebos.gains_gate(records, [cells[middle]], claim.split)
-    return Found(
-        [where, *ends(cells, keys, values, middle, claim.split), *([gains] if gains else [])],
-        cells,
-        placebo=placebos.gains(records, group.world),
-        no_placebo=() if gains else (placebos.needed(cells[middle]),),
-    )
+    parts = [where, *ends(cells, keys, values, middle, claim.split)]
+    placebo = placebos.gains(records, group.world)
+    return placebos.gated(parts, gains, cells[middle], cells=cells, placebo=placebo)
 
 
 def select(records: Records, world: str, claim: Optimum) -> list[Cell]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from analysis.claims.areas import FEWEST as FEWEST_SPREAD
 from analysis.claims.areas import area
+from analysis.claims.cases import Component, Found
 from analysis.claims.components import between
 from analysis.claims.reading import Band, Gate, Measured
 from analysis.claims.times import both_times
@@ -189,6 +190,20 @@ def gains_gate(records: Records, cells: Sequence[Cell], split: Split) -> Gate | 
     """That one of some conditions ends above its placebos: what learns nothing shows no difference."""
     above = Band(low=0.0)
     return gate(records, "gains", cells, lambda c, p: final_over("gains", c, p, split, above), split)
+
+
+def gated(parts: Sequence[Component], gate: Gate | None, cell: Cell, **rest: Any) -> Found:
+    """Components with what they need; where no placebo is there to show it, that is what is missing.
+
+    Args:
+        parts: Components.
+        gate: What they need.
+        cell: The condition that has no placebo, where there is none.
+        rest: Other attributes of `Found`.
+    """
+    if gate is None:
+        return Found(parts, no_placebo=(needed(cell),), **rest)
+    return Found([*parts, gate], **rest)
 
 
 def sooner(threshold: float, consecutive: int, until: float = float("inf")) -> Compare:

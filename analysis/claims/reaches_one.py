@@ -8,7 +8,7 @@ reach it, and about runs that do where their placebo does not.
 import numpy as np
 
 from analysis.claims import placebos
-from analysis.claims.cases import Component, Found, Type, each
+from analysis.claims.cases import Found, Type, each
 from analysis.claims.components import reaching
 from analysis.claims.worlds import Group, UntestableError, first_worlds
 from analysis.inference.fractions import Fraction, reaches
@@ -31,16 +31,10 @@ def read(records: Records, group: Group, claim: ReachesOne) -> Found:
     if group.kind == "sim" and group.test:
         others += [records.of(group.test)[n] for n in single_query_conditions(records.designs(group.test))]
     error = 1 - claim.confidence
-    parts: list[Component] = [reaching(cell, claim, extra=tuple(_elsewhere(c, claim) for c in others))]
+    part = reaching(cell, claim, extra=tuple(_elsewhere(c, claim) for c in others))
     learns = placebos.gate(records, "learns", [cell], placebos.reaching_more(claim.pass_at_1, error))
     placebo = [placebos.reached(cells[n], claim.pass_at_1, error) for n in placebo_conditions(designs)]
-    return Found(
-        [*parts, *([learns] if learns else [])],
-        [cell],
-        placebo=placebo,
-        notes=_notes(cell, claim),
-        no_placebo=() if learns else (placebos.needed(cell),),
-    )
+    return placebos.gated([part], learns, cell, cells=[cell], placebo=placebo, notes=_notes(cell, claim))
 
 
 def _elsewhere(cell: Cell, claim: ReachesOne) -> Secondary:

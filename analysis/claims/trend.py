@@ -45,12 +45,13 @@ def read(records: Records, group: Group, claim: Trend) -> Found:
     enough(table(cells, ends)[0], 2)
     gains = placebos.gains_gate(records, cells, claim.split)
     stricter = () if claim.stricter is None else (slope(cells, ends, claim, claim.stricter),)
-    return Found(
-        [slope(cells, ends, claim, claim.margin), *([gains] if gains else [])],
-        cells,
+    return placebos.gated(
+        [slope(cells, ends, claim, claim.margin)],
+        gains,
+        cells[0],
+        cells=cells,
         placebo=placebos.gains(records, group.world),
         notes=uneven(cells, ends, claim),
-        no_placebo=() if gains else (placebos.needed(cells[0]),),
         stricter=stricter,
     )
 

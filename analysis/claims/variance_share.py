@@ -57,13 +57,10 @@ def read(records: Records, group: Group, claim: VarianceShare) -> Found:
         facts={"log_ratio_se": test.inner.se} if test.known else {},
     )
     everything = [cell for row in cells for cell in row]
-    learns = placebos.gains_gate(records, everything, "test")
-    return Found(
-        [part, *([replace(learns, whole=part.world)] if learns else [])],
-        everything,
-        placebo=placebos.gains(records, *worlds),
-        no_placebo=() if learns else (placebos.needed(cells[0][0]),),
-    )
+    gains_gate = placebos.gains_gate(records, everything, "test")
+    learns = gains_gate and replace(gains_gate, whole=part.world)
+    placebo = placebos.gains(records, *worlds)
+    return placebos.gated([part], learns, everything[0], cells=everything, placebo=placebo)
 
 
 def _groups(_: Records, kind: Kind, __: VarianceShare) -> list[Group]:
