@@ -5,6 +5,7 @@ Errors are not found here: a study that cannot run never gets this far.
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from banditrft.claims import (
     A1,
@@ -21,6 +22,8 @@ from banditrft.theory.generalisation import sign_overlap
 from banditrft.theory.laws import round_law
 from banditrft.worlds import ContextualWorld, ImportedWorld, LLMWorld, LumpedWorld, SequenceWorld, SimWorld
 
+ANY_STEP = {"learning_rate": 1.0, "rounds": 1, "optimizer": "sgd", "weight_decay": 0.0, "grad_clip": None}
+"""Fields of the optimiser that a round's law does not depend on, all alike."""
 UNSTABLE_STEP = 4.0
 """Change of a query's log-odds by one rollout above which a single success decides the run."""
 
@@ -121,11 +124,18 @@ def _base(world: SimWorld) -> float | None:
 
 def _silent(design: Design, base: float) -> str | None:
     """A warning where groups carry no signal at the base; none where their law is not known."""
+    found = _silent_fraction(design.model_copy(update=ANY_STEP), base)
+    return None if found is None else cautions.silent(found, base)
+
+
+@lru_cache
+def _silent_fraction(design: Design, base: float) -> float | None:
+    """Share of groups without a signal; remembered, since conditions often differ in steps alone."""
     try:
         law = round_law(design, base)
     except InputError:
         return None
-    return cautions.silent(float(law.moments(math.log(base) - math.log1p(-base)).silent), base)
+    return float(law.moments(math.log(base) - math.log1p(-base)).silent)
 
 
 def _gain(world: SimWorld, design: Design) -> float:

@@ -54,7 +54,7 @@ def plan_design(design: Design, p0: float | None, where: dict[str, Any], wanted:
         InputError: A value is outside its domain, or has no closed form.
     """
     panels: list[Panel] = []
-    with progress.busy("predicting"):
+    with progress.busy("predicting (a target out of reach is followed for 2,500 steps, which takes longest)"):
         found = _predict("", design, _of_flags(p0, where), None, wanted, panels)
     if wanted.plot is not None:
         draw(panels, wanted.target, wanted.plot)

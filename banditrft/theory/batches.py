@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
-from scipy.stats import binom
 
 from banditrft.design import Design
 from banditrft.errors import InputError
@@ -93,7 +92,7 @@ class BatchLaw:
         b, a = self.chances
         rate = float(expit(log_odds)) * a + float(expit(-log_odds)) * b
         H, S = np.arange(G + 1), np.arange(B * G + 1)
-        own_H = binom.pmf(H, G, rate)
+        own_H = _binomial(G, rate)
         joint_HS = own_H[:, None] * _count_law(S - H[:, None], (B - 1) * G, rate)
         shape = joint_HS.shape
         group = GroupLaw(
@@ -134,6 +133,13 @@ class BatchLaw:
 
 def _count_law(counts: NDArray[np.int64], size: int, rate: float) -> Floats:
     """Binomial(size, rate) probabilities of an array of counts, 0 outside 0..size."""
-    law = binom.pmf(np.arange(size + 1), size, rate)
+    law = _binomial(size, rate)
     inside = (counts >= 0) & (counts <= size)
     return np.where(inside, law[np.clip(counts, 0, size)], 0.0)
+
+
+def _binomial(size: int, rate: float) -> Floats:
+    """Probabilities of the counts 0..size."""
+    from scipy.stats import binom  # slow to import, and few designs need it
+
+    return np.asarray(binom.pmf(np.arange(size + 1), size, rate), dtype=np.float64)

@@ -53,7 +53,13 @@ class Case:
     """What has been computed for this case already, by name: comparisons ask for one case several times."""
 
     def __post_init__(self) -> None:
-        pull = max(self.coordinates.gain(), float(np.abs(self.coordinates.slope_C).sum()))
+        if not decay(self.design) < 1.0:
+            raise InputError(
+                "weight_decay: times learning_rate must be below 1, or a step takes every logit away, got "
+                f"{self.design.weight_decay!r} x {self.design.learning_rate!r}"
+            )
+        with np.errstate(over="ignore"):  # an infinite pull is refused
+            pull = max(self.coordinates.gain(), float(np.abs(self.coordinates.slope_C).sum()))
         most = self.design.learning_rate * pull
         if not most <= MOST_STEP:
             raise InputError(
@@ -95,6 +101,8 @@ class Case:
         return ClassMoments.at(self.coordinates.law.moments(domain.log_odds(self.p0)))
 
 
+MOST_PENALTY = 1e6
+"""Largest kl_coef: the fourth power of its products with signals must stay a number."""
 MOST_STEP = 1e6
 """Log-odds that a step may span: at any such the first lesson decides all."""
 
@@ -125,6 +133,8 @@ def check_design(design: Design) -> None:
             "simulate it, got 'yoked'"
         )
     require(design, "reward", tuple(name for name in two_valued() if name not in PLACEBOS))
+    if design.kl_coef > MOST_PENALTY:
+        raise InputError(f"kl_coef: the closed forms cover up to {MOST_PENALTY:g}, got {design.kl_coef!r}")
     require(design, "updates_per_round", (1,))
     require(design, "grad_clip", (None,))
 

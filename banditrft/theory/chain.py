@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import pearson3
 
 from banditrft.errors import InputError
 from banditrft.theory import domain
@@ -53,6 +52,8 @@ class ChainTime:
         if self.sd == 0.0:
             return tuple(self.mean for _ in wanted)
         skewness = self.skewness if abs(self.skewness) > SYMMETRIC else 0.0
+        from scipy.stats import pearson3  # slow to import
+
         found = pearson3.ppf(wanted, skewness, loc=self.mean, scale=self.sd)
         return tuple(max(float(value), 0.0) for value in found)
 
@@ -62,6 +63,8 @@ class ChainTime:
         if self.sd == 0.0:
             return np.asarray(rounds_T >= self.mean, dtype=np.float64)
         skewness = self.skewness if abs(self.skewness) > SYMMETRIC else 0.0
+        from scipy.stats import pearson3
+
         return np.asarray(pearson3.cdf(rounds_T, skewness, loc=self.mean, scale=self.sd), dtype=np.float64)
 
 

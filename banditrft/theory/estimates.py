@@ -72,6 +72,8 @@ class Estimate:
         refused: Why there is no mean although the mean field arrives; None if nothing speaks against it.
         error: The simulated mean over ``mean`` lies between these factors (docs/results/predict), but for
             half a round; None where there is no mean.
+        sizes_left_out: Of the `SIZES` sizes of query that mean and spread are taken over, those whose own
+            time is not known; the others stand for them.
     """
 
     source: Source
@@ -84,6 +86,7 @@ class Estimate:
     cloud: SpreadPath | None = None
     refused: str | None = None
     error: tuple[float, float] | None = None
+    sizes_left_out: int = 0
 
 
 def named(values: Sequence[float]) -> dict[str, float]:
@@ -133,7 +136,8 @@ def estimate(case: Case, target: float, rounds: int = 0) -> Estimate:
     sd = math.sqrt(float(weights_Q @ (sd_Q**2 + mean_Q**2)) - mean**2)
     levels = mixed_quantiles(mean_Q, sd_Q, weights_Q, LEVELS)
     error = found.error if found.source == "mean-field" else SIZED
-    return replace(found, mean=mean, sd=sd, quantiles=named(levels), error=error)
+    left_out = SIZES - len(known)
+    return replace(found, mean=mean, sd=sd, quantiles=named(levels), error=error, sizes_left_out=left_out)
 
 
 def _of_one_size(case: Case, target: float, rounds: int = 0, *, coarse: bool = False) -> Estimate:

@@ -20,8 +20,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import CubicSpline
-from scipy.optimize import brentq
 from scipy.special import expit, gammaln, roots_genlaguerre, roots_hermitenorm, roots_legendre
 
 from banditrft.errors import InputError
@@ -186,6 +184,8 @@ def difficulty(world: ContextualWorld, base: float, train: float, optimizer: Opt
     Raises:
         InputError: A probability is outside (0, 1).
     """
+    from scipy.optimize import brentq  # slow to import
+
     before = base_held_out(world)
 
     def gain(log_odds: float) -> float:
@@ -260,6 +260,8 @@ def held_out_curve(
     Raises:
         InputError: A probability is outside (0, 1), or the optimizer is another one.
     """
+    from scipy.interpolate import CubicSpline  # slow to import
+
     if len(train) <= PATH_NODES:
         return [held_out(world, base, p, optimizer) for p in train]
     ends = [domain.log_odds(domain.open_unit("train", p)) for p in (min(train), max(train))]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from banditrft.design import Design, Evaluation
 from banditrft.theory import cautions, domain
 from banditrft.theory.adam import follow
 from banditrft.theory.cases import Case, check_design
-from banditrft.theory.estimates import EXACT, LEVELS, Estimate, estimate, named, out_of_range
+from banditrft.theory.estimates import EXACT, LEVELS, SIZES, Estimate, estimate, named, out_of_range
 from banditrft.theory.generalisation import sign_overlap
 from banditrft.theory.hitting import (
     HittingLaw,
@@ -157,6 +157,9 @@ def mean_range(mean: float | None, error: tuple[float, float] | None) -> tuple[f
 
 
 def _notes(case: Case, found: Estimate, target: float) -> list[str]:
+    if found.sizes_left_out:
+        said = f"mean and spread leave out {found.sizes_left_out} of {SIZES} sizes of query, of unknown time"
+        return [said, *_notes(case, replace(found, sizes_left_out=0), target)]
     if found.refused is not None:
         alone = "does not arrive" if found.mean_field is None else f"says {found.mean_field} rounds"
         return [f"no mean: {found.refused}; the mean field alone {alone}"]

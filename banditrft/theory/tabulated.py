@@ -19,7 +19,8 @@ CELLS = 200_000
 CHEAP = 256
 """States up to which a law of honest rewards without penalty is evaluated directly."""
 NAMES = tuple(RoundMoments.__dataclass_fields__)
-SIGNED = ("drift", "third", "push")
+FLOOR_F = np.array([-np.inf if name in ("drift", "third", "push") else 0.0 for name in NAMES])
+"""Least value of each moment: what is not signed does not fall below 0 between knots."""
 
 
 class TabulatedLaw:
@@ -50,11 +51,8 @@ class TabulatedLaw:
         found = np.zeros((*place.shape, len(NAMES)))
         for k, weight in zip((-1, 0, 1, 2), weights, strict=True):
             found += weight * self._knots_KF[at + k]
-        values = {name: np.asarray(found[..., f]) for f, name in enumerate(NAMES)}
-        for name in NAMES:
-            if name not in SIGNED:
-                values[name] = np.maximum(values[name], 0.0)
-        return RoundMoments(**values)
+        np.maximum(found, FLOOR_F, out=found)
+        return RoundMoments(*(found[..., f] for f in range(len(NAMES))))
 
     def brief(self, log_odds: float) -> tuple[float, float, float, float]:
         """E[u], E[u^2] and the two energies at one value."""

@@ -2,6 +2,8 @@
 
 import json
 import math
+import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.predict import hitting_ratio, hitting_ratio_contextual, predict, predict_contextual
+from banditrft.theory import cases, prediction
+from banditrft.theory.estimates import Estimate
 from banditrft.theory.generalisation import base_held_out
 from banditrft.worlds import ContextualWorld
 
@@ -194,3 +198,28 @@ def test_contextual_prediction_carries_the_test_curve():
         design(learning_rate=0.002), design(learning_rate=0.002, rollouts=4), WORLD
     )
     assert ratio == pytest.approx(1.5, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("named", "fields", "where"),
+    [
+        (r"kl_coef: the closed forms cover up to 1e\+06, got 1e\+300", {"kl_coef": 1e300}, {}),
+        ("weight_decay: times learning_rate", {"optimizer": "adamw", "weight_decay": 1e10}, {}),
+        ("learning_rate: times inf", {}, {"shared": 1e200}),
+    ],
+)
+def test_what_no_closed_form_can_follow_is_refused_without_a_warning(
+    named: str, fields: dict[str, Any], where: dict[str, float]
+) -> None:
+    with warnings.catch_warnings(action="error"), pytest.raises(InputError, match=named):
+        predict(Design(**({"learning_rate": 0.1, "rounds": 10} | fields)), p0=0.1, **where)
+
+
+def test_sizes_of_query_without_a_time_of_their_own_are_said() -> None:
+    case = cases.contextual(ContextualWorld(seeds=1, base_pass_at_1=0.1))(
+        Design(learning_rate=0.1, rounds=10)
+    )
+    found = Estimate("mean-field", 9.0, 1.0, sizes_left_out=2)
+    assert prediction._notes(case, found, 0.9) == [
+        "mean and spread leave out 2 of 7 sizes of query, of unknown time"
+    ]
