@@ -6,9 +6,9 @@ statement about "these queries" errs on the careful side.
 
 A one-sided t test errs where values are skewed against it: at a nominal .05 and skewness 1/2 it rejects
 .071 to .078 of true hypotheses at 5 units and .060 to .063 at 32. Few units do not show their skewness, so
-the level is lowered for all: a bound at level alpha is Student's at a smaller level, at which gamma, log-
-normal and beta values of skewness up to `ALLOWED` either way are still within alpha. On the scale of normal
-scores z the level moves by
+the level is lowered for all: a bound at level alpha is Student's at a smaller level, at which gamma,
+log-normal and beta values of skewness up to `ALLOWED` either way are still within alpha. On the scale of
+normal scores z the level moves by
 
     d(z) = REACH (2 z^2 + 1) / (6 sqrt(n)) / (1 + (z^2 / n)^2 / 2),
 
@@ -172,7 +172,7 @@ def paired_difference(a_N: npt.ArrayLike, b_N: npt.ArrayLike) -> Difference:
     if sd == 0:
         none = np.abs(d) <= ROUNDING * np.maximum(np.abs(a), 1.0)
         return Difference(float(np.where(none, 0.0, d).mean()), 0.0, d.size - 1.0, d.size)
-    return Difference(float(d.mean()), sd / np.sqrt(d.size), d.size - 1.0, d.size, skewness(d))
+    return Difference(float(d.mean()), float(sd / np.sqrt(d.size)), d.size - 1.0, d.size, skewness(d))
 
 
 def mean_of(values_N: npt.ArrayLike) -> Difference:

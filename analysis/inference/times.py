@@ -1,7 +1,7 @@
 """When runs first reach a threshold: hitting times seen at some rounds, and their survival curves.
 
 A run hits at the first of `consecutive` successive evaluations at or above the threshold. The hit lies
-between the evaluation before and that evaluation (interval-censored), and a run without a hit is right-
+between the evaluation before and that evaluation (interval-censored), and a run without a hit is
 censored at the last evaluation that could still have been confirmed. Nothing here smooths a curve, and the
 base evaluation of round 0 never counts: what the base model can do is not learning.
 
