@@ -2,8 +2,8 @@
 
 A run hits at the first of `consecutive` successive evaluations at or above the threshold. The hit lies
 between the evaluation before and that evaluation (interval-censored), and a run without a hit is
-censored at the last evaluation that could still have been confirmed. Nothing here smooths a curve, and the
-base evaluation of round 0 never counts: what the base model can do is not learning.
+right-censored at the last evaluation that could still have been confirmed. Nothing here smooths a curve,
+and the base evaluation of round 0 never counts: what the base model can do is not learning.
 
 Runs leave observation only at a common horizon, so Kaplan-Meier is one minus the empirical distribution
 there, but the estimator below holds for any right-censoring (tests compare it with statsmodels'
