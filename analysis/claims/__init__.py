@@ -9,7 +9,7 @@ from dataclasses import replace
 from importlib import import_module
 
 from analysis.claims.cases import Case, Finding, Found, Type, absent, conjunction
-from analysis.claims.worlds import Group, Kind, UntestableError, few_queries, kinds, own_queries, present
+from analysis.claims.worlds import Group, Kind, UntestableError, few_queries, kinds, own_queries, present, why
 from analysis.loading.records import Records
 from analysis.results import Note
 from banditrft.claims import Claim
@@ -54,10 +54,8 @@ def _tabled(records: Records, kind: Kind, claim: Claim, of: Type) -> list[Findin
 def _case(records: Records, group: Group, claim: Claim, of: Type) -> Case:
     try:
         found = of.read(records, group, claim)
-    except UntestableError as error:
-        found = Found((), missing=(error.note,))
-    except InputError as error:
-        found = Found((), missing=(Note("refused", {"why": str(error)}),))
+    except (UntestableError, InputError) as error:
+        found = Found((), missing=(why(error),))
     if found.parts:
         limits = (*few_queries(found.cells), *(own_queries(found.cells) if claim.own else ()))
         found = replace(found, notes=(*limits, *found.notes))

@@ -42,6 +42,7 @@ from analysis.claims.worlds import (
     table,
     tested,
     two_named,
+    why,
 )
 from analysis.inference import drawdown
 from analysis.inference.inversion import Inverted
@@ -73,10 +74,8 @@ def read(records: Records, group: Group, claim: LessStable) -> Found:
     for quantity, at, attempt in attempts:
         try:
             parts += attempt()
-        except UntestableError as error:
-            missing.append(_not_tested(quantity, at, error.note))
-        except InputError as error:
-            missing.append(_not_tested(quantity, at, Note("refused", {"why": str(error)})))
+        except (UntestableError, InputError) as error:
+            missing.append(_not_tested(quantity, at, why(error)))
     no_placebo: tuple[Note, ...] = ()
     compared = _contrast(records, group.test, claim, "adam", claim.plain)
     difference = compared and _difference(compared, claim)
@@ -113,8 +112,8 @@ def read_spread_ratio(records: Records, group: Group, claim: SpreadRatio) -> Fou
     return Found([part], [a, b], placebo=placebos.gains(records, group.world))
 
 
-def _not_tested(quantity: Quantity, at: Setting, why: Note) -> Note:
-    reason = {"name": why.name, "values": why.values}
+def _not_tested(quantity: Quantity, at: Setting, because: Note) -> Note:
+    reason = {"name": because.name, "values": because.values}
     what = {"quantity": quantity, "optimizer": at.optimizer, "matched": at.matched}
     return Note("not tested", what | {"why": reason})
 

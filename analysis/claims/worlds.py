@@ -29,6 +29,11 @@ class UntestableError(Exception):
         self.note = Note(name, values)
 
 
+def why(error: UntestableError | InputError) -> Note:
+    """Why records cannot show something, from what was raised."""
+    return error.note if isinstance(error, UntestableError) else Note("refused", {"why": str(error)})
+
+
 @dataclass(frozen=True)
 class Group:
     """The worlds one verdict reads.

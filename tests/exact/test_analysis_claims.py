@@ -421,3 +421,11 @@ def test_on_a_model_that_trains_on_a_pool_a_claim_about_one_query_is_not_tested(
 
 def test_protocols_of_the_published_verdicts_stand():
     assert claims_hash(["A1", "A5"]) == claims_hash(["A5", "A1"]) == "9336d6dac0ab7066"
+
+
+def test_conditions_without_a_seed_in_common_are_not_tested_and_say_why():
+    """They used to end the whole report."""
+    one, four = cell(lumped(), "G=1", design()), cell(lumped(), "G=4", design(rollouts=4))
+    found = judge("A5", one, replace(four, seed=four.seed + SEEDS))["simulated"]
+    assert (found.verdict, found.p) == ("undecided", None)
+    assert found.summary == "Not tested: conditions: 'G=1' and 'G=4' share no (query, seed)."
