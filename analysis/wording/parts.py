@@ -89,8 +89,8 @@ def _words(of: Part) -> Words:
     return WORDS[of.kind, of.estimand, of.comparator]
 
 
-def _number(value: float | None) -> float:
-    """A setting that this component has."""
+def _end(value: float | None) -> float:
+    """An end of a band or an interval that has one."""
     return 0.0 if value is None else value
 
 
@@ -153,7 +153,7 @@ def _skewed(found: Values) -> str:
 
 
 def _fraction_detail(of: Part) -> str:
-    least, need = _number(of.band[0]), of.facts["need"]
+    least, need = _end(of.band[0]), of.facts["need"]
     if need > of.n:
         return f"{of.n} runs cannot show a fraction above {least:g} at this level."
     return (
@@ -165,23 +165,22 @@ def _fraction_detail(of: Part) -> str:
 def _reach_sentence(of: Part) -> str:
     return (
         "Pass@1 = 1 is read as: the run's final evaluation puts the exact one-sided "
-        f"{_number(of.setting.confidence):.0%} lower bound above {_number(of.setting.threshold):g}. The "
-        "fraction of such runs gets exact one-sided bounds (Clopper-Pearson)."
+        f"{of.setting.confidence:.0%} lower bound above {of.setting.threshold:g}. The fraction of such runs "
+        "gets exact one-sided bounds (Clopper-Pearson)."
     )
 
 
 def _fails_sentence(of: Part) -> str:
     at = of.setting
     return (
-        f"A run fails when no {at.consecutive} consecutive evaluations by round {_number(at.horizon):g} are "
-        f"at or above train Pass@1 {_number(at.threshold):g}; the fraction gets exact bounds "
-        "(Clopper-Pearson)."
+        f"A run fails when no {at.consecutive} consecutive evaluations by round {at.horizon:g} are at or "
+        f"above train Pass@1 {at.threshold:g}; the fraction gets exact bounds (Clopper-Pearson)."
     )
 
 
 def _wins_label(of: Part) -> str:
     placebo, condition = of.conditions
-    at = f"{_number(of.setting.threshold):g}"
+    at = f"{of.setting.threshold:g}"
     if of.estimand == "time":
         return (
             f"Pairs in which '{condition}' reaches train Pass@1 {at} before '{placebo}', of those that differ"
@@ -272,7 +271,7 @@ def _final_axis(of: Part) -> str:
 
 
 def _ratio_label(of: Part) -> str:
-    at = f"Rounds to train Pass@1 ≥ {_number(of.setting.threshold):g}"
+    at = f"Rounds to train Pass@1 ≥ {of.setting.threshold:g}"
     if of.setting.rollouts:
         few, many = of.setting.rollouts
         return f"{at}, G = {few} over G = {many}{_under(of)}"
@@ -291,10 +290,9 @@ def _ratio_sentence(of: Part) -> str:
     queries = of.facts["queries"]
     sets = f" within each of {queries} queries" if queries > 1 else " of all runs"
     return (
-        f"Hitting time: {reached} with train Pass@1 ≥ {_number(at.threshold):g}, seen every "
-        f"{of.counts['step']:g} rounds and right-censored at round {of.counts['horizon']:g}; the ratio "
-        f"inverts a permutation log-rank test with risk sets{sets} that swaps labels inside pairs of runs "
-        "with one query and seed."
+        f"Hitting time: {reached} with train Pass@1 ≥ {at.threshold:g}, seen every {of.counts['step']:g} "
+        f"rounds and right-censored at round {of.counts['horizon']:g}; the ratio inverts a permutation "
+        f"log-rank test with risk sets{sets} that swaps labels inside pairs of runs with one query and seed."
     )
 
 
@@ -316,7 +314,7 @@ def _ratio_detail(of: Part) -> str:
 
 def _ratio_title(of: Part) -> str:
     under = f" under {_title(of)}" if of.setting.optimizer else ""
-    return f"Rounds to train Pass@1 ≥ {_number(of.setting.threshold):g}{under}"
+    return f"Rounds to train Pass@1 ≥ {of.setting.threshold:g}{under}"
 
 
 def _ratio_axis(of: Part) -> str:
@@ -367,7 +365,7 @@ def _noise_detail(of: Part) -> str:
 def _spread_label(of: Part) -> str:
     what = {
         "area": f"the area under the {CURVES[of.split or 'train']} curve",
-        "level": f"train Pass@1 where its mean is {_number(of.setting.progress):g}",
+        "level": f"train Pass@1 where its mean is {of.setting.progress:g}",
         "final": f"the final {of.split} Pass@1",
     }[of.estimand]
     return f"Spread of {what}{_under(of)}"
@@ -390,7 +388,7 @@ def _spread_sentence(of: Part) -> str:
 def _spread_detail(of: Part) -> str:
     low, high = of.interval
     above = "inf" if high is None else f"{high:.2f}"
-    said = f"Ratios below {_number(low):.2f} and above {above} are excluded at this level."
+    said = f"Ratios below {_end(low):.2f} and above {above} are excluded at this level."
     return f"{said} {_without_noise(of)}" if "noise_free" in of.facts else said
 
 
@@ -408,7 +406,7 @@ def _without_noise(of: Part) -> str:
     if judged == own["side"]:
         return f"{said}, which says the same."
     return (
-        f"{said}: the two disagree, the ratio judged {SIDES[judged]} {_number(of.band[0]):g} and this one "
+        f"{said}: the two disagree, the ratio judged {SIDES[judged]} {_end(of.band[0]):g} and this one "
         f"{SIDES[own['side']]} it."
     )
 
@@ -455,7 +453,7 @@ def _trend_label(of: Part) -> str:
 def _trend_sentence(of: Part) -> str:
     return (
         f"Every seed meets all {len(of.conditions)} conditions and has its own least-squares slope; two "
-        f"one-sided t tests over seeds, with a margin of {100 * _number(of.band[1]):.2g} points per doubling."
+        f"one-sided t tests over seeds, with a margin of {100 * _end(of.band[1]):.2g} points per doubling."
     )
 
 
@@ -574,12 +572,12 @@ _BEHIND = Words(
 _DOSE = Words(_dose_label, _dose_sentence, _detectable, axis=lambda _: "points per unit of base log-odds")
 WORDS: dict[tuple[Kind, Quantity, Comparator], Words] = {
     ("fraction", "reach", "level"): Words(
-        lambda of: f"Runs shown to exceed train Pass@1 {_number(of.setting.threshold):g}",
+        lambda of: f"Runs shown to exceed train Pass@1 {of.setting.threshold:g}",
         _reach_sentence,
         _fraction_detail,
     ),
     ("fraction", "failures", "level"): Words(
-        lambda of: f"Runs that fail by round {_number(of.setting.horizon):g}, '{of.conditions[0]}'",
+        lambda of: f"Runs that fail by round {of.setting.horizon:g}, '{of.conditions[0]}'",
         _fails_sentence,
         _fraction_detail,
     ),
@@ -594,10 +592,10 @@ WORDS: dict[tuple[Kind, Quantity, Comparator], Words] = {
         _ratio_label, _ratio_sentence, _ratio_detail, _ratio_title, _ratio_axis
     ),
     ("risk", "failures", "condition"): Words(
-        lambda of: f"Failures by round {_number(of.setting.horizon):g}, {_pair(of, 'minus')}",
+        lambda of: f"Failures by round {of.setting.horizon:g}, {_pair(of, 'minus')}",
         _risk_sentence,
         _risk_detail,
-        title=lambda of: f"Failures by round {_number(of.setting.horizon):g}",
+        title=lambda of: f"Failures by round {of.setting.horizon:g}",
         axis=lambda of: "points of runs, {1} minus {0}".format(*of.conditions),
     ),
     ("difference", "drawdown", "noise"): Words(
