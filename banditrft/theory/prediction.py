@@ -195,7 +195,7 @@ def _curve(case: Case, found: Estimate, evaluation: Evaluation | None, band: boo
     return out
 
 
-SEQUENCE_ERROR = {"direction": (0.9, 1.15), "table": (0.85, 1.2)}
+SEQUENCE_ERROR = {"direction": (0.9, 1.15), "tree": (0.7, 1.15), "table": (0.85, 1.25)}
 """Errors of the mean (docs/theory.md, section 10): a simulated mean is so many times the predicted one."""
 
 
@@ -246,7 +246,8 @@ def predict_sequence(
         tokens = domain.positive("tokens_per_rollout", tokens_per_rollout)
     now = ClassMoments.at(sequence_round_law(design, positions).moments(log_odds_of(positions.log_p)))
     mean, law = _sequence_rounds(design, positions, target)
-    error = EXACT if law else SEQUENCE_ERROR["table" if positions.table else "direction"]
+    geometry = "table" if positions.table else "tree" if positions.tree else "direction"
+    error = EXACT if law else SEQUENCE_ERROR[geometry]
     notes = [*cautions.of_design(design)]
     warned = cautions.silent(now.zero_signal_fraction, positions.pass_at_1)
     notes += [warned] if warned else []

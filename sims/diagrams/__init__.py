@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
     from matplotlib.figure import Figure
 
-NAMES = ("advantage", "negative", "forgetting", "replay", "batch", "noise", "exploration")
+NAMES = ("advantage", "negative", "forgetting", "replay", "batch", "noise", "exploration", "length")
 
 
 class Diagram(Protocol):

@@ -16,6 +16,7 @@ from sims.diagrams import (
     cells,
     exploration,
     forgetting,
+    length,
     negative,
     noise,
     replay,
@@ -222,3 +223,18 @@ def test_errors_of_shares_and_ratios() -> None:
     draws = [(rng.normal(3, 0.3, 50), rng.normal(2, 0.2, 50)) for _ in range(400)]
     ratios = [a.mean() / b.mean() for a, b in draws]
     assert np.mean([cells.ratio_error(a, b) for a, b in draws]) == pytest.approx(np.std(ratios), rel=0.1)
+
+
+def test_length() -> None:
+    grid = length.Grid(
+        tokens=(1, 6), rollouts=(2, 8), geometries=("direction", "table"), rate=0.05, rounds=400
+    )
+    table = length.compute(12, grid)
+    assert len(table) == 8
+    gap = (table["ratio"] / table["ratio_theory"] - 1).abs()
+    assert gap.filter(table["geometry"] == "direction").max() < 0.1
+    assert gap.max() < 0.2
+    one = table.filter(pl.col("geometry") == "direction").sort("tokens", "rollouts")
+    assert one["ratio"].to_list()[1] == pytest.approx(1, abs=0.05)  # one choice of two: a baseline is free
+    assert one["ratio"].to_list()[3] > 1.3
+    told(length, table, "RLOO")
