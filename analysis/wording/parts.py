@@ -363,11 +363,12 @@ def _noise_detail(of: Part) -> str:
 
 
 def _spread_label(of: Part) -> str:
-    what = {
-        "area": f"the area under the {CURVES[of.split or 'train']} curve",
-        "level": f"train Pass@1 where its mean is {of.setting.progress:g}",
-        "final": f"the final {of.split} Pass@1",
-    }[of.estimand]
+    if of.estimand == "level":
+        what = f"train Pass@1 where its mean is {of.setting.progress:g}"
+    elif of.estimand == "area":
+        what = f"the area under the {CURVES[of.split or 'train']} curve"
+    else:
+        what = f"the final {of.split} Pass@1"
     return f"Spread of {what}{_under(of)}"
 
 
