@@ -18,7 +18,7 @@ from sims.sequence import simulate
 QUESTION = "What does a group baseline cost under Adam, and how does that depend on the response's length?"
 SEEDS = 24
 LEARNT = 0.9
-GEOMETRIES = {
+GEOMETRIES: dict[str, dict[str, object]] = {
     "direction": {"geometry": "direction", "prefixes": "positions"},
     "tree": {"geometry": "direction", "prefixes": "tree"},
     "table": {"geometry": "table", "prefixes": "positions", "vocabulary": 200},
@@ -82,16 +82,19 @@ def _rounds(world: SequenceWorld, design: Design, seeds: int, grid: Grid) -> NDA
 
 
 def _cell(geometry: str, T: int, G: int, grid: Grid, seeds: int) -> Row:
-    settings = {"seeds": seeds, "tokens": T, "base_pass_at_1": grid.p0} | GEOMETRIES[geometry]
+    settings: dict[str, object] = {"seeds": seeds, "tokens": T, "base_pass_at_1": grid.p0} | GEOMETRIES[
+        geometry
+    ]
     world = SequenceWorld.model_validate(settings)
-    rounds, theory, late = {}, {}, 0.0
+    rounds: dict[str, NDArray[np.float64]] = {}
+    theory: dict[str, float] = {}
+    late = 0.0
     for signal in ("raw", "rloo"):
         design = _design(signal, G, grid)
         found_R = _rounds(world, design, seeds, grid)
         late = max(late, float(np.isnan(found_R).mean()))
         rounds[signal] = np.where(np.isnan(found_R), grid.rounds, found_R)
-        theory[signal] = rounds_with_wait(design, positions_of(world), LEARNT)
-    both = theory["raw"] and theory["rloo"]
+        theory[signal] = rounds_with_wait(design, positions_of(world), LEARNT) or float("nan")
     return {
         "geometry": geometry,
         "tokens": T,
@@ -101,7 +104,7 @@ def _cell(geometry: str, T: int, G: int, grid: Grid, seeds: int) -> Row:
         "rounds_rloo": float(rounds["rloo"].mean()),
         "ratio": float(rounds["rloo"].mean() / rounds["raw"].mean()),
         "ratio_se": ratio_error(rounds["rloo"], rounds["raw"]),
-        "ratio_theory": theory["rloo"] / theory["raw"] if both else None,
+        "ratio_theory": theory["rloo"] / theory["raw"],
         "raw_theory": theory["raw"],
         "rloo_theory": theory["rloo"],
         "censored": late,
@@ -153,11 +156,12 @@ def draw(table: pl.DataFrame) -> Figure:
 def finding(table: pl.DataFrame) -> str:
     """What four rollouts cost, short and long, and how many bring the cost down."""
     longest = int(table["tokens"].to_numpy().max())
-    four = table.filter((pl.col("geometry") == "direction") & (pl.col("rollouts") == 4)).sort("tokens")
+    few = sorted(set(table["rollouts"]))[1]
+    own = table.filter((pl.col("geometry") == "direction") & (pl.col("rollouts") == few)).sort("tokens")
     most = table.filter((pl.col("geometry") == "direction") & (pl.col("tokens") == longest)).sort("rollouts")
     return prose(f"""
-        Under Adam and with one gap a position, RLOO with four rollouts takes {four["ratio"][0]:.2f} times the
-        rounds of the raw reward where a response is {four["tokens"][0]} token, and {four["ratio"][-1]:.2f}
+        Under Adam and with one gap a position, RLOO with {few} rollouts takes {own["ratio"][0]:.2f} times the
+        rounds of the raw reward where a response is {own["tokens"][0]} token, and {own["ratio"][-1]:.2f}
         times where it is {longest}; with {most["rollouts"][-1]} rollouts {most["ratio"][-1]:.2f} times.""")
 
 
@@ -178,9 +182,9 @@ def caption(table: pl.DataFrame) -> str:
         median and at most, by ({gap}). Dotted: a ratio of the square root of 2.
 
         A success moves all positions together, and under the raw reward nothing else moves them. A failure
-        under a baseline moves them apart, and Adam divides by the size of that noise. The drift is the same under both; a
-        table of options adds the noise of single wrong options, which more rollouts do not average away
-        before all options have been met.
+        under a baseline moves them apart, and Adam divides by the size of that noise. The drift is the same
+        under both; a table of options adds the noise of single wrong options, which more rollouts do not
+        average away before all options have been met.
 
         Bars: 95% intervals over seeds, raw and RLOO paired. Runs that had not arrived after {grid.rounds:,}
         rounds count as arrived then: at most {high(table["censored"]):.0%} of a cell; rounds are
