@@ -15,7 +15,7 @@ from banditrft.claims import claims_hash
 from banditrft.design import explain
 from banditrft.errors import InputError, RecordError
 from banditrft.files import read_sealed, write_sealed
-from banditrft.records import SCHEMA, checkpoint_path, description_name
+from banditrft.records import RUN, SCHEMA, checkpoint_path, description_name
 from banditrft.runs import Query, Run, WorldQueries, digest
 from banditrft.study import Cell, Study
 
@@ -91,7 +91,7 @@ def status(root: Path, runs: Sequence[Run]) -> Status:
     found, stale, missing = [], [], []
     for run in unique:
         folder = root / run.run_id
-        if not (folder / "run.json").exists():
+        if not (folder / RUN).exists():
             missing.append(run)
         elif (folder / description_name(run)).exists():
             found.append(run)

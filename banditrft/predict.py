@@ -82,6 +82,10 @@ def predict(
         notes.append(
             "num_correct: several correct arms part company in a run; their mean field is an upper estimate"
         )
+    if design.kl_coef > 0.0:
+        from banditrft.theory.fixed_points import rest  # roots, which no other prediction needs
+
+        notes += filter(None, [rest(design, p0)])
     per_arm = abs(case.first.drift) / (num_arms - num_correct)
     if design.optimizer != "sgd" and per_arm < 10 * design.adam_eps and not shared:
         notes.append(

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from banditrft.design import Design
 from banditrft.errors import InputError
+from banditrft.rewards import is_honest, reward_map
 from banditrft.theory import domain
 
 CYCLE_GRID = 4000
@@ -30,6 +32,8 @@ NEAREST = 1e-6
 """Cycles closer to the fixed point than this (in log-odds) are not told from it."""
 
 MOST_HALVINGS = 2000
+SMALLEST_EPS = 1e-100
+"""Least kl_coef x signal_eps for which `rest` answers."""
 SMALLEST_SCALE = 1e-200
 """Least beta sqrt(eps): the log-odds of fixed points go up to its inverse."""
 
@@ -216,6 +220,33 @@ def dr_grpo_fixed_point(beta: float, p_ref: float) -> float:
     """
     shift = 1.0 / domain.positive("beta", beta)
     return float(expit(domain.log_odds(domain.open_unit("p_ref", p_ref)) + shift))
+
+
+def rest(design: Design, p0: float) -> str | None:
+    """Where a design's penalty would hold Pass@1 in the end, as a sentence of a prediction.
+
+    Args:
+        design: ``grpo``, or ``centered`` with rewards one apart; honest rewards and a penalty.
+        p0: Base Pass@1, in (0, 1), of the reference policy.
+
+    Returns:
+        None for any other design.
+    """
+    rewards = reward_map(design)
+    if design.kl_coef == 0.0 or not is_honest(design):
+        return None
+    if design.signal == "centered" and rewards.high - rewards.low == 1.0:
+        where = f"rest at {dr_grpo_fixed_point(design.kl_coef, p0):.3g}"
+    elif design.signal == "grpo" and design.kl_coef * design.signal_eps >= SMALLEST_EPS:
+        exact = GrpoMap(design.kl_coef, p0, design.signal_eps**2)
+        first = exact.fixed_points()[0]
+        swings = [] if first.stable else [cycle.p for cycle in exact.two_cycles() if cycle.attracting]
+        where = (
+            f"swing between {swings[0][0]:.3g} and {swings[0][1]:.3g}" if swings else f"rest at {first.p:.3g}"
+        )
+    else:
+        return None
+    return f"kl_coef: Pass@1 would {where} if every round reached the best of its objective (theory §7)"
 
 
 def _root(function: Callable[[float], float], start: float, end: float) -> float:

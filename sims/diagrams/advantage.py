@@ -34,7 +34,7 @@ STEPS = 300
 
 
 @dataclass(frozen=True)
-class Grid:
+class AdvantageCells:
     """Cells: base Pass@1 p0 of every query x group size G x batch size B, B distinct queries."""
 
     p0: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
@@ -48,7 +48,7 @@ class Grid:
     test_items: int = 200
 
 
-FULL = Grid()
+FULL = AdvantageCells()
 VARIANTS: dict[str, dict[str, Any]] = {
     "raw": {"signal": "raw"},
     "grpo": {"signal": "grpo"},
@@ -72,7 +72,7 @@ def _theory(variant: str, G: int, p0: float) -> float:
     return flow_rounds(raw, p0) / flow_rounds(own, p0)
 
 
-def _cell(B: int, G: int, p0: float, grid: Grid, seeds: int) -> Iterator[Row]:
+def _cell(B: int, G: int, p0: float, grid: AdvantageCells, seeds: int) -> Iterator[Row]:
     world = contextual(seeds, grid, train_items=B, base_pass_at_1=p0)
     rate = grid.step * B / (grid.dimension + world.transfer**2)
     base = Design(
@@ -105,7 +105,7 @@ def _cell(B: int, G: int, p0: float, grid: Grid, seeds: int) -> Iterator[Row]:
         }
 
 
-def compute(seeds: int = SEEDS, grid: Grid = FULL) -> pl.DataFrame:
+def compute(seeds: int = SEEDS, grid: AdvantageCells = FULL) -> pl.DataFrame:
     """Two rows per cell, at the same learning rate and with the step matched at p0.
 
     Args:

@@ -20,7 +20,7 @@ SEEDS = 64
 
 
 @dataclass(frozen=True)
-class Grid:
+class BatchCells:
     """Cells: N distinct training queries x batch of B (with B > N: copies)."""
 
     pool: tuple[int, ...] = (1, 8, 32, 128)
@@ -33,7 +33,7 @@ class Grid:
     test_items: int = 1000
 
 
-FULL = Grid()
+FULL = BatchCells()
 
 
 def _conditions(G: int) -> dict[str, dict[str, Any]]:
@@ -45,7 +45,7 @@ def _conditions(G: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def _cell(N: int, B: int, grid: Grid, seeds: int) -> Iterator[Row]:
+def _cell(N: int, B: int, grid: BatchCells, seeds: int) -> Iterator[Row]:
     world = contextual(seeds, grid, train_items=N, base_pass_at_1=grid.base)
     shared: dict[str, Any] = {
         "batch_size": B,
@@ -76,7 +76,7 @@ def _cell(N: int, B: int, grid: Grid, seeds: int) -> Iterator[Row]:
         yield row
 
 
-def compute(seeds: int = SEEDS, grid: Grid = FULL) -> pl.DataFrame:
+def compute(seeds: int = SEEDS, grid: BatchCells = FULL) -> pl.DataFrame:
     """One row per cell and horizon.
 
     Args:

@@ -16,13 +16,12 @@ from sims.exploration import Explorer, explore, search_rounds
 from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, simulate
 
-__all__ = ["FULL", "QUESTION", "SEEDS", "Grid", "caption", "compute", "draw", "finding"]
 QUESTION = "What happens to exploration, and to policy gradient, as the number of possible answers grows?"
 SEEDS = 100
 
 
 @dataclass(frozen=True)
-class Grid:
+class ExplorationCells:
     """Cells: algorithms x arms x reward laws; one correct arm, of initial mass p0 for those told."""
 
     arms: tuple[int, ...] = (10, 100, 10**3, 10**4, 10**5, 10**6, 10**9, 10**12)
@@ -34,7 +33,7 @@ class Grid:
     """Largest K for which the search of those told nothing is simulated to its end."""
 
 
-FULL = Grid()
+FULL = ExplorationCells()
 
 
 def _explorers(informed: bool, wrong: float, good: float) -> dict[str, Explorer]:
@@ -56,7 +55,9 @@ def _learners(rounds: int) -> dict[str, TableLearner]:
     return {name: TableLearner.from_design(design, base=0.1) for name, design in named.items()}
 
 
-def _run(told: bool, name: str, bandit: Bandit, grid: Grid, seeds: int) -> tuple[Floats, NDArray[np.int64]]:
+def _run(
+    told: bool, name: str, bandit: Bandit, grid: ExplorationCells, seeds: int
+) -> tuple[Floats, NDArray[np.int64]]:
     """Success rates of the arms pulled, summed up to each look (R, E); round of the first success (R,)."""
     T, run = grid.looks[-1], {"root_seed": ROOT_SEED, "seeds": range(seeds)}
     if name.startswith("policy"):
@@ -74,7 +75,9 @@ def _run(told: bool, name: str, bandit: Bandit, grid: Grid, seeds: int) -> tuple
     return found.gain_RE, first.first_R
 
 
-def _rows(told: bool, name: str, K: int, law: tuple[float, float], grid: Grid, seeds: int) -> Iterator[Row]:
+def _rows(
+    told: bool, name: str, K: int, law: tuple[float, float], grid: ExplorationCells, seeds: int
+) -> Iterator[Row]:
     wrong, good = law
     p0, looks_E = grid.p0 if told else 1.0 / K, np.array(grid.looks)
     bandit = Bandit.of([1, K - 1], [p0, 1.0 - p0], [good, wrong])
@@ -112,7 +115,7 @@ def _wait(name: str, told: bool, K: int, p0: float) -> float | None:
     return 1.0 / p0 if told else search_rounds(K, 1, repeats=repeats)
 
 
-def compute(seeds: int = SEEDS, grid: Grid = FULL) -> pl.DataFrame:
+def compute(seeds: int = SEEDS, grid: ExplorationCells = FULL) -> pl.DataFrame:
     """One row per algorithm, number of arms, reward law and look.
 
     Args:

@@ -24,7 +24,7 @@ FINE, LEVELS = 25, (-0.1, -0.05, -0.02, 0.0, 0.02)
 
 
 @dataclass(frozen=True)
-class Grid:
+class ForgettingCells:
     """Cells: optimiser x misalignment nu x base Pass@1 p0 of the training query."""
 
     p0: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85)
@@ -37,7 +37,7 @@ class Grid:
     test_items: int = 1500
 
 
-FULL = Grid()
+FULL = ForgettingCells()
 
 
 def _theory(world: ContextualWorld, optimizer: str) -> float:
@@ -51,7 +51,9 @@ def _threshold(world: ContextualWorld) -> float:
     return 1.0 / (1.0 + math.exp(-max(forgetting_log_odds(world), -700.0)))
 
 
-def _cell(optimizer: str, rate: float, nu: float, p0: float, grid: Grid, seeds: int) -> Iterator[Row]:
+def _cell(
+    optimizer: str, rate: float, nu: float, p0: float, grid: ForgettingCells, seeds: int
+) -> Iterator[Row]:
     world = contextual(seeds, grid, misalignment=nu, base_pass_at_1=p0)
     design = Design(
         rollouts=grid.rollouts,
@@ -76,7 +78,7 @@ def _cell(optimizer: str, rate: float, nu: float, p0: float, grid: Grid, seeds: 
     }
 
 
-def compute(seeds: int = SEEDS, grid: Grid = FULL) -> pl.DataFrame:
+def compute(seeds: int = SEEDS, grid: ForgettingCells = FULL) -> pl.DataFrame:
     """One row per cell: what learning the query to Pass@1 = .99 does to the held-out contexts.
 
     Args:

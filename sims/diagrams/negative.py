@@ -26,7 +26,7 @@ LEARNT = 0.9
 
 
 @dataclass(frozen=True)
-class Grid:
+class NegativeCells:
     """Cells: optimiser x n wrong arms x m correct arms x step x p0; arms alike within a class."""
 
     p0: tuple[float, ...] = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
@@ -38,10 +38,12 @@ class Grid:
     """Rounds; under SGD at least as long as the noiseless flow needs to `LEARNT`."""
 
 
-FULL = Grid()
+FULL = NegativeCells()
 
 
-def _cell(optimizer: str, n: int, m: int, eta: float, p0: float, grid: Grid, seeds: int) -> Iterator[Row]:
+def _cell(
+    optimizer: str, n: int, m: int, eta: float, p0: float, grid: NegativeCells, seeds: int
+) -> Iterator[Row]:
     rounds, sgd = grid.horizon, optimizer == "sgd"
     if sgd:
         rounds = max(rounds, math.ceil(flow_time(p0, LEARNT, eta, m, m + n)))
@@ -67,7 +69,7 @@ def _cell(optimizer: str, n: int, m: int, eta: float, p0: float, grid: Grid, see
     yield row
 
 
-def compute(seeds: int = SEEDS, grid: Grid = FULL) -> pl.DataFrame:
+def compute(seeds: int = SEEDS, grid: NegativeCells = FULL) -> pl.DataFrame:
     """One row per cell: share of seeds that have not learnt by the horizon and by four times the horizon.
 
     Args:

@@ -128,7 +128,7 @@ PUBLIC = "public, both models"
 
 
 @dataclass(frozen=True)
-class Grid:
+class NoiseCells:
     """Cells: tau x noise (false positives x negatives, or share of half-paid wrong answers) x rollouts."""
 
     arm_noise: tuple[float, ...] = (0.0, 1.0)
@@ -145,11 +145,11 @@ class Grid:
     test_items: int = 500
 
 
-FULL = Grid()
+FULL = NoiseCells()
 
 
 def _cell(
-    tau: float, kind: str, fp: float, fn: float, partial: float, G: int, grid: Grid, seeds: int
+    tau: float, kind: str, fp: float, fn: float, partial: float, G: int, grid: NoiseCells, seeds: int
 ) -> Iterator[Row]:
     world = contextual(
         seeds, grid, train_items=grid.pool, base_pass_at_1=grid.base, partial=partial, arm_noise=tau
@@ -184,7 +184,7 @@ def _cell(
         }
 
 
-def compute(seeds: int = SEEDS, grid: Grid = FULL) -> pl.DataFrame:
+def compute(seeds: int = SEEDS, grid: NoiseCells = FULL) -> pl.DataFrame:
     """Simulated cells, then fitted slopes: those of the public runs too, where their table is at hand.
 
     Args:

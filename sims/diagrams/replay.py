@@ -36,7 +36,7 @@ MARGIN = 0.02
 
 
 @dataclass(frozen=True)
-class Grid:
+class ReplayCells:
     """Cells: pool size N x step; a step is learning rate x |u|^2 / B, log-odds of a query's own update."""
 
     pool: tuple[int, ...] = (32, 256)
@@ -51,7 +51,7 @@ class Grid:
     test_items: int = 500
 
 
-FULL = Grid()
+FULL = ReplayCells()
 LABELS = {
     "window": "1 fresh + 7 replayed",
     "fresh statistics": "1 fresh + 7 fresh for mean and std only",
@@ -85,7 +85,7 @@ def _theory(window: Design, fresh: Design, paths: Curves, pool: int) -> tuple[fl
     return float(np.abs(law.baseline_bias_J).max()), len(p_J) / float((own_J / fresh_J).sum())
 
 
-def _cell(N: int, step: float, grid: Grid, seeds: int) -> Iterator[Row]:
+def _cell(N: int, step: float, grid: ReplayCells, seeds: int) -> Iterator[Row]:
     world = contextual(seeds, grid, train_items=N, base_pass_at_1=grid.base)
     rate = step * grid.batch / (grid.dimension + world.transfer**2)
     rounds = math.ceil(grid.distance / step * N / grid.batch)
@@ -121,7 +121,7 @@ def _cell(N: int, step: float, grid: Grid, seeds: int) -> Iterator[Row]:
         }
 
 
-def compute(seeds: int = SEEDS, grid: Grid = FULL) -> pl.DataFrame:
+def compute(seeds: int = SEEDS, grid: ReplayCells = FULL) -> pl.DataFrame:
     """Four rows per cell, one per condition of `LABELS`.
 
     Args:

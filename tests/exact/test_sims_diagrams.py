@@ -41,7 +41,7 @@ def told(module: ModuleType, table: pl.DataFrame, named: str) -> None:
 
 
 def test_advantage() -> None:
-    grid = advantage.Grid(p0=(0.1, 0.4), rollouts=(2, 8), batch=(1, 8), rounds=200)
+    grid = advantage.AdvantageCells(p0=(0.1, 0.4), rollouts=(2, 8), batch=(1, 8), rounds=200)
     table = advantage.compute(12, grid)
     assert len(table) == 16
     gap = table["speed_up"] / table["speed_up_theory"] - 1
@@ -63,12 +63,14 @@ def test_the_noiseless_flow_is_section_2s() -> None:
 
 
 def test_negative() -> None:
-    few = negative.compute(64, negative.Grid(p0=(0.02,), sgd=(1.0, 2.0), adam=(), wrong=(10,), correct=(1,)))
+    few = negative.compute(
+        64, negative.NegativeCells(p0=(0.02,), sgd=(1.0, 2.0), adam=(), wrong=(10,), correct=(1,))
+    )
     for row, trapped in zip(few.iter_rows(named=True), (0.49, 0.09), strict=True):  # section 5, p400
         assert row["horizon"] == 400
         assert row["negative_pass_at_1"] == pytest.approx(trapped, abs=0.17)
         assert row["positive_fails"] == 0
-    spread = negative.Grid(p0=(0.02, 0.3), sgd=(2.0,), adam=(0.05,), wrong=(475,), correct=(25,))
+    spread = negative.NegativeCells(p0=(0.02, 0.3), sgd=(2.0,), adam=(0.05,), wrong=(475,), correct=(25,))
     table = negative.compute(12, spread)
     sgd = table.filter(pl.col("optimizer") == "sgd").sort("p0")
     assert sgd["negative_fails_4x"].to_list() == [1.0, 0.0]
@@ -79,7 +81,7 @@ def test_negative() -> None:
 
 
 def test_forgetting() -> None:
-    grid = forgetting.Grid(p0=(0.005, 0.1, 0.6), misalignment=(0.3, 0.9))
+    grid = forgetting.ForgettingCells(p0=(0.005, 0.1, 0.6), misalignment=(0.3, 0.9))
     table = forgetting.compute(24, grid)
     assert (table["learnt"] == 1).all()
     off = (table["test_change"] - table["theory"]).abs() - 4 * table["test_change_se"]
@@ -91,7 +93,7 @@ def test_forgetting() -> None:
 
 
 def test_replay() -> None:
-    grid = replay.Grid(pool=(32,), steps=(1 / 64, 0.5), distance=4.0)
+    grid = replay.ReplayCells(pool=(32,), steps=(1 / 64, 0.5), distance=4.0)
     table = replay.compute(8, grid)
     fresh = table.filter(pl.col("condition") == "fresh statistics").sort("step")
     slow, fast = fresh["replay_slower"].to_list()
@@ -106,7 +108,7 @@ def test_replay() -> None:
 
 
 def test_batch() -> None:
-    grid = batch.Grid(pool=(1, 16), batch=(1, 16), horizons=(50, 300))
+    grid = batch.BatchCells(pool=(1, 16), batch=(1, 16), horizons=(50, 300))
     table = batch.compute(16, grid)
     assert len(table) == 8
     late_one = table.filter((pl.col("pool") == 1) & (pl.col("rounds") == 300))
@@ -120,7 +122,7 @@ def test_batch() -> None:
 
 def test_noise(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv(noise.VARIABLE, str(public_table(tmp_path)))
-    grid = noise.Grid(rates=(0.0, 0.4), partial=(1.0,), rollouts=(4, 16), horizons=(60,), pool=64)
+    grid = noise.NoiseCells(rates=(0.0, 0.4), partial=(1.0,), rollouts=(4, 16), horizons=(60,), pool=64)
     table = noise.compute(3, grid)
     exact = table.filter(
         (pl.col("kind") == "noisy") & (pl.col("margin") == 1.0) & (pl.col("arm_noise") == 0.0)
@@ -185,7 +187,7 @@ def test_a_folder_without_the_public_table_is_named(tmp_path, monkeypatch) -> No
 
 
 def test_exploration() -> None:
-    grid = exploration.Grid(
+    grid = exploration.ExplorationCells(
         arms=(10, 10**4, 10**9), rewards=((0.0, 1.0),), looks=(30, 150, 300), most_searched=10
     )
     table = exploration.compute(40, grid)

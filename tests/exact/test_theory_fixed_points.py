@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from banditrft.design import Design
 from banditrft.errors import InputError
+from banditrft.predict import predict
 from banditrft.theory.fixed_points import GrpoMap, dr_grpo_fixed_point
 
 SETTINGS = [
@@ -171,3 +173,17 @@ def test_bad_starts_are_named():
         GrpoMap(1.0, 0.1).iterate(0.0, 3)
     with pytest.raises(InputError, match=r"^iterations"):
         GrpoMap(1.0, 0.1).iterate(0.5, -1)
+
+
+def test_a_prediction_says_where_a_penalty_would_hold_pass_at_1() -> None:
+    """Centred rewards shift the log-odds by 1/beta: sigmoid(logit .1 + 1/.5) = .451; grpo by Omega/beta, solved here."""
+    centred = {"signal": "centered", "rollouts": 4, "learning_rate": 0.1, "rounds": 10, "kl_coef": 0.5}
+    (said,) = [n for n in predict(Design(**centred), p0=0.1).notes if n.startswith("kl_coef")]
+    assert "would rest at 0.451 " in said
+    (said,) = [
+        n for n in predict(Design(**centred | {"signal": "grpo", "kl_coef": 1.0}), p0=0.1).notes if "kl" in n
+    ]
+    p = 0.4531
+    assert math.log(p / (1 - p)) == pytest.approx(math.log(1 / 9) + 1 / math.sqrt(p * (1 - p)), abs=1e-3)
+    assert f"would rest at {p:.3g} " in said
+    assert not any("would" in n for n in predict(Design(**centred | {"kl_coef": 0.0}), p0=0.1).notes)
