@@ -31,7 +31,7 @@ TITLES = {
 
 
 @dataclass(frozen=True)
-class Grid:
+class LengthCells:
     """Cells: geometry x tokens T x group size G, one query of base Pass@1 p0."""
 
     tokens: tuple[int, ...] = (1, 2, 6, 24, 96)
@@ -43,10 +43,10 @@ class Grid:
     every: int = 5
 
 
-FULL = Grid()
+FULL = LengthCells()
 
 
-def _design(signal: str, G: int, grid: Grid) -> Design:
+def _design(signal: str, G: int, grid: LengthCells) -> Design:
     return Design.model_validate(
         {
             "rollouts": G,
@@ -58,7 +58,7 @@ def _design(signal: str, G: int, grid: Grid) -> Design:
     )
 
 
-def _rounds(world: SequenceWorld, design: Design, seeds: int, grid: Grid) -> NDArray[np.float64]:
+def _rounds(world: SequenceWorld, design: Design, seeds: int, grid: LengthCells) -> NDArray[np.float64]:
     """Rounds of each seed to `LEARNT`, linear in the log-odds between evaluations; NaN where it never is.
 
     A horizon that most runs need is tried before the full one.
@@ -81,7 +81,7 @@ def _rounds(world: SequenceWorld, design: Design, seeds: int, grid: Grid) -> NDA
     return found_R
 
 
-def _cell(geometry: str, T: int, G: int, grid: Grid, seeds: int) -> Row:
+def _cell(geometry: str, T: int, G: int, grid: LengthCells, seeds: int) -> Row:
     settings: dict[str, object] = {"seeds": seeds, "tokens": T, "base_pass_at_1": grid.p0} | GEOMETRIES[
         geometry
     ]
@@ -111,7 +111,7 @@ def _cell(geometry: str, T: int, G: int, grid: Grid, seeds: int) -> Row:
     }
 
 
-def compute(seeds: int = SEEDS, grid: Grid = FULL) -> pl.DataFrame:
+def compute(seeds: int = SEEDS, grid: LengthCells = FULL) -> pl.DataFrame:
     """One row per cell.
 
     Args:

@@ -228,7 +228,7 @@ def test_errors_of_shares_and_ratios() -> None:
 
 
 def test_length() -> None:
-    grid = length.Grid(
+    grid = length.LengthCells(
         tokens=(1, 6), rollouts=(2, 8), geometries=("direction", "table"), rate=0.05, rounds=400
     )
     table = length.compute(12, grid)
