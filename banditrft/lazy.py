@@ -24,7 +24,7 @@ def lazy(
 
     def load(name: str) -> Any:
         if name in rooms:
-            value: Any = _room(name, beside=sys.modules[package])
+            value: Any = _room(name, package=sys.modules[package])
         elif name in homes:
             value = getattr(import_module(homes[name]), name)
         else:
@@ -46,11 +46,11 @@ def lazy(
     return load, names
 
 
-def _room(name: str, beside: ModuleType) -> ModuleType:
+def _room(name: str, package: ModuleType) -> ModuleType:
     """A package installed beside another one; refuses a module of the user's that has its name."""
     room = import_module(name)
-    if Path(str(room.__file__)).parents[1] != Path(str(beside.__file__)).parents[1]:
+    if Path(str(room.__file__)).parents[1] != Path(str(package.__file__)).parents[1]:
         raise ImportError(
-            f"{name}: {room.__file__} has the name of a package of {beside.__name__} and hides it"
+            f"{name}: {room.__file__} has the name of a package of {package.__name__} and hides it"
         )
     return room

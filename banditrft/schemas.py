@@ -2,6 +2,8 @@
 
 Schema 3. Schema 2 had no hashes of files (`banditrft.records`). Schema 1 lacked, of `rounds`, the columns
 from grad_norm to work_share, seconds_push and seconds_save, of `texts` the source, and the counts by item.
+
+A data table, apart from the code in `banditrft.records` that reads and writes it.
 """
 
 import io

@@ -17,7 +17,7 @@ from banditrft.cli.common import (
     study_argument,
     sweep_options,
 )
-from banditrft.cli.sweep import counted, execute, look, looks
+from banditrft.cli.sweep import counted, execute, list_runs, lists_only
 from banditrft.errors import InputError, Problems
 from banditrft.lint import lint
 from banditrft.study import Study
@@ -201,9 +201,9 @@ def command(study: str, runs: Path, engine: Literal["torch", "vllm"] | None, **o
         announce(resolved, runs)
         show_plan(resolved, plan or [], as_json=options["as_json"])
         return 0
-    check_study(resolved, here=options["executor"] == "local" and not looks(options))
+    check_study(resolved, here=options["executor"] == "local" and not lists_only(options))
     announce(resolved, runs)
-    if looks(options):
-        return look(resolved, llm_runs.expand_study(resolved, root, write=False), root, options)
+    if lists_only(options):
+        return list_runs(resolved, llm_runs.expand_study(resolved, root, write=False), root, options)
     typed = f"banditrft llm {study}" + (f" --engine {engine}" if engine else "")
     return execute(resolved, runs, llm_runs.run, options, typed)

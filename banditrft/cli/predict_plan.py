@@ -1,4 +1,7 @@
-"""What `banditrft predict` computes: one design's prediction or a study's, as plain values for JSON."""
+"""What `banditrft predict` computes: one design's prediction or a study's, as plain values for JSON.
+
+Apart from the command, whose --help must not wait for SciPy.
+"""
 
 import math
 from collections.abc import Callable

@@ -18,7 +18,7 @@ from banditrft.cli.common import (
     text_table,
 )
 from banditrft.cli.report import VERDICTS, cell, interval, read_verdicts
-from banditrft.cli.sweep import execute, finished, look, looks, summary
+from banditrft.cli.sweep import execute, finished, list_runs, lists_only, summary
 from banditrft.errors import InputError
 from banditrft.launch import Executor, choose_executor
 from banditrft.runs import expand
@@ -57,8 +57,8 @@ def run_presets(studies: Sequence[Study], runs: Path, options: dict[str, Any], t
     for study in studies:
         check_study(study)
         announce(study, runs)
-    if looks(options):
-        return max(look(s, expand(s, "sim"), runs / s.name, options) for s in studies)
+    if lists_only(options):
+        return max(list_runs(s, expand(s, "sim"), runs / s.name, options) for s in studies)
     import analysis
     import sims
 
@@ -97,8 +97,10 @@ def _executor(study: Study, options: dict[str, Any]) -> Executor:
 
 
 def _row(study: Study, verdict: dict[str, Any], page: Path) -> dict[str, Any]:
-    told = study.expects(verdict["claim"], verdict["world"])
-    expected = None if verdict["derived"] else told  # a verdict over all worlds is no evidence of its own
+    expectation = study.expects(verdict["claim"], verdict["world"])
+    expected = (
+        None if verdict["derived"] else expectation
+    )  # a verdict over all worlds is no evidence of its own
     agrees = None if expected is None else expected == verdict["verdict"]
     return {"study": study.name, **verdict, "expected": expected, "as_expected": agrees, "report": str(page)}
 
@@ -148,8 +150,8 @@ def command(study: str | None, preset: str | None, runs: Path, **options: Any) -
     resolved = find_study(str(study))
     check_study(resolved)
     root = announce(resolved, runs)
-    if looks(options):
-        return look(resolved, expand(resolved, "sim"), root, options)
+    if lists_only(options):
+        return list_runs(resolved, expand(resolved, "sim"), root, options)
     import sims
 
     return execute(resolved, runs, sims.run, options, f"banditrft sim {study}")

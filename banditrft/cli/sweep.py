@@ -39,12 +39,12 @@ def preview(study: Study, state: Status, *, as_json: bool) -> None:
         echo("\n".join(f"{key.replace('_', ' '):18} {number}" for key, number in value.items()))
 
 
-def looks(options: dict[str, Any]) -> bool:
+def lists_only(options: dict[str, Any]) -> bool:
     """Whether the options ask to look only."""
     return bool(options["list_"] or options["missing"] or options["dry_run"])
 
 
-def look(study: Study, runs: Sequence[Run], root: Path, options: dict[str, Any]) -> int:
+def list_runs(study: Study, runs: Sequence[Run], root: Path, options: dict[str, Any]) -> int:
     """List or preview the runs of this shard, writing nothing."""
     mine = in_shard(runs, options["shard"])
     state = status(root, mine)

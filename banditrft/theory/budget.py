@@ -13,6 +13,8 @@ Criterion. For an objective of curvature at most L, a step eta improves it by at
 progress of one round as a share of an exact gradient step's, when the step size is retuned for every (B,
 G). It judges one round at the given difficulties, not a whole run; at a step size that is not retuned, use
 :meth:`Split.progress`.
+
+A closed form of its own section; `banditrft.theory.what_if` is its only user.
 """
 
 import math

@@ -8,6 +8,8 @@ equations from the target down. They are solved on a grid of log-odds with linea
 round: E[T] jumps by whole rounds near the target, which a grid smooths; where no jump exceeds .1 they are
 integrals over the log-odds, to second order in the jumps. The sampling noise is in them,
 unlike in a mean field. Quantiles are those of the Pearson III (shifted gamma) law with these three moments.
+
+One of the closed forms between which `banditrft.theory.estimates` chooses.
 """
 
 import math

@@ -11,6 +11,9 @@ trajectory); what the window does to the path is not fed back.
 Under ``centered`` staleness leaves the drift alone, (1 - 1/W) p(1-p) for any path: of the window's mean
 only a rollout's own share 1/W correlates with its gradient. It changes the noise. Under ``grpo`` the
 scale adds its own bias.
+
+A closed form of its own section: what a prediction that takes past rewards as fresh leaves out. The diagram
+`sims.diagrams.replay` shows it.
 """
 
 import math

@@ -1,4 +1,7 @@
-"""A design beside its neighbours: more rollouts, a larger batch, no advantage, another split (§3, §8)."""
+"""A design beside its neighbours: more rollouts, a larger batch, no advantage, another split (§3, §8).
+
+A second front of the closed forms, which `banditrft.predict` opens.
+"""
 
 import functools
 from dataclasses import asdict, dataclass

@@ -2,6 +2,8 @@
 
 Answer j of context n, of S drawn per context, is decided by number n S + j of one stream: that of item 0 and
 rollout 0 at the evaluation's round and purpose. Four answers thus share a block, whatever S is.
+
+A file of its own, since compiled code is cached by the state of the files that it comes from.
 """
 
 from collections.abc import Sequence

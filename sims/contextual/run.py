@@ -77,7 +77,7 @@ def _execute(
         keep_groups=world.keep_groups,
     )
 
-    def look(them: contexts.Contexts, rounds: Rounds, purpose: Purpose, samples: int) -> pl.DataFrame:
+    def evaluate(them: contexts.Contexts, rounds: Rounds, purpose: Purpose, samples: int) -> pl.DataFrame:
         p_RE, correct_RE = pass_at_1(
             them,
             paths.w_RFD[:, np.searchsorted(kept, rounds)],
@@ -91,15 +91,17 @@ def _execute(
         n = them.N * samples
         return tables.evals_table(split, seeds_R, rounds, n, correct_RE, p_RE, pool=them.N > 1)
 
-    looks = information(pool, paths.w_RFD[:, np.searchsorted(kept, rounds_E)], scene.w0_PD, world.arm_noise)
+    measured = information(
+        pool, paths.w_RFD[:, np.searchsorted(kept, rounds_E)], scene.w0_PD, world.arm_noise
+    )
     ends, e, test = rounds_F[[0, -1]], evaluation, scene.test
     return {
-        "rounds": tables.rounds_table(seeds_R, paths.trace, rounds_E, *looks),
+        "rounds": tables.rounds_table(seeds_R, paths.trace, rounds_E, *measured),
         "groups": tables.groups_table(seeds_R, paths.trace, design.rollouts),
-        "train": look(pool, rounds_E, Purpose.EVAL_TRAIN, e.eval_samples),
-        "test": look(test, rounds_F, Purpose.EVAL_TEST, e.test_samples),
-        "final train": look(pool, rounds_E[-1:], Purpose.FINAL_TRAIN, e.final_eval_samples),
-        "final test": look(test, ends, Purpose.FINAL_TEST, e.final_test_samples),
+        "train": evaluate(pool, rounds_E, Purpose.EVAL_TRAIN, e.eval_samples),
+        "test": evaluate(test, rounds_F, Purpose.EVAL_TEST, e.test_samples),
+        "final train": evaluate(pool, rounds_E[-1:], Purpose.FINAL_TRAIN, e.final_eval_samples),
+        "final test": evaluate(test, ends, Purpose.FINAL_TEST, e.final_test_samples),
     }
 
 

@@ -6,6 +6,8 @@ rollouts, their mean and their squares then hang on one count. Each replicate ru
 one compiled loop. A yoked placebo runs here after its pair, whose counts of high rewards it is given. The
 same random numbers, trajectories and records as the general path of `sims.contextual.simulator`, up to
 rounding (tested); anything else runs there.
+
+A file of its own, since compiled code is cached by the state of the files that it comes from.
 """
 
 import math

@@ -56,7 +56,7 @@ def _learners(rounds: int) -> dict[str, TableLearner]:
 
 
 def _run(
-    told: bool, name: str, bandit: Bandit, grid: ExplorationCells, seeds: int
+    informed: bool, name: str, bandit: Bandit, grid: ExplorationCells, seeds: int
 ) -> tuple[Floats, NDArray[np.int64]]:
     """Success rates of the arms pulled, summed up to each look (R, E); round of the first success (R,)."""
     T, run = grid.looks[-1], {"root_seed": ROOT_SEED, "seeds": range(seeds)}
@@ -65,23 +65,23 @@ def _run(
         first_R = np.where(paths.high_RT.any(axis=1), paths.high_RT.argmax(axis=1) + 1, -1)
         return np.cumsum(paths.p_RE, axis=1)[:, np.array(grid.looks) - 1], first_R
     wrong, good = bandit.reward_C[::-1]
-    explorer = _explorers(told, wrong, good)[name]
+    explorer = _explorers(informed, wrong, good)[name]
     found = explore(bandit, explorer, rounds=T, eval_rounds=grid.looks, **run)  # type: ignore[arg-type]
     K = int(bandit.arms_C.sum())
-    if wrong > 0 or not (told or grid.most_searched >= K):
+    if wrong > 0 or not (informed or grid.most_searched >= K):
         return found.gain_RE, found.first_R
-    longest = 100 * (int(1 / grid.p0) if told else K)
+    longest = 100 * (int(1 / grid.p0) if informed else K)
     first = explore(bandit, explorer, rounds=longest, until_first=True, **run)  # type: ignore[arg-type]
     return found.gain_RE, first.first_R
 
 
 def _rows(
-    told: bool, name: str, K: int, law: tuple[float, float], grid: ExplorationCells, seeds: int
+    informed: bool, name: str, K: int, law: tuple[float, float], grid: ExplorationCells, seeds: int
 ) -> Iterator[Row]:
     wrong, good = law
-    p0, looks_E = grid.p0 if told else 1.0 / K, np.array(grid.looks)
+    p0, looks_E = grid.p0 if informed else 1.0 / K, np.array(grid.looks)
     bandit = Bandit.of([1, K - 1], [p0, 1.0 - p0], [good, wrong])
-    gain_RE, first_R = _run(told, name, bandit, grid, seeds)
+    gain_RE, first_R = _run(informed, name, bandit, grid, seeds)
     right_RE = (gain_RE - looks_E * wrong) / (good - wrong)
     timed = law == (0.0, 1.0) and bool((first_R > 0).all())
     for e, t in enumerate(grid.looks):
@@ -89,7 +89,7 @@ def _rows(
         late_R = (right_RE[:, e] - (right_RE[:, e - 1] if e else 0.0)) / (t - before)
         last = t == grid.looks[-1]
         yield {
-            "told_the_policy": told,
+            "told_the_policy": informed,
             "algorithm": name,
             "arms": K,
             "p0": p0,
@@ -103,16 +103,16 @@ def _rows(
             "pass_at_1_se": error(late_R),
             "first_correct": float(first_R.mean()) if timed and last else None,
             "first_correct_se": error(first_R) if timed and last else None,
-            "first_correct_theory": _wait(name, told, K, p0) if law == (0.0, 1.0) and last else None,
+            "first_correct_theory": _wait(name, informed, K, p0) if law == (0.0, 1.0) and last else None,
         }
 
 
-def _wait(name: str, told: bool, K: int, p0: float) -> float | None:
+def _wait(name: str, informed: bool, K: int, p0: float) -> float | None:
     """Expected round of the first correct answer, where it has a closed form."""
     repeats = name in ("epsilon-greedy", "decaying epsilon") or name.startswith("policy")
-    if name == "Thompson" or (told and not repeats):
+    if name == "Thompson" or (informed and not repeats):
         return None
-    return 1.0 / p0 if told else search_rounds(K, 1, repeats=repeats)
+    return 1.0 / p0 if informed else search_rounds(K, 1, repeats=repeats)
 
 
 def compute(seeds: int = SEEDS, grid: ExplorationCells = FULL) -> pl.DataFrame:
@@ -128,10 +128,10 @@ def compute(seeds: int = SEEDS, grid: ExplorationCells = FULL) -> pl.DataFrame:
         (K + 1)/2 without repetition, K with it, 1/p0 when drawing from a policy that gives the arm mass p0.
     """
     cells = [
-        (told, name, K, law)
+        (informed, name, K, law)
         for law in grid.rewards
-        for told in (False, True)
-        for name in [*_explorers(told, *law), *_learners(1)]
+        for informed in (False, True)
+        for name in [*_explorers(informed, *law), *_learners(1)]
         for K in grid.arms
     ]
     return pl.DataFrame(in_parallel(lambda cell: _rows(*cell, grid, seeds), cells), infer_schema_length=None)
@@ -188,17 +188,17 @@ def draw(table: pl.DataFrame) -> Figure:
     laws = table.select("reward_wrong", "reward_correct").unique(maintain_order=True).rows()
     figure, axes = style.panels(2, len(laws) + 2, 3.1 * (len(laws) + 2), 6.4)
     last = table.filter(pl.col("round") == high(table["round"]))
-    for row, told in enumerate((False, True)):
+    for row, informed in enumerate((False, True)):
         for panel, law in zip(axes[row], laws, strict=False):
-            some = last.filter((pl.col("told_the_policy") == told) & (pl.col("reward_correct") == law[1]))
+            some = last.filter((pl.col("told_the_policy") == informed) & (pl.col("reward_correct") == law[1]))
             _lines(panel, some, names, "arms", "pass_at_1")
             panel.set_title(f"{_start(some)}\nreward rates {law[0]:g} (wrong), {law[1]:g} (correct)")
             panel.set_ylabel("Pass@1 in the second half")
             panel.set_ylim(-0.04, 1.04)
     plain = table.filter(pl.col("reward_wrong") == 0.0)
     unaware, aware = (
-        last.filter((pl.col("reward_wrong") == 0.0) & (pl.col("told_the_policy") == told))
-        for told in (False, True)
+        last.filter((pl.col("reward_wrong") == 0.0) & (pl.col("told_the_policy") == informed))
+        for informed in (False, True)
     )
     _search(axes[0, -2], unaware, names)
     _lines(axes[1, -2], aware, names, "arms", "regret")
@@ -206,8 +206,8 @@ def draw(table: pl.DataFrame) -> Figure:
     for panel, some in ((axes[0, -2], unaware), (axes[1, -2], aware)):
         panel.set_title(f"{_start(some)}\nrewards 0 and 1")
     few, most = sorted(set(table["arms"]))[1], high(table["arms"])
-    for panel, told, K in ((axes[0, -1], False, few), (axes[1, -1], True, most)):
-        some = plain.filter((pl.col("told_the_policy") == told) & (pl.col("arms") == K))
+    for panel, informed, K in ((axes[0, -1], False, few), (axes[1, -1], True, most)):
+        some = plain.filter((pl.col("told_the_policy") == informed) & (pl.col("arms") == K))
         _lines(panel, some, names, "round", "regret")
         panel.set_title(f"{_start(some)}\nrewards 0 and 1, K = {K:g}")
         panel.set_ylabel("wrong answers so far")

@@ -141,7 +141,7 @@ def log_probabilities(state: Arms, shared: float, slot_RM: Ints, out_RM: Floats)
 
 
 @kernel
-def look(
+def measure(
     state: Arms,
     shared: float,
     reward_C: Floats,

@@ -190,7 +190,7 @@ class _Lockstep:
                 paths.trace.update_norm_RT[rows, t - 1] = self.norm_R
             if e < len(eval_E) and eval_E[e] == t:
                 seen = [np.empty(len(self.seeds_R)) for _ in range(3)]
-                arms.look(self.state, self.bandit.shared, self.bandit.reward_C, self.start_C, *seen)
+                arms.measure(self.state, self.bandit.shared, self.bandit.reward_C, self.start_C, *seen)
                 paths.p_RE[rows, e], paths.entropy_RE[rows, e], paths.kl_RE[rows, e] = seen
                 e += 1
         paths.slots_R[rows] = self.state.used_R
@@ -244,7 +244,7 @@ class _Lockstep:
                 lead_RM = None if old_RM is None else now_RM - old_RM
                 gap_RM = None if initial_RM is None else _gap(initial_RM, now_RM)
                 old_RM = now_RM if old_RM is None else old_RM
-            with np.errstate(over="ignore", invalid="ignore"):  # told below
+            with np.errstate(over="ignore", invalid="ignore"):  # refused below
                 weight_RM = np.ascontiguousarray(weights(design, signals_RM, lead_RM, gap_RM))
             number = (t - 1) * design.updates_per_round + update + 1
             steps.step_all(

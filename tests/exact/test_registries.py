@@ -34,13 +34,13 @@ SEEDS = range(40)
 
 
 def files_that_name(literal: str) -> set[str]:
-    """Source files in which a name stands as a string of its own."""
+    """Source files, but for diagrams, which are experiments, in which a name stands as a string of its own."""
     quoted = re.compile(f"[\"']{literal}[\"']")
     return {
         str(path.relative_to(ROOT))
         for room in ROOMS
         for path in (ROOT / room).rglob("*.py")
-        if quoted.search(path.read_text(encoding="utf-8"))
+        if "diagrams" not in path.parts and quoted.search(path.read_text(encoding="utf-8"))
     }
 
 
