@@ -1,4 +1,4 @@
-"""From records to signs: every look that the records allow, Holm's correction over all of them."""
+"""From records to signs: every check that the records allow, Holm's correction over all tests, ranked."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -6,8 +6,8 @@ from typing import Literal
 from analysis.diagnosis.signatures import (
     OF_ONE,
     SIGNATURES,
+    Check,
     Found,
-    Look,
     Sign,
     ceiling,
     inert_clip,
@@ -33,13 +33,13 @@ def diagnose(
     unit: Literal["runs", "items"] = "runs",
     alpha: float = ALPHA,
 ) -> list[Sign]:
-    """Look for the papers' failure signatures in every condition.
+    """Test for the papers' failure signatures in every condition; what is present comes first.
 
-    All looks of a call are one family under Holm's correction; a single look is not corrected, and says so.
+    All tests of a call are one family under Holm's correction; a single test is not corrected, and says so.
 
     Args:
         records: Records of a study.
-        signatures: Names to look for; all of `SIGNATURES` by default.
+        signatures: Names to test for; all of `SIGNATURES` by default.
         unit: What replicates: runs, or the items of a single run, for which the findings then hold.
         alpha: Family-wise error rate.
 
@@ -50,20 +50,27 @@ def diagnose(
         if name not in SIGNATURES:
             raise InputError(f"signature: must be one of {', '.join(SIGNATURES)}, got {name!r}")
     wanted = set(signatures or SIGNATURES)
-    looks = [look for look in _looks(records, unit) if look.signature in wanted]
-    tested = [look for look in looks if look.tested]
-    adjusted = dict(zip(map(id, tested), holm([look.p for look in tested], alpha), strict=True))
+    checks = [check for check in _checks(records, unit) if check.signature in wanted]
+    tested = [check for check in checks if check.tested]
+    adjusted = dict(zip(map(id, tested), holm([check.p for check in tested], alpha), strict=True))
     signs = []
-    for look in looks:
-        if look.tested:
-            after = adjusted[id(look)]
-            signs.append(_sign(look, after.p, after.rejected, len(tested)))
+    for check in checks:
+        if check.tested:
+            after = adjusted[id(check)]
+            signs.append(_sign(check, after.p, after.rejected, len(tested)))
         else:
-            signs.append(_untested(look))
-    return signs
+            signs.append(_untested(check))
+    return sorted(signs, key=_rank)
 
 
-def _looks(records: Records, unit: str) -> Iterator[Look]:
+def _rank(sign: Sign) -> tuple[int, float]:
+    """What is present first, the surest on top; then what a test left open, what is absent, and the rest."""
+    tested = "p_adjusted" in sign.evidence
+    order = {"present": 0, "cannot tell": 1 if tested else 3, "absent": 2, "note": 4}
+    return order[sign.found], sign.evidence.get("p_adjusted", 0.0)
+
+
+def _checks(records: Records, unit: str) -> Iterator[Check]:
     rounds = read_rounds(records)
     for world in records.worlds:
         cells = records.of(world)
@@ -78,28 +85,30 @@ def _looks(records: Records, unit: str) -> Iterator[Look]:
         yield from ceiling(cells)
 
 
-def _sign(look: Look, adjusted: float, rejected: bool, family: int) -> Sign:
-    evidence = look.evidence | {
-        "p_present": look.p_present,
-        "p_absent": look.p_absent,
+def _sign(check: Check, adjusted: float, rejected: bool, family: int) -> Sign:
+    evidence = check.evidence | {
+        "margins": [{"part": p.name, "threshold": p.threshold, "margin": p.margin} for p in check.parts],
+        "p_present": check.p_present,
+        "p_absent": check.p_absent,
         "p_adjusted": adjusted,
-        "looks": family,
+        "tests": family,
     }
-    how = f"Holm over {family} looks" if family > 1 else "a single look, not corrected"
+    how = f"Holm over {family} tests" if family > 1 else "one test, not corrected"
     found: Found = "cannot tell"
     meaning = "neither shown nor excluded"
-    if rejected and look.p_present <= look.p_absent:
-        found, meaning = "present", look.present
+    if rejected and check.p_present <= check.p_absent:
+        found, meaning = "present", check.present
     elif rejected:
-        found, meaning = "absent", look.absent
-    sentence = _capital(f"{look.said}: {meaning} ({how}, adjusted p {_small(adjusted)}).")
-    return Sign(look.signature, look.world, look.condition, found, evidence, sentence)
+        found, meaning = "absent", check.absent
+    away = ", ".join(part.sentence for part in check.parts)
+    sentence = _capital(f"{check.said}: {meaning} ({away}; {how}, adjusted p {_small(adjusted)}).")
+    return Sign(check.signature, check.world, check.condition, found, evidence, sentence)
 
 
-def _untested(look: Look) -> Sign:
-    found = look.fact or "cannot tell"
-    said = {"present": look.present, "absent": look.absent}.get(found, f"cannot tell: {look.why_open}")
-    return Sign(look.signature, look.world, look.condition, found, look.evidence, _capital(f"{said}."))
+def _untested(check: Check) -> Sign:
+    found: Found = "note" if check.note else "cannot tell"
+    said = check.note or f"cannot tell: {check.why_open}"
+    return Sign(check.signature, check.world, check.condition, found, check.evidence, _capital(f"{said}."))
 
 
 def _small(p: float) -> str:

@@ -63,7 +63,7 @@ class ConditionFit(Brief):
         known_gain: What the settings of a simulated world imply; None for a language model.
         transfer: Test log-odds per unit of train log-odds; None without a test set.
         residuals: By evaluation.
-        checks: Statistics of replicated runs against the observed.
+        checks: Statistics of replicated runs against the observed; none where they were not asked for.
     """
 
     condition: str
@@ -112,6 +112,8 @@ def fit_records(
     conditions: Sequence[str] | None = None,
     level: float = 0.95,
     geometry: Geometry = "shared",
+    *,
+    replicate: bool = True,
 ) -> BanditFit:
     """Fit the bandit to the conditions of a world.
 
@@ -121,6 +123,7 @@ def fit_records(
         conditions: Names of conditions; all by default.
         level: Nominal coverage of the intervals.
         geometry: How a language model moves.
+        replicate: Whether to check each fit against replicated runs, which takes most of the time.
 
     Returns:
         The fits; conditions outside the closed forms are left out with the reason.
@@ -144,7 +147,7 @@ def fit_records(
         except InputError as error:
             left_out[name] = str(error)
             continue
-        fits.append(_fit_cell(records, cell, level, geometry))
+        fits.append(_fit_cell(records, cell, level, geometry, replicate=replicate))
     return BanditFit(world, tuple(fits), left_out, _warnings(records, world, fits), _sentence(fits, left_out))
 
 
@@ -163,7 +166,9 @@ def fit(records: Records) -> tuple[BanditFit, ...]:
     return tuple(found)
 
 
-def _fit_cell(records: Records, cell: Cell, level: float, geometry: Geometry) -> ConditionFit:
+def _fit_cell(
+    records: Records, cell: Cell, level: float, geometry: Geometry, *, replicate: bool
+) -> ConditionFit:
     queries = [int(q) for q in np.unique(cell.query)]
     counts = [counts_of_runs(records, cell, q, MOST_RUNS) for q in queries]
     fits = tuple(
@@ -178,7 +183,7 @@ def _fit_cell(records: Records, cell: Cell, level: float, geometry: Geometry) ->
         known_gain=known_gain(cell.world, cell.design),
         transfer=transfer_to_test(fits, counts, level),
         residuals=_residuals(cell, fits, counts),
-        checks=checks(cell, fits, geometry),
+        checks=checks(cell, fits, geometry) if replicate else (),
     )
 
 

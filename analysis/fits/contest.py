@@ -7,7 +7,7 @@ score inside the entries that are fitted. Two forecasts of the same cells are co
 independent units.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -250,6 +250,7 @@ def contest(
     until: int | None = None,
     main: str | None = None,
     variants: Sequence[ItemModel] = (),
+    done: Callable[[str], None] | None = None,
 ) -> Contest:
     """Choose each family's setting, fit every setting of every family, and compare their forecasts with one.
 
@@ -262,7 +263,8 @@ def contest(
         entries: How many entries are fitted; all of them by default, and then nothing is scored.
         until: First entry that is not scored; the end by default.
         main: Family whose chosen setting the others are compared with; the last by default.
-        variants: Models that are fitted and scored beside them and compared with the first of them.
+        variants: Models that are fitted and scored besides and compared with the first of them.
+        done: Called with the name of each model once it is fitted.
 
     Raises:
         InputError: No family, or nothing is left to fit or to score.
@@ -273,7 +275,11 @@ def contest(
     found = {name: cross_validate(models, past) for name, models in families.items()}
     chosen = {name: select(models, found[name]).name for name, models in families.items()}
     every = [*(model for models in families.values() for model in models), *variants]
-    forecasts = {model.name: forecast(model, past, later) for model in every}
+    forecasts: dict[str, Forecast] = {}
+    for model in every:
+        forecasts[model.name] = forecast(model, past, later)
+        if done:
+            done(model.name)
     first = chosen[main or list(families)[-1]]
     names = tuple(model.name for model in variants)
     comparisons = {
@@ -298,6 +304,34 @@ def contest(
 def _compared(first: Forecast, second: Forecast) -> Comparison:
     losses = first.loss_IT, second.loss_IT
     return compare(*losses, of_data(*losses))
+
+
+def best_forecast(result: Contest) -> dict[str, Any]:
+    """The model of the least loss, and which are not shown to be worse; items are the units.
+
+    Of the scored entries; where none was scored, of cross-validation, whose means have no interval.
+    """
+    folds = {name: losses for family in result.cross_validation.values() for name, losses in family.items()}
+    scored = {name: one.mean for name, one in result.forecasts.items()} if result.cells else {}
+    loss = scored or {name: sum(of) / len(of) for name, of in folds.items()}
+    best, *others = sorted(loss, key=lambda name: loss[name])
+    gaps = {}
+    for name in others if result.cells else ():
+        losses = result.forecasts[name].loss_IT, result.forecasts[best].loss_IT
+        gaps[name] = compare(*losses, of_data(*losses), resamples=1)
+    following = others[0] if others else None
+    gap = gaps.get(following or "")
+    return {
+        "best": best,
+        "next": following,
+        "by": loss[following] - loss[best] if following else None,
+        "low": gap.low if gap else None,
+        "high": gap.high if gap else None,
+        "not_distinguished_from": [n for n, of in gaps.items() if of.low is None or of.low <= 0.0],
+        "fitted": result.entries,
+        "scored": result.until - result.entries,
+        "units": "items",
+    }
 
 
 def rows(result: Contest) -> list[dict[str, Any]]:

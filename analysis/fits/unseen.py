@@ -1,4 +1,4 @@
-"""Fit here, predict there: does the bandit, fitted to one condition, foretell conditions it has not seen?
+"""Fit here, predict there: does the bandit, fitted to one condition, predict conditions it has not seen?
 
 Of each optimiser the *minimal* condition (one query a round, fewest rollouts, the raw {0,1} reward) is
 fitted. Every other condition is then predicted with nothing of its own but its design, its evaluation plan
@@ -44,7 +44,7 @@ COMPARED = ("area", "final", "rounds")
 
 
 @dataclass(frozen=True)
-class TransferRow:
+class PredictedQuantity:
     """One quantity of one condition, predicted and observed.
 
     Attributes:
@@ -80,7 +80,7 @@ class TransferRow:
 
 
 @dataclass(frozen=True)
-class CurveForecast:
+class PredictedCurve:
     """Mean train curve of a condition, predicted and observed.
 
     Attributes:
@@ -105,8 +105,8 @@ class CurveForecast:
 
 
 @dataclass(frozen=True)
-class TransferTest:
-    """Predictions of a world's conditions from its minimal one.
+class UnseenConditions:
+    """Predictions of a world's conditions from its minimal one, held out of the fit.
 
     Attributes:
         world: Name of the fitted world.
@@ -123,8 +123,8 @@ class TransferTest:
 
     world: str
     fitted: tuple[str, ...]
-    rows: tuple[TransferRow, ...]
-    curves: tuple[CurveForecast, ...]
+    rows: tuple[PredictedQuantity, ...]
+    curves: tuple[PredictedCurve, ...]
     left_out: dict[str, str]
     covered: float | None
     closer: float | None
@@ -133,7 +133,10 @@ class TransferTest:
 
 
 def summary(
-    starts: dict[str, str], rows: Sequence[TransferRow], curves: Sequence[CurveForecast], closer: float | None
+    starts: dict[str, str],
+    rows: Sequence[PredictedQuantity],
+    curves: Sequence[PredictedCurve],
+    closer: float | None,
 ) -> str:
     """What the rows and curves say together.
 
@@ -159,12 +162,12 @@ def summary(
     )
 
 
-def share_covered(rows: Sequence[TransferRow]) -> float | None:
+def share_covered(rows: Sequence[PredictedQuantity]) -> float | None:
     """Share of rows whose observed value lies in its interval; None without rows."""
     return sum(row.inside for row in rows) / len(rows) if rows else None
 
 
-def share_closer(rows: Sequence[TransferRow]) -> float | None:
+def share_closer(rows: Sequence[PredictedQuantity]) -> float | None:
     """Share of train quantities that the prediction is closer to than the fitted condition's value is."""
     found = [
         abs(row.observed - row.predicted) < abs(row.observed - row.unchanged)
@@ -240,13 +243,13 @@ Floats = NDArray[np.float64]
 LEVEL = 0.95
 
 
-def transfer_test(
+def predict_unseen(
     records: Records,
     world: str,
     seed: int = 0,
     geometry: Geometry = "shared",
     known: BanditFit | None = None,
-) -> TransferTest:
+) -> UnseenConditions:
     """Fit a world's minimal condition of each optimiser and predict all others.
 
     Args:
@@ -267,15 +270,15 @@ def transfer_test(
     starts = minimal(cells)
     if not starts:
         raise InputError(
-            f"world '{world}': a transfer test needs a condition of raw {{0,1}} rewards without baseline, "
-            f"penalty or clipping to fit, got {', '.join(cells)}"
+            f"world '{world}': a prediction of unseen conditions needs one of raw {{0,1}} rewards without "
+            f"baseline, penalty or clipping to fit, got {', '.join(cells)}"
         )
     first = starts.get("adam", starts.get("sgd", ""))
     if known is None:
         known = fit_records(records, world, list(starts.values()), geometry=geometry)
     fits = {family: known[name] for family, name in starts.items()}
-    rows: list[TransferRow] = []
-    curves: list[CurveForecast] = []
+    rows: list[PredictedQuantity] = []
+    curves: list[PredictedCurve] = []
     left_out: dict[str, str] = {}
     for target in [*cells.values(), *unseen_worlds(records, world)]:
         name = target.condition if target.world.name == world else f"{target.world.name}: {target.condition}"
@@ -289,7 +292,7 @@ def transfer_test(
         rows += made[0]
         curves.append(made[1])
     closer = share_closer(rows)
-    return TransferTest(
+    return UnseenConditions(
         world=world,
         fitted=tuple(starts.values()),
         rows=tuple(rows),
@@ -309,7 +312,7 @@ def _predict(
     target: Cell,
     seed: int,
     geometry: Geometry,
-) -> tuple[list[TransferRow], CurveForecast]:
+) -> tuple[list[PredictedQuantity], PredictedCurve]:
     """Rows and curve of one condition.
 
     Raises:
@@ -387,7 +390,7 @@ def _test(transfer: TransferToTest, target: Cell, moved_DN: Floats, rng: np.rand
 
 def _row(
     target: Cell, fitted: str, name: str, values_D: Floats, seen: float, unchanged: float | None
-) -> TransferRow:
+) -> PredictedQuantity:
     low, middle, high = (float(x) for x in np.quantile(values_D, [0.025, 0.5, 0.975]))
     sd = float(values_D.std())
     z = (seen - float(values_D.mean())) / sd if sd > 0 else None
@@ -396,7 +399,7 @@ def _row(
         f"{target.condition}: {NAMES[name]} predicted {middle:.3g} ({low:.3g} to {high:.3g}) from {fitted}, "
         f"observed {seen:.3g} over {target.n} runs, {'inside' if inside else 'outside'} the interval."
     )
-    return TransferRow(
+    return PredictedQuantity(
         target.world.name,
         target.condition,
         fitted,
@@ -413,14 +416,14 @@ def _row(
     )
 
 
-def _curve(target: Cell, curve_DE: Floats) -> CurveForecast:
+def _curve(target: Cell, curve_DE: Floats) -> PredictedCurve:
     """Simultaneous band from the largest standardised deviation of the drawn sets' mean curves."""
     mean_E, sd_E = curve_DE.mean(axis=0), np.maximum(curve_DE.std(axis=0), 1e-4)
     width = float(np.quantile(np.abs((curve_DE - mean_E) / sd_E).max(axis=1), LEVEL))
     seen_E = target.train.mean(axis=0)
     low_E, high_E = np.clip([mean_E - width * sd_E, mean_E + width * sd_E], 0.0, 1.0)
     inside = bool(np.all((seen_E >= low_E - 1e-12) & (seen_E <= high_E + 1e-12)))
-    return CurveForecast(
+    return PredictedCurve(
         target.world.name,
         target.condition,
         rounds=tuple(target.rounds.tolist()),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.fits.bandit_data import Geometry
-from analysis.fits.unseen import NAMES, TransferRow, TransferTest, transfer_test
+from analysis.fits.unseen import NAMES, PredictedQuantity, UnseenConditions, predict_unseen
 from analysis.loading.records import load
 from banditrft.errors import InputError
 from banditrft.files import write_bytes
@@ -22,7 +22,7 @@ MOVES: dict[str | None, str] = {
 DIGITS = {"rounds": 1, "seed_sd": 1}
 
 
-def tests_of(path: Path | str) -> tuple[list[TransferTest], dict[str, str]]:
+def tests_of(path: Path | str) -> tuple[list[UnseenConditions], dict[str, str]]:
     """Transfer tests of all worlds of a study, of language models for both ways to move.
 
     Worlds without one come second, with the reason.
@@ -38,13 +38,13 @@ def tests_of(path: Path | str) -> tuple[list[TransferTest], dict[str, str]]:
     for world, settings in records.worlds.items():
         try:
             for geometry in GEOMETRIES if isinstance(settings, LLMWorld) else GEOMETRIES[:1]:
-                found.append(transfer_test(records, world, geometry=geometry))
+                found.append(predict_unseen(records, world, geometry=geometry))
         except InputError as error:
             left_out[world] = str(error)
     return found, left_out
 
 
-def markdown(tests: Sequence[TransferTest]) -> str:
+def markdown(tests: Sequence[UnseenConditions]) -> str:
     """One section per fitted world: the sentence, the rows, what was not predicted."""
     parts = []
     for test in tests:
@@ -92,7 +92,7 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _line(row: TransferRow, world: str) -> str:
+def _line(row: PredictedQuantity, world: str) -> str:
     digits = DIGITS.get(row.quantity, 3)
 
     def shown(value: float | None, places: int = digits) -> str:

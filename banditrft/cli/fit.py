@@ -1,18 +1,17 @@
 """`banditrft fit SOURCE`: models of learning curves fitted, compared, and judged by what they forecast."""
 
-from collections.abc import Iterator, Sequence
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from banditrft.cli.common import echo, print_json
+from banditrft.cli.common import echo, print_json, text_table
 from banditrft.errors import InputError
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from analysis.fits.curve_fit import Curve
     from analysis.loading.records import Records
 
 WHAT = ("auto", "items", "curves", "mean")
@@ -61,13 +60,17 @@ def command(
 ) -> int:
     """Fit models of learning curves to SOURCE: a study's folder, or a file of success counts.
 
+    Prints one line per condition: the best model by AIC and by held-out log-loss, by how much, and which
+    models are as good. Parameters with intervals, and all other models, go to --out.
+
     A file is CSV, JSONL or Parquet with the columns item, round, n, correct (and condition, seed, split), or
     JSON {item: [fraction, ...]} with --n rollouts behind each fraction. Many items are fitted together, their
-    settings chosen by cross-validation inside the fitted entries; few items one curve at a time, about two
-    seconds each for all models; of a study the mean over items of each condition, beside the bandit model of
-    its designs.
+    settings chosen by cross-validation inside the fitted entries; few items one curve at a time; of a study
+    the mean over items of each condition, and the bandit model of its designs.
     """
     from analysis.fits.tables import fit_table
+    from banditrft.launch.machine import cores
+    from banditrft.progress import Board
 
     if until is not None and forecast is None:
         raise InputError("--until: needs --forecast")
@@ -78,23 +81,20 @@ def command(
     if bandit and wanted is not None:
         wanted.remove(BANDIT)
     found: dict[str, Any] = {"source": name, "split": split, "forecast": forecast, "until": until}
-    chosen = _what(what, table, folder=records is not None)
-    found |= fit_table(table, name, chosen, wanted, forecast, until, ablations=ablations, each=_told)
-    if bandit and records is not None:
-        found["bandit"] = _bandit(records)
+    found |= fit_table(
+        table,
+        name,
+        _what(what, table, folder=records is not None),
+        wanted,
+        forecast,
+        until,
+        ablations=ablations,
+        bandit=records if bandit else None,
+        workers=len(cores()),
+        progress=Board,
+    )
     _deliver(found, out, as_json=as_json)
     return 0
-
-
-def _told(curves: "Sequence[Curve]") -> "Iterator[Curve]":
-    """The curves one after the other, with how far they are on stderr where there are several."""
-    from banditrft.progress import Board
-
-    with Board("curves", len(curves)) as board:
-        for curve in curves:
-            yield curve
-            if len(curves) > 1:
-                board.finish(curve.name, failed=False)
 
 
 def _read(source: Path, n: int | None, split: str) -> tuple["pl.DataFrame", "Records | None"]:
@@ -124,38 +124,26 @@ def _what(what: str, table: "pl.DataFrame", *, folder: bool) -> str:
     return "items" if table["item"].n_unique() >= FEWEST_ITEMS else "curves"
 
 
-def _bandit(records: "Records") -> list[dict[str, Any]]:
-    """The bandit model of the study's designs, world by world; why not where there is none."""
-    from analysis.fits.bandit import fit_records
-
-    found: list[dict[str, Any]] = []
-    for world in records.worlds:
-        try:
-            fitted = fit_records(records, world)
-        except InputError as error:
-            found.append({"world": world, "sentence": str(error), "warnings": [], "left_out": {}})
-            continue
-        found.append(
-            {
-                "world": world,
-                "sentence": fitted.sentence,
-                "warnings": list(fitted.warnings),
-                "left_out": fitted.left_out,
-            }
-        )
-    return found
-
-
 def _deliver(found: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
-    from analysis.fits.tables import markdown
+    from analysis.fits.text import markdown
     from banditrft.files import write_bytes, write_json
 
-    text = markdown(found)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / JSON, found)
-        write_bytes(out / MARKDOWN, text.encode())
+        write_bytes(out / MARKDOWN, markdown(found).encode())
     if as_json:
         print_json(found)
-    else:
-        echo(text, nl=False)
+        return
+    echo(_lines(found))
+    where = "--out FOLDER writes them" if out is None else str(out / MARKDOWN)
+    echo(f"All models, parameters and intervals: {where}.")
+
+
+def _lines(found: dict[str, Any]) -> str:
+    """The conclusions as a table, how they are meant, and the bandit's sentences."""
+    from analysis.fits.text import COLUMNS, conclusions, remarks
+
+    bandit = [f"Bandit model, {b['world']}: {b['sentence']}" for b in found.get("bandit", ())]
+    said = [textwrap.fill(text, 100, subsequent_indent="  ") for text in (*remarks(found), *bandit)]
+    return "\n".join([text_table(COLUMNS, conclusions(found), right=COLUMNS[2:3]), "", *said])

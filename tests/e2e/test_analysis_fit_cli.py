@@ -44,8 +44,9 @@ def test_many_items_are_fitted_together_and_forecast(many):
     assert sum(row["chosen"] for row in fit["models"]) == 3
 
 
-def test_without_a_forecast_models_are_fitted_to_everything(many):
-    text = run(many, "--n", 8, "--models", "hierarchical logistic")
+def test_without_a_forecast_models_are_fitted_to_everything(many, tmp_path):
+    run(many, "--n", 8, "--models", "hierarchical logistic", "--out", tmp_path)
+    text = (tmp_path / "fit.md").read_text()
     assert "Scored" not in text
     assert "| level_sd |" in text
 
@@ -60,10 +61,48 @@ def test_the_walk_and_its_mechanisms_are_in_the_table(tmp_path):
     assert all(row["compared_with"] == "the walk" for row in mechanisms)
 
 
-def test_the_same_tables_are_written_and_printed(many, tmp_path):
-    printed = run(many, "--n", 8, "--models", "constant per item", "--out", tmp_path / "out")
-    assert (tmp_path / "out" / "fit.md").read_text() == printed
-    assert json.loads((tmp_path / "out" / "fit.json").read_text())["what"] == "items"
+def test_a_line_per_condition_is_printed_and_the_tables_are_written(many, tmp_path):
+    printed = run(many, "--n", 8, "--models", CHEAP, "--forecast", 6, "--out", tmp_path / "out")
+    text, found = ((tmp_path / "out" / name).read_text() for name in ("fit.md", "fit.json"))
+    (fit,) = json.loads(found)["fits"]
+    best = fit["conclusion"]["held_out"]["best"]
+    assert fit["conclusion"]["held_out"]["units"] == "items"
+    assert min(fit["models"], key=lambda row: row["log_loss"])["model"] == best
+    line = printed.splitlines()[1]
+    assert line.startswith(fit["name"])
+    assert best in line
+    assert best in text
+    assert "| level_sd |" in text
+    assert "level_sd" not in printed
+
+
+def test_the_best_curve_is_named_and_what_is_as_good(tmp_path):
+    """Ten runs of a logistic curve: the constant is worse by both measures, over runs as units."""
+    rng, rounds = np.random.default_rng(6), np.arange(12)
+    p = 1 / (1 + np.exp(2 - 0.4 * rounds))
+    rows = {"item": ["a"] * 120, "round": np.tile(rounds, 10), "n": 64, "seed": np.repeat(np.arange(10), 12)}
+    pl.DataFrame(rows | {"correct": rng.binomial(64, np.tile(p, 10))}).write_csv(tmp_path / "t.csv")
+    (fit,) = json.loads(run(tmp_path / "t.csv", "--models", "constant,logistic", "--json"))["fits"]
+    aic, later = fit["conclusion"]["aic"], fit["conclusion"]["held_out"]
+    scores = {row["model"]: row["aic"] for row in fit["models"]}
+    assert (aic["best"], aic["next"], aic["not_distinguished_from"]) == ("logistic", "constant", [])
+    assert aic["by"] == pytest.approx(scores["constant"] - scores["logistic"])
+    assert (later["best"], later["not_distinguished_from"], later["units"]) == ("logistic", [], "10 runs")
+    assert 0 < later["low"] < later["by"] < later["high"]
+    assert (later["fitted"], later["scored"]) == (8, 4)
+
+
+def test_of_one_run_nothing_held_out_is_distinguished(tmp_path):
+    rows = {"item": ["a"] * 6, "round": range(6), "n": 32, "correct": [2, 5, 9, 14, 20, 24]}
+    pl.DataFrame(rows).write_csv(tmp_path / "t.csv")
+    (fit,) = json.loads(run(tmp_path / "t.csv", "--models", "constant,logistic", "--json"))["fits"]
+    later = fit["conclusion"]["held_out"]
+    assert later["low"] is None
+    assert set(later["not_distinguished_from"]) | {later["best"]} == {
+        "constant",
+        "logistic",
+        "mean of the last 5",
+    }
 
 
 def test_the_mean_over_items_is_one_curve(many):
@@ -107,9 +146,10 @@ def test_items_of_different_lengths_are_fitted(tmp_path):
 
 def test_a_study_s_folder_is_fitted_condition_by_condition(tmp_path):
     root = studies.write(tmp_path / "s", studies.study(sim_seeds=4, llm_seeds=0))
-    text = run(root, "--models", "logistic, bandit", "--split", "train")
-    assert "## lumped: G=4" in text
+    text = run(root, "--models", "logistic, bandit", "--split", "train", "--out", tmp_path / "out")
+    assert any(line.startswith("lumped: G=4 ") for line in text.splitlines())
     assert "Bandit model, lumped" in text
+    assert "## lumped: G=4" in (tmp_path / "out" / "fit.md").read_text()
 
 
 def test_models_named_without_the_bandit_leave_it_out(tmp_path):
@@ -166,7 +206,8 @@ def test_every_curve_model_has_a_row(tmp_path):
     rounds = np.arange(8)
     correct = [3, 6, 10, 15, 20, 24, 26, 27]
     pl.DataFrame({"item": "a", "round": rounds, "n": 32, "correct": correct}).write_csv(tmp_path / "t.csv")
-    text = run(tmp_path / "t.csv")
+    run(tmp_path / "t.csv", "--out", tmp_path / "out")
+    text = (tmp_path / "out" / "fit.md").read_text()
     assert all(f"| {name} |" in text for name in CURVES)
 
 

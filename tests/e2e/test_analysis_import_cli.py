@@ -67,7 +67,7 @@ def test_imported_records_are_diagnosed(records):
     said = json.loads(run("diagnose", root, "--json").stdout)
     assert {s["condition"] for s in said["signs"]} == {"a", "b", "b | a"}
     spread = next(s for s in said["signs"] if s["signature"] == "large spread under an advantage")
-    assert "looks" in spread["evidence"]
+    assert "tests" in spread["evidence"]
 
 
 def test_imported_records_are_reported_with_what_is_unknown(records, tmp_path):

@@ -91,7 +91,6 @@ def signs(truth):
         ("hopeless", "raw", "zero improvement"),
         ("hopeless", "raw", "zero-signal groups"),
         ("easy", "raw | B=8", "batch ceiling"),
-        ("easy", "raw", "inert clip"),
     ],
 )
 def test_a_signature_is_found_where_it_is(signs, world, condition, signature):
@@ -114,6 +113,35 @@ def test_a_signature_is_excluded_where_it_is_not(signs, world, condition, signat
     assert sign.found == "absent", sign.sentence
 
 
+def test_a_clip_that_never_acts_is_a_note(signs):
+    sign = signs["easy", "raw", "inert clip"]
+    assert sign.found == "note"
+    assert sign.sentence.startswith("One update per round")
+
+
+def test_what_is_present_comes_first_and_notes_last(signs):
+    order = {"present": 0, "absent": 2, "note": 4}
+    ranks = [order[s.found] for s in signs.values() if s.found in order]
+    assert ranks == sorted(ranks)
+    present = [s.evidence["p_adjusted"] for s in signs.values() if s.found == "present"]
+    assert present == sorted(present)
+
+
+def test_margins_are_positive_where_a_signature_is_present(signs):
+    for sign in (s for s in signs.values() if "p_adjusted" in s.evidence):
+        margins = [part["margin"] for part in sign.evidence["margins"]]
+        assert margins
+        assert sign.found != "present" or min(margins) > 0
+        assert sign.found != "absent" or min(margins) < 0
+    sign = signs["easy", "KL", "train plateau below 1"]
+    assert f"{0.95 - sign.evidence['level']['estimate']:.3f} below 0.95" in sign.sentence
+
+
+def test_intervals_stay_inside_what_the_quantity_can_be(signs):
+    rates = [s.evidence[k] for s in signs.values() for k in ("level", "base", "share") if k in s.evidence]
+    assert all(0 <= v <= 1 for r in rates for v in r.values() if v is not None)
+
+
 def test_what_is_not_recorded_cannot_be_told(signs):
     sign = signs["easy", "raw", "flat test curve"]
     assert (sign.found, sign.sentence) == (
@@ -122,19 +150,19 @@ def test_what_is_not_recorded_cannot_be_told(signs):
     )
 
 
-def test_all_looks_of_a_call_are_one_family(signs):
-    tested = [s for s in signs.values() if "looks" in s.evidence]
-    assert {s.evidence["looks"] for s in tested} == {len(tested)}
-    assert all(f"Holm over {len(tested)} looks" in s.sentence for s in tested)
+def test_all_tests_of_a_call_are_one_family(signs):
+    tested = [s for s in signs.values() if "tests" in s.evidence]
+    assert {s.evidence["tests"] for s in tested} == {len(tested)}
+    assert all(f"Holm over {len(tested)} tests" in s.sentence for s in tested)
     assert all(
         s.evidence["p_adjusted"] >= min(s.evidence["p_present"], s.evidence["p_absent"]) for s in tested
     )
 
 
-def test_a_single_look_is_called_one():
+def test_a_single_test_is_called_one():
     records = fixtures.records([], stable("plain"))
     (sign,) = diagnose(records, ["train plateau below 1"])
-    assert "(a single look, not corrected" in sign.sentence
+    assert "one test, not corrected" in sign.sentence
 
 
 def test_the_command_says_the_same(truth, signs):

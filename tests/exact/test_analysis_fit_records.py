@@ -13,8 +13,7 @@ import analysis
 from analysis.fits.bandit import fit_records
 from analysis.fits.bandit_prediction import observed, parameters_of
 from analysis.fits.bandit_query import gain_of_queries
-from analysis.fits.bandit_rivals import rivals
-from analysis.fits.unseen import minimal, ratio_of_gains, transfer_test
+from analysis.fits.unseen import minimal, predict_unseen, ratio_of_gains
 from analysis.fits.unseen_table import markdown
 from analysis.loading.records import load
 from banditrft.errors import InputError
@@ -40,8 +39,8 @@ def contextual(records):
 
 
 @pytest.fixture(scope="module")
-def foretold(records):
-    return transfer_test(records, "contextual")
+def predicted(records):
+    return predict_unseen(records, "contextual")
 
 
 @pytest.mark.parametrize("condition", [*ADAM, "G=1, SGD"])
@@ -81,17 +80,17 @@ def test_residuals_compare_counts_with_the_fitted_path(lumped, records):
     assert first.z == pytest.approx((first.observed - first.fitted) / sd, rel=0.1)
 
 
-def test_predictions_of_unseen_conditions_hold(foretold):
+def test_predictions_of_unseen_conditions_hold(predicted):
     """One draw of 12 seeds: of 15 or so correlated rows at 95% at most a few may miss."""
-    assert {row.condition for row in foretold.rows} == {"G=4", "GRPO", "G=1, SGD"}
-    assert foretold.covered > 0.6
-    assert foretold.closer > 0.5
-    four = next(r for r in foretold.rows if (r.condition, r.quantity) == ("G=4", "rounds"))
+    assert {row.condition for row in predicted.rows} == {"G=4", "GRPO", "G=1, SGD"}
+    assert predicted.covered > 0.6
+    assert predicted.closer > 0.5
+    four = next(r for r in predicted.rows if (r.condition, r.quantity) == ("G=4", "rounds"))
     assert four.unchanged / four.predicted == pytest.approx(1.6, abs=0.35)
     assert four.low < four.predicted < four.high
 
 
-def test_predictions_use_nothing_of_the_predicted_runs_but_their_base(records, foretold):
+def test_predictions_use_nothing_of_the_predicted_runs_but_their_base(records, predicted):
     """Other outcomes of G=4 change what is observed, not what is predicted."""
     cells = tuple(
         dataclasses.replace(c, train=np.where(c.rounds > 0, 0.5, c.train), final_correct=c.final_correct * 0)
@@ -99,22 +98,22 @@ def test_predictions_use_nothing_of_the_predicted_runs_but_their_base(records, f
         else c
         for c in records.cells
     )
-    again = transfer_test(dataclasses.replace(records, cells=cells), "contextual")
-    for old, new in zip(foretold.rows, again.rows, strict=True):
+    again = predict_unseen(dataclasses.replace(records, cells=cells), "contextual")
+    for old, new in zip(predicted.rows, again.rows, strict=True):
         assert (old.predicted, old.low, old.high) == (new.predicted, new.low, new.high)
-    assert any(o.observed != n.observed for o, n in zip(foretold.rows, again.rows, strict=True))
+    assert any(o.observed != n.observed for o, n in zip(predicted.rows, again.rows, strict=True))
 
 
-def test_the_table_shows_every_row_and_what_was_left_out(foretold):
-    text = markdown([foretold])
-    assert text.count("\n| ") == len(foretold.rows) + 1
+def test_the_table_shows_every_row_and_what_was_left_out(predicted):
+    text = markdown([predicted])
+    assert text.count("\n| ") == len(predicted.rows) + 1
     assert "- Not predicted, placebo: reward: the closed forms cover" in text
-    json.dumps(dataclasses.asdict(foretold))
+    json.dumps(dataclasses.asdict(predicted))
 
 
 def test_a_language_models_other_optimiser_is_not_predicted(tmp_path):
     study = studies.study(sim_seeds=0, llm_seeds=4, queries=2)
-    found = transfer_test(load(studies.write(tmp_path, study)), "tiny-qwen2")
+    found = predict_unseen(load(studies.write(tmp_path, study)), "tiny-qwen2")
     assert found.fitted == ("G=1", "G=1, SGD")
     assert {row.condition for row in found.rows} == {"G=4", "G=4, SGD"}
     assert found.left_out["G=1, SGD"].startswith("optimizer: sgd's log-odds per unit of step")
@@ -181,26 +180,8 @@ def test_unknown_worlds_and_conditions_are_named(records, lumped):
     with pytest.raises(InputError, match="world: must be one of lumped, contextual, got 'llm'"):
         fit_records(records, "llm")
     with pytest.raises(InputError, match="world: must be one of lumped, contextual, got 'llm'"):
-        transfer_test(records, "llm")
+        predict_unseen(records, "llm")
     with pytest.raises(InputError, match=r"conditions: must be among G=1, .* got 'G=9'"):
         fit_records(records, "lumped", ["G=9"])
     with pytest.raises(InputError, match=r"condition: must be one of G=1, .* got 'placebo'"):
         lumped["placebo"]
-
-
-def test_the_bandit_forecasts_the_second_half_better_than_a_constant(records):
-    found = {rival.model: rival for rival in rivals(records, "lumped", "G=1")}
-    floor = found["the later evaluations' own rates"].log_loss
-    bandit = found["bandit (this run's own rollouts)"]
-    assert floor <= bandit.log_loss < floor + 0.01
-    assert bandit.above_floor == pytest.approx(bandit.log_loss - floor)
-    assert found["constant"].log_loss > bandit.log_loss + 0.05
-
-
-def test_forecasts_need_something_to_fit_and_something_to_forecast(records):
-    with pytest.raises(InputError, match="share: must lie strictly between 0 and 1, got 1"):
-        rivals(records, "lumped", "G=1", share=1)
-    with pytest.raises(InputError, match="reward: the closed forms cover"):
-        rivals(records, "lumped", "placebo")
-    with pytest.raises(InputError, match="'G=9' one of its own"):
-        rivals(records, "lumped", "G=9")

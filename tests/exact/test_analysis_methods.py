@@ -97,7 +97,7 @@ def test_without_claims_there_are_no_tests():
 
 
 def test_fits_and_signs_are_named_where_they_were_made():
-    sign = {"world": "lumped", "evidence": {"looks": 7}}
+    sign = {"world": "lumped", "evidence": {"tests": 7}}
     more = {"fits": [{"world": "tiny"}], "diagnosis": [sign, sign]}
     (found,) = (p for p in methods(document(**more)) if p["title"] == "Further readings")
     assert [(i["what"].split(":")[0], i["where"]) for i in found["used"]] == [

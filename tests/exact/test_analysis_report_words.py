@@ -4,7 +4,7 @@ import pytest
 
 from analysis.curves.paths import PathComparison
 from analysis.fits.bandit import BanditFit, ConditionFit, Residual
-from analysis.fits.unseen import TransferRow, TransferTest
+from analysis.fits.unseen import PredictedQuantity, UnseenConditions
 from analysis.reporting.content.further import fitted, predicted, said
 from analysis.reporting.figures.forest import Row, of_points, plot
 from analysis.reporting.figures.points import values
@@ -59,7 +59,7 @@ def test_warnings_of_a_fit_stand_in_the_summary():
 
 def row(quantity, predicted, low, high, observed, unchanged, fitted="G=1"):
     inside = low <= observed <= high
-    return TransferRow(
+    return PredictedQuantity(
         "w", "c", fitted, quantity, predicted, low, high, observed, unchanged, 0.0, inside, 9, ""
     )
 
@@ -72,7 +72,7 @@ def test_predictions_say_how_many_hold_no_change_and_what_closer_counts():
         row("seed_sd", 7.0, 4.0, 10.0, 9.0, 9.5),
         row("test", 0.4, 0.3, 0.5, 0.4, 0.39, fitted="G=1, SGD"),
     )
-    test = TransferTest("w", ("G=1",), rows, (), {}, 1.0, 1.0, "Predicted.")
+    test = UnseenConditions("w", ("G=1",), rows, (), {}, 1.0, 1.0, "Predicted.")
     told = predicted(test)["sentence"]
     assert told.startswith("Predicted. Of the intervals 4 of 5 also hold the fitted condition's own value")
     assert "(from G=1 3 of 4; from G=1, SGD 1 of 1)" in told

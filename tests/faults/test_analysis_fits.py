@@ -8,7 +8,7 @@ from support.records import edit_table
 import analysis
 from analysis.fits.bandit import fit_records
 from analysis.fits.bandit_data import check_world
-from analysis.fits.unseen import transfer_test
+from analysis.fits.unseen import predict_unseen
 from analysis.loading.records import load
 from banditrft.errors import InputError, RecordError
 from banditrft.worlds import ImportedWorld
@@ -80,13 +80,15 @@ def test_logs_of_other_trainers_are_no_known_design():
 
 
 def test_nothing_is_foretold_without_a_minimal_condition(tmp_path):
-    with pytest.raises(InputError, match="world 'lumped': a transfer test needs a condition of raw"):
-        transfer_test(records(tmp_path, 'reward = "random"'), "lumped")
+    with pytest.raises(
+        InputError, match="world 'lumped': a prediction of unseen conditions needs one of raw"
+    ):
+        predict_unseen(records(tmp_path, 'reward = "random"'), "lumped")
 
 
 def test_a_step_that_is_not_identified_predicts_nothing(tmp_path):
     text = bandit.text(seeds=3, rounds=10, base=0.001, worlds=[bandit.LUMPED])
-    found = transfer_test(bandit.run(text, tmp_path), "lumped")
+    found = predict_unseen(bandit.run(text, tmp_path), "lumped")
     assert found.rows == ()
     assert found.covered is None
     assert found.left_out["G=4"] == "G=1: the step of query 0 is not identified"

@@ -17,7 +17,7 @@ from analysis.fits.bandit_data import counts_of_runs
 from analysis.fits.bandit_likelihood import Model, Surface, surface
 from analysis.fits.bandit_query import QueryFit, step_profile
 from analysis.fits.likelihood import cutoff
-from analysis.fits.unseen import COMPARED, TransferRow, TransferTest, transfer_test
+from analysis.fits.unseen import COMPARED, PredictedQuantity, UnseenConditions, predict_unseen
 from analysis.loading.records import Records
 from banditrft.errors import InputError
 from banditrft.worlds import ImportedWorld, LLMWorld
@@ -55,7 +55,7 @@ class Further:
     components: tuple[Decomposition, ...]
     fits: tuple[BanditFit, ...]
     profiles: dict[str, list[dict[str, Any]]]
-    transfer: tuple[TransferTest, ...]
+    transfer: tuple[UnseenConditions, ...]
     signs: tuple[Sign, ...]
     absent: tuple[str, ...]
 
@@ -99,7 +99,7 @@ def further(records: Records, fits: Fits = "models") -> Further:
     if not apart:
         absent.append("Sources of variance: no condition has enough seeds of a query to take them apart.")
     known: list[BanditFit] = []
-    unseen: list[TransferTest] = []
+    unseen: list[UnseenConditions] = []
     for name, world in records.worlds.items():
         if not records.of(name) or fits == "none":
             continue
@@ -109,7 +109,7 @@ def further(records: Records, fits: Fits = "models") -> Further:
             continue
         try:
             known.append(fit_records(records, name))
-            unseen.append(transfer_test(records, name, known=known[-1]))
+            unseen.append(predict_unseen(records, name, known=known[-1]))
         except InputError as error:
             absent.append(f"Fit: {error}.")
     return Further(
@@ -191,12 +191,12 @@ def _query(fit: QueryFit) -> dict[str, Any]:
     }
 
 
-def predicted(test: TransferTest) -> dict[str, Any]:
+def predicted(test: UnseenConditions) -> dict[str, Any]:
     """A world's predictions; how many of their intervals also hold "nothing changed" joins the sentence."""
     return asdict(test) | {"sentence": " ".join([test.sentence, *_unchanged(test.rows)])}
 
 
-def _unchanged(rows: Sequence[TransferRow]) -> list[str]:
+def _unchanged(rows: Sequence[PredictedQuantity]) -> list[str]:
     """Intervals that hold the fitted condition's own value too, and which quantities "closer" counts."""
     known = [r for r in rows if r.unchanged is not None]
     if not known:
@@ -217,11 +217,11 @@ def _unchanged(rows: Sequence[TransferRow]) -> list[str]:
     return said
 
 
-def _held(rows: Sequence[TransferRow]) -> int:
+def _held(rows: Sequence[PredictedQuantity]) -> int:
     return sum(r.unchanged is not None and r.low <= r.unchanged <= r.high for r in rows)
 
 
-def _closer(rows: Sequence[TransferRow]) -> int:
+def _closer(rows: Sequence[PredictedQuantity]) -> int:
     return sum(
         r.unchanged is not None and abs(r.observed - r.predicted) < abs(r.observed - r.unchanged)
         for r in rows

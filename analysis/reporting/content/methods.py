@@ -29,7 +29,7 @@ THERE = (
 )
 SIGNS = (
     "Failure signatures: one test that a signature is there and one that it is not, Holm's procedure over "
-    "{looks} tests, a family apart from the verdicts'."
+    "{tests} tests, a family apart from the verdicts'."
 )
 BOUNDS = {
     False: "The ends of an interval are one-sided bounds at the stated level each, as the tests are: both "
@@ -209,9 +209,9 @@ def _more(document: Document) -> Paragraph | None:
     for entries, how in ((document["fits"], FIT), (document["transfer"], THERE)):
         if entries:
             merged[how] = [entry["world"] for entry in entries]
-    looks = [s["evidence"]["looks"] for s in document["diagnosis"] if "looks" in s["evidence"]]
-    if looks:
-        merged[SIGNS.format(looks=max(looks))] = [s["world"] for s in document["diagnosis"]]
+    tests = [s["evidence"]["tests"] for s in document["diagnosis"] if "tests" in s["evidence"]]
+    if tests:
+        merged[SIGNS.format(tests=max(tests))] = [s["world"] for s in document["diagnosis"]]
     used: list[Used] = [
         {"what": what, "where": "; ".join(dict.fromkeys(where))} for what, where in merged.items()
     ]

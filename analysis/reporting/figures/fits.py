@@ -3,7 +3,7 @@
 from typing import Any
 
 from analysis.fits.bandit import BanditFit, ConditionFit
-from analysis.fits.unseen import NAMES, CurveForecast, TransferTest
+from analysis.fits.unseen import NAMES, PredictedCurve, UnseenConditions
 from analysis.formats import position
 from analysis.reporting.figures.forest import DECADES, Row, plot
 from analysis.reporting.figures.svg import Figure, Frame, dots, drawing, line, rect, slug, text, ticks
@@ -93,7 +93,7 @@ def residuals(world: str, fit: ConditionFit) -> Figure:
     )
 
 
-def predictions(test: TransferTest, kind: str) -> list[Figure]:
+def predictions(test: UnseenConditions, kind: str) -> list[Figure]:
     """Per quantity: what was predicted, with its interval, above what was observed."""
     found = []
     for quantity, name in NAMES.items():
@@ -110,7 +110,7 @@ def predictions(test: TransferTest, kind: str) -> list[Figure]:
     return found
 
 
-def forecast(curve: CurveForecast) -> Figure:
+def forecast(curve: PredictedCurve) -> Figure:
     """A mean curve predicted from another condition's fit, its band, and the observed mean."""
     last = max(curve.rounds)
     frame = Frame(44, 34, WIDTH - 58, HEIGHT - 74, (0.0, last))
