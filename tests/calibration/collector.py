@@ -2,7 +2,8 @@
 
 `docs/results/calibration/calibration.json` is written by `make calibration`. Each method names what it measures,
 functions and classes of `analysis`; a test compares the hash of their code (`calibration.fingerprint`) with the code
-as it is. A run of some methods replaces theirs and keeps the others'.
+as it is. A run of some methods replaces theirs and keeps the others'. A method that is "carried" was measured on
+earlier code that gives the same answers (`calibration.carried`).
 """
 
 import json
@@ -16,6 +17,8 @@ from calibration.fingerprint import ROOT, analysis
 
 FOLDER = ROOT / "docs" / "results" / "calibration"
 FILE = "calibration.json"
+CARRIED = "†"
+"""Mark of a method whose rates were measured on earlier code."""
 KINDS = {
     "coverage": "Coverage of intervals",
     "error": "Error rates of tests at the border of their hypothesis",
@@ -95,10 +98,15 @@ class Calibration:
                 "code": analysis().fingerprint(measures),
                 "rates": [asdict(r) for r in rates],
             }
-        known = {name: known[name] for name in sorted(known)}
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-        (folder / "README.md").write_text(page(known), encoding="utf-8")
+        save(known, folder)
+
+
+def save(known: dict[str, dict], folder: Path) -> None:
+    """Write results, sorted by method, and the page that shows them."""
+    known = {name: known[name] for name in sorted(known)}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(page(known), encoding="utf-8")
 
 
 def page(known: dict[str, dict]) -> str:
@@ -112,13 +120,36 @@ def page(known: dict[str, dict]) -> str:
         "outcomes. `refused` marks what a method does not give, with the rate it would have had.",
     ]
     for kind, title in KINDS.items():
-        rows = [row for name, found in known.items() for row in _rows(name, found["rates"], kind)]
+        rows = [
+            row for name, found in known.items() for row in _rows(_marked(name, found), found["rates"], kind)
+        ]
         if rows:
             worst = {"coverage": "lowest", "error": "highest", "power": "furthest"}[kind]
             header = ("method", "n", "cases", "data sets each", "nominal", worst, "mean", "MC error", "")
-            lines = [header, tuple("---" for _ in header), *rows]
-            blocks += [f"## {title}", "\n".join("| " + " | ".join(line) + " |" for line in lines)]
+            blocks += [f"## {title}", _table(header, rows)]
+    if carried := {name: found["carried"] for name, found in known.items() if "carried" in found}:
+        header = ("method", "commit", "data sets of each case", "largest relative difference")
+        rows = [
+            (name, of["commit"], str(of["sets"]), f"{of['largest_difference']:.1g}")
+            for name, of in carried.items()
+        ]
+        blocks += [
+            f"## {CARRIED} Measured on earlier code",
+            "These methods were measured on the code of an earlier commit, which has been rewritten since. Both codes "
+            "were given the first data sets of every case. Every interval and test came out the same, and no "
+            "number differed by more than the last column says.",
+            _table(header, rows),
+        ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _marked(name: str, found: dict) -> str:
+    return f"{name} {CARRIED}" if "carried" in found else name
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _rows(name: str, values: list[dict], kind: str) -> list[tuple[str, ...]]:
