@@ -23,7 +23,7 @@ from banditrft.errors import InputError
 
 ALPHA = 0.05
 SMALLEST = 1e-12
-"""Smallest p-value that is told from 0."""
+"""Smallest p-value that is shown."""
 
 
 def diagnose(

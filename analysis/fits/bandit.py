@@ -30,7 +30,7 @@ from banditrft.errors import InputError
 
 Floats = NDArray[np.float64]
 MOST_RUNS = 64
-"""Runs of a query that a fit looks at: more would sharpen limits that are sharp, at the price of time."""
+"""Runs of a query that a fit reads: more would sharpen limits that are sharp, at the price of time."""
 
 
 @dataclass(frozen=True)

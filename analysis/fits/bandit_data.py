@@ -57,7 +57,7 @@ class Counts:
         rounds_E: (E,) rounds of the evaluations, the final one included as a second one of the last round.
         counts_RE2: (R, E, 2) right answers and samples of each.
         rollouts_RT2: (R, T, 2) right answers and rollouts of each round; None where groups were not kept.
-        base_2: Right answers and samples that measured the query's base, beside the runs; zeros if none.
+        base_2: Right answers and samples that measured the query's base, apart from the runs; zeros if none.
         test_R22: (R, 2, 2) right answers and samples of the test set, of the base and at the end; zeros
             where there is no test set.
         groups_RTB: (R, T, B) right answers of each group; None likewise.

@@ -298,7 +298,7 @@ class Surface:
 
     Attributes:
         base_I: Base log-odds of the nodes, (I,).
-        base_2: Right answers and samples that measured the base beside the runs.
+        base_2: Right answers and samples that measured the base apart from the runs.
         log_step_J: Log-steps, evenly spaced, (J,).
         values_RIJ: Log-likelihoods.
         rho: Overdispersion they were computed with.

@@ -244,7 +244,7 @@ def _moves(counts: Counts) -> bool:
 
 
 LEAST = 1e-6
-"""Smallest spread that is told from none."""
+"""Smallest spread that differs from none."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ CURVE_STEP = 1e-5
 IMPOSSIBLE = 1e12
 RHO = CurveParameter("rho", "correlation of the answers of one cell", (1e-7, 0.99), (1e-4, 0.05))
 STARTS = 6
-"""Most searches per model, beside those from the model without a ceiling."""
+"""Most searches per model, besides those from the model without a ceiling."""
 NEXT_TO_ONE = 1.0 - 1e-4
 """A ceiling from which a search can go either way."""
 

@@ -69,7 +69,7 @@ def panel_of(table: pl.DataFrame, source: str) -> Panel:
     """The items of a table of counts as a panel.
 
     Args:
-        table: Columns of `analysis.loading.counts.COUNTS`, one split. Conditions and seeds are told apart: an
+        table: Columns of `analysis.loading.counts.COUNTS`, one split. Conditions and seeds are kept apart: an
             item of another seed has another curve.
         source: What the table is called in errors.
 
