@@ -71,13 +71,15 @@ def by_saddlepoint(
     Returns:
         For each level the quantile, in whole rounds.
     """
-    limit = float(-np.log(failure_N.max()))
+    # 1 - p near 1 has lost what its logarithm is
+    log_failure_N = np.where(success_N < 1e-3, np.log1p(-success_N), np.log(failure_N))
+    limit = float(-log_failure_N.max())
     mean = float(np.sum(1.0 / success_N))
     sd = float(np.sqrt(np.sum(failure_N / success_N**2)))
 
     def tilt(s: float) -> tuple[float, float, float]:
         """K(s), K'(s) and K''(s)."""
-        remain_N = -np.expm1(np.log(failure_N) + s)
+        remain_N = -np.expm1(log_failure_N + s)
         ratio_N = (1.0 - remain_N) / remain_N
         value = float(np.sum(np.log(success_N) + s - np.log(remain_N)))
         return value, float(np.sum(1.0 + ratio_N)), float(np.sum(ratio_N * (1.0 + ratio_N)))
@@ -90,15 +92,15 @@ def by_saddlepoint(
         return float(1.0 - ndtr(w) + np.exp(-w * w / 2.0) / np.sqrt(2.0 * np.pi) * (1.0 / v - 1.0 / w))
 
     # the formula is 0/0 at s = 0: step over a neighbourhood worth 1e-3 standard deviations
-    gap = 1e-3 / sd
-    bottom, top = -12.0 / sd, min(12.0 / sd, limit * (1.0 - 1e-9))
+    gap, xtol = 1e-3 / sd, 1e-9 / sd
+    bottom, top = -1e4 / sd, min(1e4 / sd, limit * (1.0 - 1e-9))
 
     def later(level: float) -> float:
         """The t at which P(T >= t) = 1 - level."""
         if upper_tail(gap) > 1.0 - level:
-            return tilt(brentq(lambda s: upper_tail(s) - (1.0 - level), gap, top))[1]
+            return tilt(brentq(lambda s: upper_tail(s) - (1.0 - level), gap, top, xtol=xtol))[1]
         if upper_tail(-gap) < 1.0 - level:
-            return tilt(brentq(lambda s: upper_tail(s) - (1.0 - level), bottom, -gap))[1]
+            return tilt(brentq(lambda s: upper_tail(s) - (1.0 - level), bottom, -gap, xtol=xtol))[1]
         return mean + 1.0
 
     return tuple(max(len(success_N), math.ceil(later(level)) - 1) for level in levels)

@@ -38,9 +38,15 @@ from banditrft.theory.matching import matched_law
 from banditrft.theory.moments import Floats
 from banditrft.theory.spread import first_lessons
 from banditrft.worlds import SequenceWorld
-from banditrft.worlds.sequence import LONGEST, MOST_OPTIONS
+from banditrft.worlds.sequence import LEAST_BASE, LONGEST, MOST_OPTIONS
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
+LARGEST_RATE = 1e100
+"""Largest learning rate, far from the end of double precision."""
+NEAREST = -1e-300
+"""Log Pass@1 beyond which a policy counts as one that never fails."""
+SMALL_STEP = 0.01
+"""Step of a gap up to which a ladder follows the flow closely."""
 FEW = 8
 """Kinds of positions up to which a path is followed for each block of first lessons."""
 
@@ -104,6 +110,8 @@ class Positions:
         if not np.all((profile_T > 0.0) & (profile_T < 1.0)):
             outside = profile_T[~((profile_T > 0.0) & (profile_T < 1.0))][0]
             raise InputError(f"profile: must lie in (0, 1), got {outside:g}")
+        if np.log(profile_T).sum() < math.log(LEAST_BASE):
+            raise InputError(f"profile: its product, the base Pass@1, must be at least {LEAST_BASE:g}")
         if not 2 <= options <= MOST_OPTIONS:
             raise InputError(f"vocabulary: must be 2 to {MOST_OPTIONS:,}, got {options}")
         return cls(np.asarray(logit(profile_T), dtype=np.float64), options, table, tree)
@@ -169,8 +177,11 @@ def sequence_law(positions: Positions, learning_rate: float, target: float) -> H
         InputError: An argument is outside its domain, or the ladder has more than two million rungs.
     """
     end = domain.log_odds(domain.open_unit("target", target))
-    rungs = sequence_rungs(positions, learning_rate, end, MAX_RUNGS)
-    if len(rungs) == MAX_RUNGS:
+    step = domain.positive("learning_rate", learning_rate) * _gain(positions)
+    # small steps follow the flow, which says at once that a ladder would be far too long
+    hopeless = step < SMALL_STEP and _push(positions, math.log(target)) > 2.0 * MAX_RUNGS * step
+    rungs = sequence_rungs(positions, learning_rate, end, 0 if hopeless else MAX_RUNGS)
+    if hopeless or len(rungs) == MAX_RUNGS:
         raise InputError(
             f"learning_rate: a step of {learning_rate:g} takes over {MAX_RUNGS:,} successes to {target!r}"
         )
@@ -180,16 +191,20 @@ def sequence_law(positions: Positions, learning_rate: float, target: float) -> H
 def sequence_rungs(positions: Positions, learning_rate: float, end: float, most: int) -> Floats:
     """Log-odds of Pass@1 on the rungs of that ladder, below ``end`` (inf is no end), at most so many."""
     domain.positive("learning_rate", learning_rate)
-    # a success lowers all wrong logits of a table in proportion to their weights, which are equal
-    gain = positions.options / (positions.options - 1) if positions.table else 1.0
+    step = learning_rate * _gain(positions)
     gap_U, count_U = _distinct(positions.gap_T)
     rungs: list[float] = []
     now = log_odds_of(float(count_U @ log_expit(gap_U)))
-    while now < end and len(rungs) < most:
+    while len(rungs) < most and (now < end or math.isinf(end)):
         rungs.append(now)
-        gap_U = gap_U + learning_rate * gain * expit(-gap_U)
+        gap_U = gap_U + step * expit(-gap_U)
         now = log_odds_of(float(count_U @ log_expit(gap_U)))
     return np.array(rungs, dtype=np.float64)
+
+
+def _gain(positions: Positions) -> float:
+    """How far a success moves a gap, over eta w: a table's wrong logits, all equal, fall by equal parts."""
+    return positions.options / (positions.options - 1) if positions.table else 1.0
 
 
 def _distinct(gap_T: Floats) -> tuple[Floats, Floats]:
@@ -217,27 +232,36 @@ def flow_time(positions: Positions, learning_rate: float, target: float) -> floa
         InputError: An argument is outside its domain.
     """
     domain.positive("learning_rate", learning_rate)
-    end = math.log(domain.open_unit("target", target))
-    gap_U, count_U = _distinct(positions.gap_T)
-    start_U = gap_U + np.exp(np.minimum(gap_U, 700.0))
-
-    def log_p(s: float) -> float:
-        return float(count_U @ log_expit(_gap_after(start_U + s)))
-
-    if log_p(0.0) >= end:
-        return 0.0
-    high = 1.0
-    while log_p(high) < end:
-        high *= 2.0
-    low = 0.0
-    while high - low > 1e-14 * high:
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if log_p(middle) < end else (low, middle)
+    end = _push(positions, math.log(domain.open_unit("target", target)))
     # substitute s = e^y - 1: the integrand falls over many scales
     value, _ = quad(
-        lambda y: math.exp(y - log_p(math.expm1(y))), 0.0, math.log1p(high), limit=400, epsrel=1e-11
+        lambda y: math.exp(y - _pushed(positions, math.expm1(y))),
+        0.0,
+        math.log1p(end),
+        limit=400,
+        epsrel=1e-11,
     )
     return float(value) / learning_rate
+
+
+def _push(positions: Positions, end: float) -> float:
+    """The s after which the flow's log Pass@1 is ``end``; 0 where it starts there."""
+    if _pushed(positions, 0.0) >= end:
+        return 0.0
+    low, high = 0.0, 1.0
+    while _pushed(positions, high) < end:
+        high *= 2.0
+    while high - low > 1e-14 * high:
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if _pushed(positions, middle) < end else (low, middle)
+    return high
+
+
+def _pushed(positions: Positions, s: float) -> float:
+    """Log Pass@1 of the flow after s."""
+    gap_U, count_U = _distinct(positions.gap_T)
+    start_U = gap_U + np.exp(np.minimum(gap_U, 700.0))
+    return float(count_U @ log_expit(_gap_after(start_U + s)))
 
 
 def _gap_after(total_U: Floats) -> Floats:
@@ -291,6 +315,7 @@ def _gradients(
     law: GroupLaw, positions: Positions, gap_T: Floats, log_p: float, before_T: Floats | None
 ) -> Gradients:
     """:func:`gradients` of some positions of a response; ``before_T`` of a tree is Q_(t-1), else None."""
+    log_p = min(log_p, NEAREST)
     p, fails = math.exp(log_p), -math.expm1(log_p)
     q_T, w_T = expit(gap_T), expit(-gap_T)
     reached_T = np.ones_like(gap_T) if before_T is None else before_T
@@ -487,6 +512,8 @@ def rounds_with_wait(design: Design, positions: Positions, target: float) -> flo
         InputError: As :func:`sequence_mean_field`, or a round almost never teaches.
     """
     law = sequence_round_law(design, positions)
+    if positions.log_p >= math.log(domain.open_unit("target", target)):
+        return 0.0
     teaches = float(law.moments(log_odds_of(positions.log_p)).active)
     if teaches <= 0.0:
         return None
@@ -495,9 +522,14 @@ def rounds_with_wait(design: Design, positions: Positions, target: float) -> flo
         # one path from the mean wait: SGD does not know the round, and many positions take their time
         start_Q, weight_Q = np.array([float(start_Q @ weight_Q)]), np.ones(1)
     total = 0.0
+    grown = math.ceil(40.0 / (1.0 - max(design.betas)))  # its bias corrections are 1 to rounding
+    arrivals: dict[int, int | None] = {}
     for start, weight in zip(start_Q, weight_Q, strict=True):
-        age = 1 if design.optimizer == "sgd" else max(round(start), 1)
-        arrival = sequence_mean_field(design, positions, target=target, lesson=age).rounds_to(target)
+        age = 1 if design.optimizer == "sgd" else min(max(round(start), 1), grown)
+        if age not in arrivals:
+            path = sequence_mean_field(design, positions, target=target, lesson=age)
+            arrivals[age] = path.rounds_to(target)
+        arrival = arrivals[age]
         if arrival is None:
             return None
         total += weight * (start - 1.0 + arrival)
@@ -516,6 +548,10 @@ def sequence_round_law(design: Design, positions: Positions) -> GroupLaw:
         if getattr(design, name) != value:
             got = getattr(design, name)
             raise InputError(f"{name}: the sequence bandit's closed forms cover {value!r}, got {got!r}")
+    if design.learning_rate > LARGEST_RATE:
+        raise InputError(
+            f"learning_rate: closed forms cover at most {LARGEST_RATE:g}, got {design.learning_rate:g}"
+        )
     law = matched_law(design, positions.pass_at_1)
     if isinstance(law, BatchLaw):
         raise InputError(

@@ -10,6 +10,8 @@ from banditrft.names import Name
 
 LONGEST = 4_096
 MOST_OPTIONS = 200_000
+LEAST_BASE = 1e-300
+"""Smallest base Pass@1 that a profile may multiply to."""
 OpenProbability = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -46,6 +48,8 @@ class SequenceWorld(Frozen):
     def _positions(self) -> Self:
         if self.profile:
             product = math.exp(math.fsum(map(math.log, self.profile)))
+            if product < LEAST_BASE:
+                raise ValueError(f"profile: its product, the base Pass@1, must be at least {LEAST_BASE:g}")
             for name, made in (("tokens", len(self.profile)), ("base_pass_at_1", product)):
                 if getattr(self, name) not in (None, made):
                     raise ValueError(

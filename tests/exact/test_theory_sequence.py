@@ -3,14 +3,17 @@
 import itertools
 import json
 import math
+import time
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from scipy.special import expi, expit
 from support.cli import banditrft
 
 from banditrft.design import Design
 from banditrft.errors import InputError
+from banditrft.predict import predict_sequence
 from banditrft.signals import signal
 from banditrft.theory.hitting import hitting_law
 from banditrft.theory.matching import matched_law
@@ -25,6 +28,7 @@ from banditrft.theory.sequence import (
     sequence_mean_field,
     speed,
 )
+from banditrft.worlds import SequenceWorld
 
 SIGNALS = ["raw", "centered", "grpo", "rloo", "gpg", "reinforce-plus-plus", "batch-centered"]
 
@@ -289,3 +293,55 @@ def test_predict_reads_a_profile_and_a_study(tmp_path):
 def test_predict_names_the_flag(tmp_path, flags, said):
     done = banditrft("predict", *flags, "--learning-rate", 0.1, cwd=tmp_path, code=2)
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("fields", [{}, {"signal": "rloo", "rollouts": 4}, {"signal": "grpo", "rollouts": 4}])
+def test_a_base_above_the_target_is_there_at_round_0(fields):
+    assert rounds_with_wait(design(**fields), Positions.equal(0.995, 8), 0.99) == 0.0
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("rate", [1e6, 1e99])
+@pytest.mark.parametrize("places", [{}, {"tree": True}, {"table": True}])
+def test_giant_steps_arrive_at_once(optimizer, rate, places):
+    """One success and the policy never fails again: 1/p rounds, a curve that ends at 1, no warning."""
+    found = predict_sequence(
+        design(optimizer=optimizer, learning_rate=rate, rounds=90),
+        Positions.equal(0.3, 24, **places),
+        target=0.99,
+    )
+    assert found.mean_rounds == pytest.approx(1 / 0.3)
+    assert found.curve["pass_at_1"][-1] == pytest.approx(1.0)
+
+
+def test_rates_and_profiles_beyond_doubles_are_refused():
+    with pytest.raises(InputError, match=r"learning_rate: closed forms cover at most 1e\+100"):
+        rounds_with_wait(design(learning_rate=1e101), Positions.equal(0.3, 4), 0.9)
+    with pytest.raises(InputError, match="profile: its product, the base Pass@1, must be at least 1e-300"):
+        Positions.of([1e-200, 1e-200])
+    with pytest.raises(ValidationError, match="profile: its product, the base Pass@1, must be at least"):
+        SequenceWorld(seeds=1, profile=(1e-200, 1e-200))
+
+
+def test_a_ladder_of_billions_is_refused_at_once():
+    began = time.process_time()
+    with pytest.raises(InputError, match="takes over 2,000,000 successes"):
+        sequence_law(Positions.equal(0.3, 24), 1e-12, 0.99)
+    assert time.process_time() - began < 0.5
+
+
+def test_ages_of_adam_that_differ_in_nothing_are_followed_once():
+    """At 1e-12 the first lesson comes after 10^12 rounds: no block of its law is another path than the rest."""
+    found = rounds_with_wait(design(), Positions.equal(1e-12, 24), 0.99)
+    arrival = sequence_mean_field(design(), Positions.equal(1e-12, 24), target=0.99, lesson=10**9)
+    assert found == pytest.approx(1e12 - 1.0 + arrival.rounds_to(0.99), rel=1e-9)
+
+
+@pytest.mark.parametrize("p0", [1e-3, 1e-6, 1e-12, 1e-17])
+def test_quantiles_of_a_ladder_whose_first_wait_is_nearly_all(p0):
+    """With steps of 3 the wait for the first success is geometric, -log(1-level)/p0; the rest is 950 rounds."""
+    law = sequence_law(Positions.equal(p0, 24), 3.0, 0.99)
+    levels = [0.05, 0.5, 0.95]
+    wanted = [-math.log1p(-level) / p0 + law.mean - 1 / p0 for level in levels]
+    assert len(law.log_odds_N) > 400
+    assert law.quantiles(levels) == pytest.approx(wanted, abs=0.01 * law.sd)
