@@ -93,14 +93,17 @@ def by_saddlepoint(
 
     # the formula is 0/0 at s = 0: step over a neighbourhood worth 1e-3 standard deviations
     gap, xtol = 1e-3 / sd, 1e-9 / sd
-    bottom, top = -1e4 / sd, min(1e4 / sd, limit * (1.0 - 1e-9))
+    bottom, top = -12.0 / sd, min(12.0 / sd, limit * (1.0 - 1e-9))
 
     def later(level: float) -> float:
         """The t at which P(T >= t) = 1 - level."""
         if upper_tail(gap) > 1.0 - level:
             return tilt(brentq(lambda s: upper_tail(s) - (1.0 - level), gap, top, xtol=xtol))[1]
         if upper_tail(-gap) < 1.0 - level:
-            return tilt(brentq(lambda s: upper_tail(s) - (1.0 - level), bottom, -gap, xtol=xtol))[1]
+            low = bottom
+            while upper_tail(low) < 1.0 - level:  # one wait that is nearly all has a long way down
+                low *= 2.0
+            return tilt(brentq(lambda s: upper_tail(s) - (1.0 - level), low, -gap, xtol=xtol))[1]
         return mean + 1.0
 
     return tuple(max(len(success_N), math.ceil(later(level)) - 1) for level in levels)
