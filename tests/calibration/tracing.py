@@ -22,11 +22,16 @@ FUNCTIONS = (
     *("fit_query", "gain_of_queries", "transfer_to_test", "_row", "_curve"),
     *("compare", "fit_mixed_logistic", "wald", "searched", "cutoffs", "Profile.holds"),
     *("search", "holds"),  # names before `searched` and `Profile.holds`
+    *("best_rungs", "misfit", "place", "quadratic_argmax", "shares.log_variance_ratio"),
+    *("mean_band", "mean_crossing", "mean_area", "iqm_interval", "iqm_band", "probability_of_improvement"),
+    *("matched_differences", "paired_difference", "nested", "query_share"),
 )
 """What calibration tests call by these names is traced."""
 FIELDS = (
     *("fit", "intervals", "estimate", "difference", "median", "slope", "predicted"),
     *("low", "high", "bootstrap_low", "bootstrap_high", "inside"),
+    *("curve", "rungs", "p_C", "p", "above", "below", "se", "df"),
+    *("low_E", "high_E", "interval", "variance"),
 )
 """Fields of dataclasses that are answers, or hold them."""
 Call = tuple[str, list[Any]]
