@@ -39,7 +39,8 @@ def lint(study: Study) -> list[str]:
         found += list(_claim(study, claim))
     if study.in_force and not any(placebo_conditions(study.designs(w.name)) for w in study.worlds()):
         found.append(
-            "conditions: no placebo (reward = 'random' or 'yoked'), so no gain can be told from drift"
+            "conditions: no placebo (reward = 'random' or 'yoked'), so no gain can be distinguished from "
+            "drift"
         )
     elif study.in_force:
         found += [text for w in study.worlds() for text in _without_placebo(w.name, study.designs(w.name))]
@@ -47,14 +48,14 @@ def lint(study: Study) -> list[str]:
 
 
 def _without_placebo(world: str, designs: Mapping[str, Design]) -> Iterator[str]:
-    """Optimisers under which nothing can be told from drift: a placebo has its condition's."""
+    """Optimisers under which nothing can be distinguished from drift: a placebo has its condition's."""
     names = placebo_conditions(designs)
     there = {designs[n].optimizer for n in names}
     for optimizer in dict.fromkeys(d.optimizer for n, d in designs.items() if n not in names):
         if optimizer not in there:
             yield (
                 f"{world}: no placebo (reward = 'random') with optimizer = '{optimizer}', so nothing that is "
-                "claimed of it can be told from drift"
+                "claimed of it can be distinguished from drift"
             )
 
 

@@ -32,7 +32,6 @@ CLUSTERED = 0.01
 """Overdispersion that a reader should know of."""
 MOVED = 3.0
 """Standard errors between first and highest mean Pass@1 below which a curve counts as not moving."""
-SHORT = {"rollouts": "its own rollouts", "ladder": "the exact law", "mean-field": "the mean field"}
 
 
 @dataclass(frozen=True)

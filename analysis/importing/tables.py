@@ -111,13 +111,27 @@ def _run_of_counts(
 
 
 @dataclass(frozen=True)
+class _Row:
+    """A row of a CSV: its number, from 1, and its cells by column."""
+
+    path: Path
+    index: int
+    cells: dict[str, str]
+
+    @property
+    def where(self) -> str:
+        """Its place, for errors."""
+        return f"{self.path}: row {self.index}"
+
+
+@dataclass(frozen=True)
 class _Run:
     """One run's rows of a table of steps, and our name -> its column of each."""
 
     path: Path
     name: str | None
     seed: int | None
-    rows: list[tuple[str, dict[str, str]]]
+    rows: list[_Row]
     columns: Mapping[str, str]
     index: int | None = None
 
@@ -147,18 +161,19 @@ def _logged(paths: Sequence[Path], options: Options) -> list[Found]:
 def _runs(path: Path, options: Options) -> list[_Run]:
     """The runs of one table: its groups by condition and seed, and of each those that its header names."""
     rows = _chosen(path, options)
-    shared, named = _by_header(path, list(rows[0][1]), options.columns)
-    groups: dict[tuple[str | None, int | None], list[tuple[str, dict[str, str]]]] = {}
-    for where, cells in rows:
+    shared, named = _by_header(path, list(rows[0].cells), options.columns)
+    groups: dict[tuple[str | None, int | None], list[_Row]] = {}
+    for row in rows:
+        cells, where = row.cells, row.where
         name = cells[shared["condition"]].strip() if "condition" in shared else None
         seed = step_of(cells[shared["seed"]], where, "seed") if "seed" in shared else None
-        groups.setdefault((name, seed), []).append((where, cells))
+        groups.setdefault((name, seed), []).append(row)
     runs = []
     for (name, seed), own in groups.items():
         if not named:
             runs.append(_Run(path, name, seed, own, shared))
         for run, columns in named.items():
-            if used := [row for row in own if any(row[1][c].strip() for c in columns.values())]:
+            if used := [row for row in own if any(row.cells[c].strip() for c in columns.values())]:
                 runs.append(_Run(path, name or run, seed, used, {**shared, **columns}))
     if not runs:
         raise RecordError(f"{path}: holds no rows of metrics")
@@ -189,10 +204,10 @@ def _log(run: _Run, columns: Iterable[str]) -> Log:
     """One run's rows of numbers, of these columns and the extremes of their means; blank cells are absent."""
     means = [c.removesuffix("/mean") for c in columns if c.endswith("/mean")]
     extremes = [f"{stem}/{end}" for stem in means for end in ("min", "max")]
-    names = dict.fromkeys([*columns, *(name for name in extremes if name in run.rows[0][1])])
+    names = dict.fromkeys([*columns, *(name for name in extremes if name in run.rows[0].cells)])
     rows, decimals = [], dict[str, int]()
-    for where, cells in run.rows:
-        values = {}
+    for row in run.rows:
+        cells, where, values = row.cells, row.where, dict[str, float]()
         for name in names:
             text = cells[name].strip()
             if text.lower() in BLANK:
@@ -207,15 +222,17 @@ def _log(run: _Run, columns: Iterable[str]) -> Log:
     return log_of(run.path, rows, decimals)
 
 
-def _chosen(path: Path, options: Options) -> list[tuple[str, dict[str, str]]]:
-    """Rows of a CSV with their places, those that --rows asks for."""
-    rows = [(f"{path}: row {index}", cells) for index, cells in _rows(path)]
+def _chosen(path: Path, options: Options) -> list[_Row]:
+    """Rows of a CSV, those that --rows asks for."""
+    rows = [_Row(path, index, cells) for index, cells in _rows(path)]
     if not rows:
         raise RecordError(f"{path}: holds no rows of metrics")
-    if lacking := [name for name in options.rows if name not in rows[0][1]]:
-        raise InputError(f"rows: {path} has no column {lacking[0]!r}, but {', '.join(rows[0][1])}"[:600])
+    if lacking := [name for name in options.rows if name not in rows[0].cells]:
+        raise InputError(f"rows: {path} has no column {lacking[0]!r}, but {', '.join(rows[0].cells)}"[:600])
     chosen = [
-        row for row in rows if all(re.search(pattern, row[1][name]) for name, pattern in options.rows.items())
+        row
+        for row in rows
+        if all(re.search(pattern, row.cells[name]) for name, pattern in options.rows.items())
     ]
     if not chosen:
         raise InputError(f"rows: none of the {len(rows)} rows of {path} matches")
@@ -243,15 +260,16 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _finished(path: Path, options: Options) -> list[Found]:
     """A finished run per row, with its final accuracy."""
     rows = _chosen(path, options)
-    columns, named = _by_header(path, list(rows[0][1]), options.columns)
+    columns, named = _by_header(path, list(rows[0].cells), options.columns)
     if named:
         raise InputError(f"map: {path} has a run per column, so it needs 'step', the log's clock")
     fields = {k: v for k, v in columns.items() if k in Design.model_fields}
     accuracies = {}
-    for where, cells in rows:
-        if cells[columns["test"]].strip().lower() not in BLANK:
-            mean = _value(cells[columns["test"]], where, columns["test"])
-            accuracies[where] = Mean(mean / (100 if options.columns["test"].endswith("%") else 1), 1, where)
+    for row in rows:
+        if row.cells[columns["test"]].strip().lower() not in BLANK:
+            mean = _value(row.cells[columns["test"]], row.where, columns["test"])
+            share = mean / (100 if options.columns["test"].endswith("%") else 1)
+            accuracies[row.index] = Mean(share, 1, row.where)
     scale = options.test_scale or PLAIN
     if options.test_samples is None:
         hint = offer("--test-samples", list(accuracies.values()), None, scale)
@@ -263,22 +281,23 @@ def _finished(path: Path, options: Options) -> list[Found]:
         "Only the final accuracy is known: no training curve, no base accuracy and no number of rounds; "
         "round 1 stands for the end.",
         *(
-            f"Row {where.rpartition(' ')[2]} of {path.name} has no final accuracy and is left out."
-            for where, _ in rows
-            if where not in accuracies
+            f"Row {row.index} of {path.name} has no final accuracy and is left out."
+            for row in rows
+            if row.index not in accuracies
         ),
     )
     found = []
-    for where, cells in rows:
-        if where not in accuracies:
+    for row in rows:
+        if row.index not in accuracies:
             continue
+        cells, where = row.cells, row.where
         settings = {field: _value(cells[column], where, column) for field, column in fields.items()}
         name = cells[columns["condition"]].strip() if "condition" in columns else ""
         name = name or ", ".join(f"{k}={v}" for k, v in settings.items()) or "run"
         seed = step_of(cells[columns["seed"]], where, "seed") if "seed" in columns else None
-        tables = tables_of([], [], [_final(accuracies[where], columns["test"], options.test_samples, scale)])
-        index = int(where.rpartition(" ")[2])
-        found.append(Found(name, path, tables, settings, missing, index, seed))
+        final = _final(accuracies[row.index], columns["test"], options.test_samples, scale)
+        tables = tables_of([], [], [final])
+        found.append(Found(name, path, tables, settings, missing, row.index, seed))
     return found
 
 

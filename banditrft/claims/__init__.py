@@ -2,8 +2,8 @@
 
 Data only, committed before the runs that count; `analysis.claims` holds the code that decides. A study names
 claims of the ledger by id and may state its own, by type (`banditrft.claims.own`). The hash of the protocols
-in force stands in every run, so that a claim added or changed after the data were seen can be told from one
-that was there before.
+in force stands in every run, so that a claim added or changed after the data were seen can be distinguished
+from one that was there before.
 """
 
 import hashlib

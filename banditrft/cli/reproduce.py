@@ -1,4 +1,4 @@
-"""`banditrft reproduce`: a preset through the whole house, to a report."""
+"""`banditrft reproduce`: a preset simulated, run, analysed and reported."""
 
 from pathlib import Path
 

@@ -255,6 +255,10 @@ def predict_sequence(
         notes.append(f"target {target:g} is not reached")
     elif law is None:
         notes.append("the spread over seeds of a sequence is not known in closed form: simulate it")
+        if np.ptp(positions.gap_T) > 0.0:
+            notes.append(
+                f"of {len(positions)} positions {positions.effective_length:.3g} count (effective length)"
+            )
     spent = None if mean is None else mean * rollouts_per_round(design)
     return Prediction(
         method="exact" if law else "mean-field",

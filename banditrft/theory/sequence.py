@@ -130,11 +130,10 @@ class Positions:
         return math.exp(self.log_p)
 
     @property
-    def effective(self) -> tuple[float, float]:
-        """Effective lengths: (sum w)^2/sum w^2, and (sum w/sum w^1.5)^2, which Adam's speed follows."""
+    def effective_length(self) -> float:
+        """(sum w)^3/(sum w^1.5)^2: the equal positions at which few rollouts pay as much for a baseline."""
         w_T = expit(-self.gap_T)
-        total = float(w_T.sum())
-        return total**2 / float((w_T**2).sum()), (total / float((w_T**1.5).sum())) ** 2
+        return float(w_T.sum()) ** 3 / float((w_T**1.5).sum()) ** 2
 
 
 def positions_of(world: SequenceWorld) -> Positions:

@@ -21,7 +21,6 @@ from sims.lumped.arms import Arms, Floats, Ints
 CLASSES = 2
 UNTOUCHED = -1
 """Slot of a token that a tree's response does not reach."""
-REWARD_C = np.array([1.0, 0.0])
 
 
 @kernel

@@ -123,6 +123,25 @@ def test_crossing_is_where_speeds_are_equal():
     assert crossing(0.9, 0.5) == math.inf
 
 
+def raw_over_rloo(positions, rollouts=2):
+    """Ratio of speeds under Adam at a frozen policy."""
+    raw, rloo = (
+        speed(matched_law(design(signal=name, rollouts=rollouts), positions.pass_at_1), positions)
+        for name in ("raw", "rloo")
+    )
+    return raw / rloo
+
+
+def test_certain_positions_do_not_count():
+    assert Positions.equal(0.3, 24).effective_length == pytest.approx(24)
+    assert Positions.of([0.5, 0.6] + [0.9999] * 50).effective_length == pytest.approx(2, rel=0.05)
+    mixed = Positions.of([0.97] * 20 + [0.6] * 2)
+    assert mixed.effective_length == pytest.approx(7.4, abs=0.05)
+    lower, upper = (raw_over_rloo(Positions.equal(mixed.pass_at_1, length)) for length in (7, 8))
+    assert raw_over_rloo(mixed) == pytest.approx(2.10, abs=0.005)
+    assert lower + 0.38 * (upper - lower) == pytest.approx(2.05, abs=0.005)
+
+
 def test_many_tokens_make_the_cost_the_square_root():
     """T -> infinity at G = c T/u: raw over RLOO is sqrt(1 + 1/c)."""
     length, p, c = 2_048, 0.3, 2.0
