@@ -36,7 +36,7 @@ MOST_NAMED = 4
 def command(source: Path, signatures: tuple[str, ...], unit: Any, rollouts: int | None, as_json: bool) -> int:
     """Test for the papers' failure signatures in the records of a study, or in a table of success counts.
 
-    Each is present, absent, or cannot be told; what is present comes first, with how far every estimate lies
+    Each is present, absent, or not decided; what is present comes first, with how far every estimate lies
     from its threshold. All tests of one call are corrected together (Holm).
     """
     from analysis.diagnosis import diagnose
