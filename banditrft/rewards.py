@@ -2,7 +2,7 @@
 
 A reward map sits between the grader (was the response correct?) and the learning signal (how strongly is it
 reinforced?). It never changes what is *measured*: Pass@1 always counts correctness. `MAPS` is the only place
-where one is defined; the design's checks, both simulators, the closed forms and the learner of a language
+where one is defined; the design's checks, the simulators, the closed forms and the learner of a language
 model read it. A new map needs its name in `banditrft.design` and one entry here.
 """
 

@@ -31,7 +31,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.worlds.llm import LLMWorld
+from banditrft.worlds import LLMWorld
 from llm_runs.interfaces import Batch, Limits, Prompts, Samples, StepRecord
 from llm_runs.learners import tensors
 from llm_runs.learners.module import ModuleLearner

@@ -24,7 +24,7 @@ from torch import Tensor
 from banditrft.design import Design
 from banditrft.errors import InputError
 from banditrft.objective import clipped, kl_penalty, row_weights
-from banditrft.worlds.llm import LLMWorld
+from banditrft.worlds import LLMWorld
 from llm_runs.base_models import BaseModel
 from llm_runs.interfaces import Batch, Limits, Prompts, Samples, StepRecord
 from llm_runs.learners.loss import importance_weights, token_losses
