@@ -10,6 +10,8 @@ from functools import lru_cache
 from banditrft.claims import (
     A1,
     A5,
+    CLAIMS,
+    lacking,
     placebo_conditions,
     rollout_pairs,
     single_query_conditions,
@@ -154,10 +156,11 @@ def _gain(world: SimWorld, design: Design) -> float:
 def _claim(study: Study, claim: str) -> Iterator[str]:
     for world in study.worlds():
         designs = study.designs(world.name)
+        lacks = lacking(CLAIMS[claim], designs)
+        if lacks and claim != A5.id:
+            yield f"claims: {claim} finds {lacks} in '{world.name}'"
         if claim == A1.id:
             found = single_query_conditions(designs)
-            if not found:
-                yield f"claims: A1 finds no condition with one rollout, raw reward and adam in '{world.name}'"
             if len(found) > 1:
                 yield f"claims: A1 reads '{found[0]}' in '{world.name}', not also {found[1:]}"
         if claim == A5.id:

@@ -24,7 +24,6 @@ from analysis.claims.worlds import (
     final,
     named,
     points,
-    pools,
     table,
     tested_cells,
 )
@@ -201,4 +200,4 @@ def _log_odds(p: Floats) -> Floats:
         return np.asarray(np.log(p) - np.log1p(-p))
 
 
-TYPES = (Type(Decline, pools, read), Type(HardQuery, _groups, read_hard, "no tested condition"))
+TYPES = (Type(Decline, read), Type(HardQuery, read_hard, _groups, "no tested condition"))

@@ -251,20 +251,25 @@ def absent(claim: Claim, kind: Kind, why: Note) -> Case:
     return Case(claim, kind, NAMES[kind], Found((), missing=(why,)))
 
 
+def _tables_alone(_records: Records, _kind: Kind, _claim: Any) -> list[Group]:
+    return []
+
+
 @dataclass(frozen=True)
 class Type:
     """How a type of claim is judged: select the worlds, measure in each, put the findings together.
 
     Attributes:
         claim: The type.
-        groups: The worlds that a claim of the ledgers reads, of one kind; a table's claim reads each world.
         read: Selects conditions, measures them and sets the bands.
+        groups: The worlds that a claim of the ledgers reads, of one kind. A table's claim reads every world
+            that it names, so that a type of tables alone has none.
         nothing: Why there are no such worlds; None where that is no finding.
         judge: From cases to findings.
     """
 
     claim: type[Claim]
-    groups: Callable[[Records, Kind, Any], list[Group]]
     read: Callable[[Records, Group, Any], Found]
+    groups: Callable[[Records, Kind, Any], list[Group]] = _tables_alone
     nothing: str | None = None
     judge: Callable[[Sequence[Case]], list[Finding]] = conjunction

@@ -165,4 +165,4 @@ def _groups(records: Records, kind: Kind, _: Fails) -> list[Group]:
     return [Group(kind, w, w, w) for w in trained(records, kind)]
 
 
-TYPES = (Type(Fails, _groups, read, "no one query"),)
+TYPES = (Type(Fails, read, _groups, "no one query"),)

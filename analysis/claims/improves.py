@@ -50,4 +50,4 @@ def _groups(records: Records, kind: Kind, claim: Improves) -> list[Group]:
     return each_tested(records, kind, single_query=claim.single_query)
 
 
-TYPES = (Type(Improves, _groups, read, "no test world"),)
+TYPES = (Type(Improves, read, _groups, "no test world"),)

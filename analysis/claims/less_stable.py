@@ -37,7 +37,6 @@ from analysis.claims.worlds import (
     own_queries,
     pair_points,
     points,
-    pools,
     single_queries,
     table,
     tested,
@@ -332,6 +331,6 @@ def _above(cells: Two, values: list[Floats], claim: LessStable) -> tuple[Floats,
 
 
 TYPES = (
-    Type(LessStable, single_queries, read, "no single query"),
-    Type(SpreadRatio, pools, read_spread_ratio),
+    Type(LessStable, read, single_queries, "no single query"),
+    Type(SpreadRatio, read_spread_ratio),
 )

@@ -44,18 +44,18 @@ def read(records: Records, group: Group, claim: MoreRollouts) -> Found:
         near = _pairs(records, elsewhere, claim, optimizer)
         learns = _learns(records, pairs, claim, optimizer)
         parts += [_speed(pairs, claim, optimizer, [near] if near else []), *([learns] if learns else [])]
-        no_placebo += [] if learns else [placebos.needed(pairs.many)]
-        cells += [pairs.few, pairs.many]
+        no_placebo += [] if learns else [placebos.needed(pairs.second)]
+        cells += [pairs.first, pairs.second]
     pairs = _pairs(records, group.test, claim, "adam")
     notes: list[Note] = []
-    if pairs is None or not (pairs.few.has_test and pairs.many.has_test) or pairs.n < 2:
+    if pairs is None or not (pairs.first.has_test and pairs.second.has_test) or pairs.n < 2:
         missing.append(Note("no test comparison"))
     else:
         tested = _no_gain(pairs, claim, _pairs(records, group.test, claim, "sgd"))
-        gains = placebos.gains_gate(records, [pairs.few, pairs.many], "test")
+        gains = placebos.gains_gate(records, [pairs.first, pairs.second], "test")
         parts += [tested, *([gains] if gains else [])]
-        no_placebo += [] if gains else [placebos.needed(pairs.many)]
-        cells += [pairs.few, pairs.many]
+        no_placebo += [] if gains else [placebos.needed(pairs.second)]
+        cells += [pairs.first, pairs.second]
         notes = _notes(pairs, claim, tested.band.high)
     first = {(n.name, str(n.values)): n for n in no_placebo}
     return Found(parts, cells, missing, _placebos(records, group, claim), notes, list(first.values()))
@@ -102,27 +102,27 @@ def _speed(pairs: Pairs, claim: MoreRollouts, optimizer: str, neighbours: list[P
 
 
 def _learns(records: Records, pairs: Pairs, claim: MoreRollouts, optimizer: str) -> Gate | None:
-    arms = [pairs.many] if optimizer == "adam" else [pairs.few, pairs.many]
+    arms = [pairs.second] if optimizer == "adam" else [pairs.first, pairs.second]
     sooner = placebos.sooner(claim.pass_at_1, claim.consecutive)
     return placebos.gate(records, f"learns-{optimizer}", arms, sooner)
 
 
 def _no_gain(pairs: Pairs, claim: MoreRollouts, sgd: Pairs | None) -> Measured:
     few, many = (c.test[rows] for c, rows in _sides(pairs))
-    base = pairs.few.test_base[pairs.rows_few]
+    base = pairs.first.test_base[pairs.rows_first]
     difference, gain = paired_difference(many, few), paired_difference(few, base)
     width = margin(claim.margin_points, claim.margin_share, gain.estimate)
     band = Band(0.0 - width, width, gain_only=True)
     return Measured(
         id="test",
         kind="difference",
-        world=pairs.few.world.name,
-        conditions=(pairs.few.condition, pairs.many.condition),
+        world=pairs.first.world.name,
+        conditions=(pairs.first.condition, pairs.second.condition),
         test=difference,
         band=band,
         n=pairs.n,
         units="pairs",
-        replicate=pairs.few.replicate,
+        replicate=pairs.first.replicate,
         counts={
             "gain_few": gain.estimate,
             "margin": width,
@@ -146,7 +146,7 @@ def _no_gain(pairs: Pairs, claim: MoreRollouts, sgd: Pairs | None) -> Measured:
 
 
 def _sides(pairs: Pairs) -> tuple[tuple[Cell, np.ndarray], tuple[Cell, np.ndarray]]:
-    return (pairs.few, pairs.rows_few), (pairs.many, pairs.rows_many)
+    return (pairs.first, pairs.rows_first), (pairs.second, pairs.rows_second)
 
 
 def _neighbours(pairs: Pairs, sgd: Pairs | None) -> tuple[Secondary, ...]:
@@ -158,7 +158,7 @@ def _neighbours(pairs: Pairs, sgd: Pairs | None) -> tuple[Secondary, ...]:
     if differs and all(np.isfinite(v).all() for v in lenient):
         found = paired_difference(lenient[1], lenient[0])
         extra.append(secondary("lenient", found, found.n))
-    if sgd and sgd.few.has_test and sgd.many.has_test:
+    if sgd and sgd.first.has_test and sgd.second.has_test:
         found = paired_difference(*(c.test[rows] for c, rows in reversed(_sides(sgd))))
         extra.append(secondary("optimizer", found, found.n, optimizer="sgd"))
     for cell, rows in _sides(pairs):
@@ -170,7 +170,7 @@ def _neighbours(pairs: Pairs, sgd: Pairs | None) -> tuple[Secondary, ...]:
 def _notes(pairs: Pairs, claim: MoreRollouts, width: float) -> list[Note]:
     """What an equivalence must not hide: a shown gain or loss, and a margin that is none."""
     few, many = (c.test[rows] for c, rows in _sides(pairs))
-    gain = paired_difference(few, pairs.few.test_base[pairs.rows_few])
+    gain = paired_difference(few, pairs.first.test_base[pairs.rows_first])
     low, high = paired_difference(many, few).interval(CONVENTION / 2)
     gain_low, gain_high = gain.interval(CONVENTION / 2)
     own = {"share": claim.margin_share, "low": gain_low, "high": gain_high}
@@ -180,7 +180,7 @@ def _notes(pairs: Pairs, claim: MoreRollouts, width: float) -> list[Note]:
     if low > 0:
         found.append(Note("higher", {"low": low, "high": high, "margin": width}))
     if gain.estimate <= 0:
-        found.append(Note("no margin", own | {"condition": pairs.few.condition, "change": gain.estimate}))
+        found.append(Note("no margin", own | {"condition": pairs.first.condition, "change": gain.estimate}))
     elif width < claim.margin_points:
         found.append(Note("margin estimated", own))
     return found
@@ -197,4 +197,4 @@ def _placebos(records: Records, group: Group, claim: MoreRollouts) -> tuple[Plac
     return (*found, *placebos.gains(records, group.test))
 
 
-TYPES = (Type(MoreRollouts, first_worlds, read, judge=each), Type(Speedup, first_worlds, read_speedup))
+TYPES = (Type(MoreRollouts, read, first_worlds, judge=each), Type(Speedup, read_speedup))

@@ -102,4 +102,4 @@ def _margin(cell: Cell, claim: NoGain) -> list[Note]:
     return [Note("own margin", said)]
 
 
-TYPES = (Type(NoGain, pools, read, "no pool"),)
+TYPES = (Type(NoGain, read, pools, "no pool"),)

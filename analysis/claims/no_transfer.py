@@ -141,4 +141,4 @@ def _any(words: list[Word | None]) -> Word | None:
     return "refuted" if all(w == "refuted" for w in known) else "undecided"
 
 
-TYPES = (Type(NoTransfer, _groups, read, "no two worlds", judge=one_of),)
+TYPES = (Type(NoTransfer, read, _groups, "no two worlds", judge=one_of),)

@@ -231,4 +231,4 @@ class _Powers:
         return float(2**low), float(2**high)
 
 
-TYPES = (Type(Optimum, pools, read, "no pool"),)
+TYPES = (Type(Optimum, read, pools, "no pool"),)

@@ -99,4 +99,4 @@ def _spread(
     )
 
 
-TYPES = (Type(RandomCurves, single_queries, read, "no single query"),)
+TYPES = (Type(RandomCurves, read, single_queries, "no single query"),)

@@ -71,4 +71,4 @@ def _query(cell: Cell, query: int, reached: np.ndarray, ends: np.ndarray) -> dic
     }
 
 
-TYPES = (Type(ReachesOne, first_worlds, read, judge=each),)
+TYPES = (Type(ReachesOne, read, first_worlds, judge=each),)

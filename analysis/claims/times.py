@@ -46,19 +46,19 @@ def component(
     least = test.smallest_p * (2 if band.two_sided else 1)
 
     def at(level: float) -> Values:
-        found: Values = {"least_p": least, "queries": len(pairs.few.base)}
+        found: Values = {"least_p": least, "queries": len(pairs.first.base)}
         return found | _power(test.interval(level), level, band) if band.two_sided else found
 
     return Measured(
         id=part_id,
         kind="ratio",
-        world=pairs.few.world.name,
-        conditions=(pairs.few.condition, pairs.many.condition),
+        world=pairs.first.world.name,
+        conditions=(pairs.first.condition, pairs.second.condition),
         test=test if band.two_sided else OneSided(test),
         band=band,
         n=pairs.n,
         units="pairs",
-        replicate=pairs.few.replicate,
+        replicate=pairs.first.replicate,
         counts={
             "reached_few": int(few.hit.sum()),
             "reached_many": int(many.hit.sum()),
@@ -107,7 +107,7 @@ def sensitivities(
     upper = tuple(_upper_end(t) for t in times)
     extra.append(ratio("rounded up", (upper[0], upper[1]), pairs))
     for other in neighbours:
-        of, where = both_times(other, claim.pass_at_1, claim.consecutive), other.few.world.name
+        of, where = both_times(other, claim.pass_at_1, claim.consecutive), other.first.world.name
         extra.append(ratio("world", of, other, where, where=where))
     if pairs.n >= FEWEST_RESAMPLED:
         extra.append(_medians(times, pairs))
@@ -118,10 +118,10 @@ def sensitivities(
 
 def both_times(pairs: Pairs, threshold: float, consecutive: int, until: float = math.inf) -> Times:
     """Hitting times of the two conditions up to the horizon they share, or `until` where that is earlier."""
-    horizon = min(pairs.few.rounds[-1], pairs.many.rounds[-1], until)
+    horizon = min(pairs.first.rounds[-1], pairs.second.rounds[-1], until)
     few, many = (
         hitting_times(cell.rounds, cell.train[rows], threshold, consecutive=consecutive, horizon=horizon)
-        for cell, rows in ((pairs.few, pairs.rows_few), (pairs.many, pairs.rows_many))
+        for cell, rows in ((pairs.first, pairs.rows_first), (pairs.second, pairs.rows_second))
     )
     return few, many
 

@@ -168,4 +168,4 @@ def _value(design: Design, field: str) -> float:
     return float(np.asarray(getattr(design, field)))
 
 
-TYPES = (Type(Trend, pools, read, "no pool"),)
+TYPES = (Type(Trend, read, pools, "no pool"),)

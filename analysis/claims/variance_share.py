@@ -105,4 +105,4 @@ def _share(log_ratio: Difference) -> Transformed:
     return Transformed(log_ratio, lambda x: math.log(x / (1 - x)), share)
 
 
-TYPES = (Type(VarianceShare, _groups, read),)
+TYPES = (Type(VarianceShare, read, _groups),)

@@ -228,45 +228,45 @@ class Pairs:
     """Runs of two conditions with a (query, seed) in common.
 
     Attributes:
-        few: Cell of the condition with few rollouts.
-        many: Cell of the condition with many rollouts.
-        rows_few: (N,) rows of `few`.
-        rows_many: (N,) rows of `many`, the same (query, seed) in the same order.
+        first: Cell of one condition.
+        second: Cell of the other.
+        rows_first: (N,) rows of `first`.
+        rows_second: (N,) rows of `second`, the same (query, seed) in the same order.
     """
 
-    few: Cell
-    many: Cell
-    rows_few: Ints
-    rows_many: Ints
+    first: Cell
+    second: Cell
+    rows_first: Ints
+    rows_second: Ints
 
     @property
     def n(self) -> int:
         """Number of pairs."""
-        return int(self.rows_few.size)
+        return int(self.rows_first.size)
 
     @property
     def query(self) -> Ints:
         """(N,) query of each pair."""
-        return self.few.query[self.rows_few]
+        return self.first.query[self.rows_first]
 
     @property
     def seed(self) -> Ints:
         """(N,) seed of each pair."""
-        return self.few.seed[self.rows_few]
+        return self.first.seed[self.rows_first]
 
 
-def match(few: Cell, many: Cell) -> Pairs:
+def match(first: Cell, second: Cell) -> Pairs:
     """Line up two conditions.
 
     Raises:
         InputError: No (query, seed) in common; unpaired runs are no data for a paired protocol.
     """
-    place = {key: row for row, key in enumerate(many.keys())}
-    rows = [(row, place[key]) for row, key in enumerate(few.keys()) if key in place]
+    place = {key: row for row, key in enumerate(second.keys())}
+    rows = [(row, place[key]) for row, key in enumerate(first.keys()) if key in place]
     if not rows:
-        raise InputError(f"conditions: {few.condition!r} and {many.condition!r} share no (query, seed)")
+        raise InputError(f"conditions: {first.condition!r} and {second.condition!r} share no (query, seed)")
     both = np.asarray(rows, dtype=np.int64)
-    return Pairs(few, many, both[:, 0], both[:, 1])
+    return Pairs(first, second, both[:, 0], both[:, 1])
 
 
 def named(records: Records, world: str, wanted: Any, split: Split = "train") -> Cell:

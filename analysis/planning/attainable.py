@@ -11,18 +11,8 @@ from dataclasses import dataclass, replace
 from analysis.inference.multiplicity import benjamini_hochberg, holm
 from banditrft.claims import (
     Claim,
-    Fails,
-    HardQuery,
-    LessStable,
-    MoreRollouts,
-    NoTransfer,
-    ReachesOne,
-    Speedup,
-    SpreadRatio,
     in_force,
     lacking,
-    rollout_pairs,
-    single_query_conditions,
 )
 from banditrft.design import Design
 from banditrft.study import Study
@@ -31,8 +21,6 @@ from banditrft.worlds import LLMWorld, LumpedWorld, SequenceWorld, WorldSettings
 ALPHA = 0.05
 MOST = 64
 """Largest number of seeds that is tried; a test of more has no least p-value that matters."""
-FEWEST = 3
-"""Pairs of a query that make a spread."""
 
 
 @dataclass(frozen=True)
@@ -56,50 +44,10 @@ class Asked:
         """Whether Benjamini and Hochberg's procedure corrects it."""
         return self.claim.secondary
 
-
-def least_p(of: Asked) -> tuple[float, float]:
-    """Least p-values of "supported" and of "refuted" over all data; 0 where a test has none above 0.
-
-    Student's t has none from two runs on. A conjunction is supported with the largest of its parts' and
-    refuted, by Bonferroni, with the smallest.
-    """
-    claim, runs = of.claim, of.queries * of.seeds
-    if isinstance(claim, Speedup):
-        return 2.0**-runs, 2.0**-runs
-    if isinstance(claim, SpreadRatio):
-        least = _spread(of.queries, of.seeds, claim.permutation_below)
-        return least, least
-    if isinstance(claim, ReachesOne):
-        return claim.fraction**runs, (1 - claim.fraction) ** runs
-    if isinstance(claim, MoreRollouts):
-        return min(1.0, 2 * 2.0**-runs), 0.0  # its ratios are read on two sides; a t test may refute it
-    if isinstance(claim, LessStable):
-        return _spread(of.queries, of.seeds, claim.permutation_below), 0.0
-    if isinstance(claim, HardQuery | NoTransfer):
-        return claim.fraction**runs, 0.0
-    if isinstance(claim, Fails):
-        all_fail, none_fails = claim.fraction**runs, (1 - claim.fraction) ** runs
-        alone = claim.own is not None and len(claim.own.conditions) == 1
-        return (all_fail, none_fails) if alone else _failures(all_fail, none_fails, runs)
-    return (0.0, 0.0) if runs > 1 else (1.0, 1.0)
-
-
-def _spread(queries: int, seeds: int, permuted_below: int) -> float:
-    """Sign changes of deviations from medians: of an odd number one is 0, whose sign changes nothing."""
-    if seeds < FEWEST:
-        return 1.0
-    runs = queries * seeds
-    return 2.0 ** -(runs - queries * (seeds % 2)) if runs < permuted_below else 0.0
-
-
-def _failures(all_fail: float, none_fails: float, runs: int) -> tuple[float, float]:
-    """Least p-values of a fraction of failures that must also exceed that of a condition that learns.
-
-    Boschloo's test has 4^-N where all of A fail and none of B does, for (p (1 - p))^N is largest at p = 1/2.
-    That B learns, without which the comparison neither supports nor refutes, is a sign test of N pairs.
-    """
-    apart, learns = 4.0**-runs, 2.0**-runs
-    return max(all_fail, apart, learns), min(1.0, 2 * none_fails, max(2 * apart, learns))
+    @property
+    def least_p(self) -> tuple[float, float]:
+        """Least p-values of "supported" and of "refuted" over all data."""
+        return self.claim.least_p(self.queries, self.seeds)
 
 
 def warnings(study: Study, alpha: float = ALPHA) -> list[str]:
@@ -118,16 +66,16 @@ def unattainable(tested: Sequence[Asked], alpha: float = ALPHA) -> dict[tuple[st
     """
     found = {}
     for i, one in enumerate(tested):
-        if _may(tested, i, alpha, least_p(one)[0]):
+        if _may(tested, i, alpha, one.least_p[0]):
             continue
-        word = "supported" if _may(tested, i, alpha, min(least_p(one))) else "decided"
+        word = "supported" if _may(tested, i, alpha, min(one.least_p)) else "decided"
         more = range(one.seeds + 1, MOST + 1)
         grown = ((seeds, _with(tested, one.world, seeds)) for seeds in more)
-        enough = next((s for s, of in grown if _may(of, i, alpha, least_p(of[i])[0])), None)
+        enough = next((s for s, of in grown if _may(of, i, alpha, of[i].least_p[0])), None)
         others = len({t.claim.id for t in tested if t.secondary == one.secondary}) - 1
         found[one.claim.id, one.world] = (
             f"'{one.claim.id}' in '{one.world}' cannot be {word} with {one.seeds} seeds, whatever the data: "
-            f"the least p-value that {one.queries * one.seeds} runs can give is {least_p(one)[0]:.2g}"
+            f"the least p-value that {one.queries * one.seeds} runs can give is {one.least_p[0]:.2g}"
             + (f", corrected for {others} other claims" if others else "")
             + (f"; {enough} seeds are the fewest that can" if enough else "")
         )
@@ -142,7 +90,7 @@ def _may(tested: Sequence[Asked], i: int, alpha: float, p: float) -> bool:
     others: dict[str, float] = {}
     for t in tested:
         if t.claim.id != tested[i].claim.id and t.secondary == tested[i].secondary:
-            others[t.claim.id] = min(others.get(t.claim.id, 1.0), *least_p(t))
+            others[t.claim.id] = min(others.get(t.claim.id, 1.0), *t.least_p)
     procedure = benjamini_hochberg if tested[i].secondary else holm
     return procedure([p, *others.values()], alpha)[0].rejected
 
@@ -165,10 +113,6 @@ def _testable(claim: Claim, world: WorldSettings, designs: Mapping[str, Design])
         on_test = getattr(claim, "split", "train") == "test"
         named = not claim.own.worlds or world.name in claim.own.worlds
         return named and not (on_test and isinstance(world, LumpedWorld | SequenceWorld))
-    if isinstance(claim, ReachesOne):
-        return bool(single_query_conditions(designs))
-    if isinstance(claim, MoreRollouts):
-        return any(rollout_pairs(designs, claim.rollouts, optimizer) for optimizer in ("adam", "sgd"))
     return lacking(claim, designs) is None
 
 

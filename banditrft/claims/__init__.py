@@ -115,8 +115,7 @@ def lacking(claim: Claim, designs: Mapping[str, Design]) -> str | None:
     """What a claim does not find among the conditions of one world, said before anything is spent.
 
     Args:
-        claim: A protocol; A1 and A5 have warnings of their own and are passed over, as a study's own claims
-            are, which were checked against its conditions when it was read.
+        claim: A protocol; a study's own claims were checked against its conditions when it was read.
         designs: Condition name -> design, as resolved in that world.
 
     Returns:

@@ -70,6 +70,10 @@ class _Curve(Own):
     consecutive: Annotated[int, Field(ge=1, le=100)] = 2
     horizon: Count | None = Field(None, description="last round that counts; None is the end of the runs")
 
+    def parameters(self) -> dict[str, Any]:
+        """The settings of its type of claim."""
+        return {"pass_at_1": self.threshold, "consecutive": self.consecutive, "horizon": self.horizon}
+
 
 class Faster(_Curve):
     """A reaches the threshold in fewer rounds than B; margin: least ratio of times, B's over A's."""
@@ -90,12 +94,7 @@ class Faster(_Curve):
 
     def parameters(self) -> dict[str, Any]:
         """The settings of its type of claim."""
-        return {
-            "pass_at_1": self.threshold,
-            "consecutive": self.consecutive,
-            "horizon": self.horizon,
-            "margin": self.margin,
-        }
+        return super().parameters() | {"margin": self.margin}
 
 
 class NoBetter(Own):
@@ -185,12 +184,7 @@ class FailsToLearn(_Curve):
 
     def parameters(self) -> dict[str, Any]:
         """The settings of its type of claim."""
-        return {
-            "pass_at_1": self.threshold,
-            "consecutive": self.consecutive,
-            "horizon": self.horizon,
-            "fraction": self.margin,
-        }
+        return super().parameters() | {"fraction": self.margin}
 
 
 class BestAt(Own):

@@ -1,4 +1,6 @@
-"""The types of claims: what each type preregisters. `analysis.claims` has their tests.
+"""The types of claims: what each preregisters, what it lacks in a study, the least p-value of its test.
+
+`analysis.claims` has their tests, by type.
 
 The ledgers of the papers and the tables of a study (`banditrft.claims.own`) are values of the same types.
 They differ in how conditions are found: a ledger's claim by the fields of designs, a table's by what it
@@ -11,7 +13,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from banditrft.claims.conditions import MINIMAL, Fields, conditions, contrasts, describe, ladders
+from banditrft.claims.conditions import (
+    MINIMAL,
+    Fields,
+    conditions,
+    contrasts,
+    describe,
+    ladders,
+    rollout_pairs,
+    single_query_conditions,
+)
 from banditrft.design import Design
 
 PROTOCOL = 2
@@ -20,6 +31,8 @@ gains and falls against the placebo too, claims of no difference only where some
 claim at the papers' own horizon and margin (docs/claims.md)."""
 
 Split = Literal["train", "test"]
+FEWEST_IN_SPREAD = 3
+"""Seeds of a query that make a spread."""
 TABLED = {"tabled": True}
 """Marks a setting of tables alone: no part of the protocols of the ledgers, nor of their hash."""
 ADAM: Fields = (*MINIMAL, ("optimizer", "adam"))
@@ -33,6 +46,24 @@ def _no_condition(designs: Mapping[str, Design], where: Fields) -> str | None:
 def _no_pair(designs: Mapping[str, Design], where: Fields, changed: Fields) -> str | None:
     found = contrasts(designs, where, changed)
     return None if found else f"no pair that differs only in {describe(changed)}"
+
+
+def _least_p_of_spread(queries: int, seeds: int, permuted_below: int) -> float:
+    """Sign changes of deviations from medians: of an odd number one is 0, whose sign changes nothing."""
+    if seeds < FEWEST_IN_SPREAD:
+        return 1.0
+    runs = queries * seeds
+    return 2.0 ** -(runs - queries * (seeds % 2)) if runs < permuted_below else 0.0
+
+
+def _least_p_of_failures(all_fail: float, none_fails: float, runs: int) -> tuple[float, float]:
+    """Least p-values of a fraction of failures that must also exceed that of a condition that learns.
+
+    Boschloo's test has 4^-N where all of A fail and none of B does, for (p (1 - p))^N is largest at p = 1/2.
+    That B learns, without which the comparison neither supports nor refutes, is a sign test of N pairs.
+    """
+    apart, learns = 4.0**-runs, 2.0**-runs
+    return max(all_fail, apart, learns), min(1.0, 2 * none_fails, max(2 * apart, learns))
 
 
 @dataclass(frozen=True)
@@ -96,6 +127,19 @@ class Claim:
         """
         return None
 
+    def least_p(self, queries: int, seeds: int) -> tuple[float, float]:
+        """Least p-values of "supported" and of "refuted" over all data that a study can give.
+
+        Here those of Student's t, which has none above 0 from two runs on. A type with an exact test has its
+        own, or `banditrft lint` is silent where no data can decide it. A conjunction is supported with the
+        largest of its parts' and refuted, by Bonferroni, with the smallest.
+
+        Args:
+            queries: Training queries that the runs belong to.
+            seeds: Seeds of each.
+        """
+        return (0.0, 0.0) if queries * seeds > 1 else (1.0, 1.0)
+
     def protocol(self) -> dict[str, Any]:
         """What is preregistered, as plain values: the hash of the protocols is one of these."""
         if self.own is not None:
@@ -120,6 +164,16 @@ class ReachesOne(Claim):
     confidence: float = 0.95
     samples: int = 512
     fraction: float = 0.5
+
+    def lacks(self, designs: Mapping[str, Design]) -> str | None:
+        """As `Claim.lacks`."""
+        found = single_query_conditions(designs)
+        return None if found else "no condition with one rollout, raw reward and adam"
+
+    def least_p(self, queries: int, seeds: int) -> tuple[float, float]:
+        """As `Claim.least_p`."""
+        runs = queries * seeds
+        return self.fraction**runs, (1 - self.fraction) ** runs
 
 
 @dataclass(frozen=True)
@@ -147,6 +201,16 @@ class MoreRollouts(Claim):
     margin_points: float = 0.02
     margin_share: float = 0.2
     level: float = 0.95
+
+    def lacks(self, designs: Mapping[str, Design]) -> str | None:
+        """As `Claim.lacks`: one optimiser is enough."""
+        few, many = self.rollouts
+        found = any(rollout_pairs(designs, self.rollouts, optimizer) for optimizer in ("adam", "sgd"))
+        return None if found else f"no pair of conditions that differ only in rollouts ({few} and {many})"
+
+    def least_p(self, queries: int, seeds: int) -> tuple[float, float]:
+        """As `Claim.least_p`; its ratios are read on two sides, a t test may refute it."""
+        return min(1.0, 2 * 2.0 ** -(queries * seeds)), 0.0
 
 
 @dataclass(frozen=True)
@@ -222,6 +286,10 @@ class LessStable(Claim):
         ]
         return None if all(pairs) else "not both pairs, plain under adam and step-size-matched under sgd"
 
+    def least_p(self, queries: int, seeds: int) -> tuple[float, float]:
+        """As `Claim.least_p`."""
+        return _least_p_of_spread(queries, seeds, self.permutation_below), 0.0
+
 
 @dataclass(frozen=True)
 class HardQuery(Claim):
@@ -244,6 +312,10 @@ class HardQuery(Claim):
     def lacks(self, designs: Mapping[str, Design]) -> str | None:
         """As `Claim.lacks`."""
         return _no_condition(designs, self.where)
+
+    def least_p(self, queries: int, seeds: int) -> tuple[float, float]:
+        """As `Claim.least_p`."""
+        return self.fraction ** (queries * seeds), 0.0
 
 
 @dataclass(frozen=True)
@@ -272,6 +344,14 @@ class Fails(Claim):
         """As `Claim.lacks`."""
         return _no_pair(designs, self.where, self.changed)
 
+    def least_p(self, queries: int, seeds: int) -> tuple[float, float]:
+        """As `Claim.least_p`."""
+        runs = queries * seeds
+        all_fail, none_fails = self.fraction**runs, (1 - self.fraction) ** runs
+        if self.own is not None and len(self.own.conditions) == 1:
+            return all_fail, none_fails
+        return _least_p_of_failures(all_fail, none_fails, runs)
+
 
 @dataclass(frozen=True)
 class NoTransfer(Claim):
@@ -294,6 +374,10 @@ class NoTransfer(Claim):
     def lacks(self, designs: Mapping[str, Design]) -> str | None:
         """As `Claim.lacks`."""
         return _no_condition(designs, self.where)
+
+    def least_p(self, queries: int, seeds: int) -> tuple[float, float]:
+        """As `Claim.least_p`."""
+        return self.fraction ** (queries * seeds), 0.0
 
 
 @dataclass(frozen=True)
@@ -423,6 +507,11 @@ class Speedup(Claim):
     horizon: int | None = None
     margin: float = 1.0
 
+    def least_p(self, queries: int, seeds: int) -> tuple[float, float]:
+        """As `Claim.least_p`."""
+        least = 2.0 ** -(queries * seeds)
+        return least, least
+
 
 @dataclass(frozen=True)
 class SpreadRatio(Claim):
@@ -437,6 +526,11 @@ class SpreadRatio(Claim):
     margin: float = 1.0
     split: Split = "train"
     permutation_below: int = 10
+
+    def least_p(self, queries: int, seeds: int) -> tuple[float, float]:
+        """As `Claim.least_p`."""
+        least = _least_p_of_spread(queries, seeds, self.permutation_below)
+        return least, least
 
 
 @dataclass(frozen=True)

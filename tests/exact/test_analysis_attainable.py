@@ -11,10 +11,9 @@ from analysis.inference.means import paired_difference
 from analysis.inference.ratio import ratio_test
 from analysis.inference.times import HittingTimes
 from analysis.judging import verdicts
-from analysis.planning import attainable
-from analysis.planning.attainable import Asked, least_p, warnings
+from analysis.planning.attainable import warnings
 from analysis.planning.seeds import plan
-from banditrft.claims import CLAIMS, SpreadRatio, own_claim, parse_own
+from banditrft.claims import CLAIMS, SpreadRatio, own_claim, parse_own, protocols
 from banditrft.cli.lint import command
 from banditrft.study import parse_study
 
@@ -25,7 +24,7 @@ def own(kind, **fields):
 
 
 def least(claim, seeds, queries=1):
-    return least_p(Asked(claim, "w", queries, seeds))
+    return claim.least_p(queries, seeds)
 
 
 @pytest.mark.parametrize("n", range(1, 9))
@@ -58,7 +57,7 @@ def test_spreads_are_sign_changes_without_the_median(seeds, queries):
 
 
 def test_the_sizes_at_which_spreads_are_tested_are_those_of_the_test():
-    assert attainable.FEWEST == spread.FEWEST
+    assert protocols.FEWEST_IN_SPREAD == spread.FEWEST
     assert spread.spread_ratio.__kwdefaults__["permutation_below"] == SpreadRatio.permutation_below
 
 

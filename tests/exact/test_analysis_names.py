@@ -11,6 +11,7 @@ from analysis.inference.resampling import of_data
 from analysis.judging import verdicts
 from analysis.planning.components import component
 from analysis.reporting.content.curves import bands
+from banditrft.claims.own import TYPES
 
 ROUNDS = np.arange(0.0, 41.0, 4.0)
 
@@ -57,6 +58,10 @@ def numbers(records, kind, name="U1", statement="as stated"):
         for p in found.parts
     ]
     return read, [None if p.power is None else p.power(5) for p in planned]
+
+
+def test_every_type_of_table_is_here():
+    assert set(CLAIMS) == set(TYPES)
 
 
 @pytest.mark.parametrize("kind", CLAIMS)

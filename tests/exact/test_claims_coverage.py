@@ -20,8 +20,10 @@ def test_presets_lack_nothing(study):
 @pytest.mark.parametrize(
     ("claim", "says"),
     [
+        ("A1", "no condition with one rollout, raw reward and adam"),
         ("A2", "no condition with batch_size = 1"),
         ("A4", "not both pairs"),
+        ("A5", "no pair of conditions that differ only in rollouts (1 and 4)"),
         ("A7", "no pair that differs only in reward = 'minus-one-zero'"),
         ("B2", "no pair that differs only in signal = 'grpo', baseline_rollouts >= 1"),
         ("B3", "no 3 conditions that differ only in rollouts"),

@@ -128,3 +128,25 @@ def test_the_stated_step_bounds_what_a_lone_success_does(fields):
     stated = largest_move(d, p0, 1.0)
     assert len(moved) > 20
     assert 0.5 * stated < moved.max() < 1.2 * stated
+
+
+def test_a_claim_without_its_conditions_is_named():
+    text = """
+name = "one"
+seeds = 8
+claims = ["A1", "B3", "B4"]
+[design]
+learning_rate = 0.1
+rounds = 40
+rollouts = 4
+[[conditions]]
+name = "G=4"
+[[sim]]
+world = "contextual"
+name = "w"
+"""
+    assert [line for line in lint(parse_study(text)) if line.startswith("claims:")] == [
+        "claims: A1 finds no condition with one rollout, raw reward and adam in 'w'",
+        "claims: B3 finds no 3 conditions that differ only in rollouts in 'w'",
+        "claims: B4 finds no 5 splits of 256 rollouts in 'w'",
+    ]

@@ -5,6 +5,7 @@ from support.analysis import study, write
 from support.records import edit_json
 
 from analysis import load
+from banditrft.claims.own import TYPES
 from banditrft.errors import InputError, RecordError
 from banditrft.study import parse_study
 
@@ -51,7 +52,7 @@ def test_the_tables_below_are_whole():
 
 
 WRONG = [
-    (FASTER | {"type": '"quicker"'}, "own_claims[0].type: must be one of faster, no-better"),
+    (FASTER | {"type": '"quicker"'}, f"own_claims[0].type: must be one of {', '.join(TYPES)}, got 'quicker'"),
     ({k: v for k, v in FASTER.items() if k != "margin"}, "own_claims[0].margin: is required"),
     ({k: v for k, v in FASTER.items() if k != "b"}, "own_claims[0].b: is required"),
     (FASTER | {"margin": "0.5"}, "own_claims[0].margin: input should be greater than or equal to 1, got 0.5"),
