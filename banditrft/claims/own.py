@@ -354,10 +354,11 @@ def _check(spec: Own, designs: Mapping[str, Mapping[str, Design]], where: str) -
         problems.attempt(_check_pick, wanted, read, f"{where}.{name}")
     if isinstance(spec, BestAt | AddsLittle):
         problems.attempt(_check_ladder, spec, read, where)
-    names = [(wanted if isinstance(wanted, str) else repr(wanted)) for _, wanted in spec.picks()]
-    if len(set(names)) < len(names):
-        problems.lines.append(f"{where}.b: must be another condition than a, got {names[0]!r} twice")
     problems.settle()
+    for of in read.values():
+        names = [name for _, wanted in spec.picks() for name in pick(of, wanted)]
+        if len(set(names)) < len(names):
+            raise InputError(f"{where}.b: must be another condition than a, got {names[0]!r} twice")
 
 
 def _check_pick(wanted: Pick, designs: Mapping[str, Mapping[str, Design]], where: str) -> None:

@@ -62,6 +62,7 @@ WRONG = [
     (FASTER | {"a": "{signal = 'raw'}"}, "own_claims[0].a: must fit one condition"),
     (FASTER | {"a": "{}"}, "own_claims[0].a: needs at least one field, got none"),
     (FASTER | {"b": '"G=4"'}, "own_claims[0].b: must be another condition than a, got 'G=4' twice"),
+    (FASTER | {"b": "{rollouts = 4}"}, "own_claims[0].b: must be another condition than a, got 'G=4' twice"),
     (FASTER | {"worlds": '["lumped"]'}, "own_claims[0].worlds: known are contextual, got 'lumped'"),
     (
         TREND | {"field": '"signal"'},
