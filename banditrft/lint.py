@@ -154,7 +154,12 @@ def _gain(world: SimWorld, design: Design) -> float:
 
 
 def _claim(study: Study, claim: str) -> Iterator[str]:
-    for world in study.worlds():
+    read = study.worlds()
+    if claim in (A1.id, A5.id):
+        read = [w for w in read if not isinstance(w, SequenceWorld)]
+        if study.worlds() and not read:
+            yield f"claims: {claim} is not read in a sequence: add a lumped or contextual world or an LLM"
+    for world in read:
         designs = study.designs(world.name)
         lacks = lacking(CLAIMS[claim], designs)
         if lacks and claim != A5.id:

@@ -24,7 +24,7 @@ TYPES: dict[type[Claim], Type] = {
 
 
 def find(records: Records, claim: Claim) -> list[Finding]:
-    """A claim's findings, one per world or group of worlds, before Holm."""
+    """A claim's findings, one per world or group of worlds, before Holm; where no world has any, why."""
     of = TYPES[type(claim)]
     found: list[Finding] = []
     for kind in kinds(records):
@@ -36,8 +36,10 @@ def find(records: Records, claim: Claim) -> list[Finding]:
             found += of.judge(cases)
         elif of.nothing:
             found += of.judge([absent(claim, kind, Note(of.nothing))])
-    if claim.own is not None and not found:
-        nowhere = Note("no records", {"worlds": ", ".join(claim.own.worlds)})
+    if not found:
+        nowhere = Note("no world")
+        if claim.own is not None:
+            nowhere = Note("no records", {"worlds": ", ".join(claim.own.worlds)})
         return conjunction([absent(claim, kinds(records)[0], nowhere)])
     return found
 

@@ -264,7 +264,7 @@ class Type:
         read: Selects conditions, measures them and sets the bands.
         groups: The worlds that a claim of the ledgers reads, of one kind. A table's claim reads every world
             that it names, so that a type of tables alone has none.
-        nothing: Why there are no such worlds; None where that is no finding.
+        nothing: Why there are no such worlds of a kind; None where another kind may have them.
         judge: From cases to findings.
     """
 

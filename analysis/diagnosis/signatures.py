@@ -81,12 +81,12 @@ class Part:
 
     @property
     def sentence(self) -> str:
-        """The distance in words: "level .25 below .95"."""
+        """The distance in words: "level 0.250 below the border of 0.95"."""
         side = "above" if self.estimate > self.threshold else "below"
         away = abs(self.estimate - self.threshold)
         if self.unit == "points":
-            return f"{self.name} {100 * away:.1f} points {side} {100 * self.threshold:g}"
-        return f"{self.name} {away:.3f} {side} {self.threshold:g}"
+            return f"{self.name} {100 * away:.1f} points {side} the border of {100 * self.threshold:g}"
+        return f"{self.name} {away:.3f} {side} the border of {self.threshold:g}"
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ def plateau(m: Measures) -> Check:
             "at_top": top,
             "n": m.n,
         },
-        said=f"{said}, and {points(late)} in the last sixth ({top} of {m.n} {m.unit} end above {TOP:g})",
+        said=f"{said}, and {points(late)} in the last sixth; {top} of {m.n} {m.unit} end above {TOP:g}",
         parts=(
             Part("rise", rise.estimate, LEARNED, above=True, unit="points"),
             Part("level", level.estimate, TOP, above=False, unit="Pass@1"),
@@ -374,7 +374,7 @@ def of_runs(cell: Cell) -> Measures:
     return Measures(
         world=cell.world.name,
         condition=cell.condition,
-        unit=f"runs ({cell.replicate})",
+        unit="runs",
         n=cell.n,
         start=start,
         level=level,

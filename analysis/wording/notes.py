@@ -21,6 +21,7 @@ NOTES: dict[str, str] = {
     "gain, but what the protocol asks for is equivalence",
     # what is missing
     "refused": "{why}",
+    "no world": "no world of the study is one that the claim reads",
     "no test world": "no world with a test set that the claim is about",
     "no pool": "no world with a pool of training queries and a test set",
     "no shared conditions": "no two worlds with a pool of training queries and a test set that share two "

@@ -33,5 +33,6 @@ def command(study: str, as_json: bool) -> int:
         return 0
     for warning in warnings:
         echo(f"warning: {warning}")
-    echo(f"{resolved.name}: {len(resolved.cells)} cells, {len(warnings)} warnings")
+    plural = "" if len(warnings) == 1 else "s"
+    echo(f"{resolved.name}: {len(resolved.cells)} cells, {len(warnings)} warning{plural}")
     return 0

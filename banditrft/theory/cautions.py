@@ -91,7 +91,7 @@ def of_case(case: Case) -> Iterator[str]:
     warned = silent(first.zero_signal_fraction, case.p0)
     if warned:
         yield warned
-    if reward_map(design).low < 0.0 and not case.shared:
+    if reward_map(design).low < 0.0 and design.signal == "raw" and not case.shared:
         yield f"reward: under '{design.reward}' noise may trap runs, unseen by a mean field (theory §5)"
     if design.reward not in PLACEBOS and first.drift <= 0:
         yield "signal: no drift towards the correct arms"

@@ -20,6 +20,7 @@ from support.claims import (
 
 from analysis.judging import verdicts
 from banditrft.claims import CLAIMS, claims_hash
+from banditrft.worlds import SequenceWorld
 
 GROUP = {"rollouts": 4}
 PLACEBO = design(reward="random")
@@ -34,6 +35,18 @@ def judge(claim, *cells):
 
 def words(claim, *cells):
     return {world: v.verdict for world, v in judge(claim, *cells).items()}
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_no_claim_is_passed_over_in_silence(claim):
+    """Where no world of a study can show a claim, its verdict says so."""
+    world = SequenceWorld(name="sequence", seeds=SEEDS, tokens=3, base_pass_at_1=0.1)
+    found = judge(claim, cell(world, "G=1", design()), placebo(world)).values()
+    assert found
+    if claim in ("A1", "A5"):
+        (verdict,) = found
+        assert (verdict.verdict, verdict.parts) == ("undecided", ())
+        assert "no world of the study is one that the claim reads" in str(verdict.to_dict())
 
 
 @pytest.mark.parametrize(("gain", "word"), [(0.1, "supported"), (0.0, "refuted"), (0.02, "undecided")])

@@ -134,7 +134,7 @@ def test_margins_are_positive_where_a_signature_is_present(signs):
         assert sign.found != "present" or min(margins) > 0
         assert sign.found != "absent" or min(margins) < 0
     sign = signs["easy", "KL", "train plateau below 1"]
-    assert f"{0.95 - sign.evidence['level']['estimate']:.3f} below 0.95" in sign.sentence
+    assert f"{0.95 - sign.evidence['level']['estimate']:.3f} below the border of 0.95" in sign.sentence
 
 
 def test_intervals_stay_inside_what_the_quantity_can_be(signs):

@@ -26,6 +26,14 @@ seeds = 4
 base_pass_at_1 = PZERO
 train_items = ITEMS
 """,
+    "sequence": """
+[[sim]]
+world = "sequence"
+name = "w"
+seeds = 4
+tokens = 3
+base_pass_at_1 = PZERO
+""",
     "llm": """
 [[llm]]
 model = "tiny-qwen2"
@@ -61,6 +69,18 @@ def test_adapters_that_vllm_samples_rounded_need_a_correction():
         "w, c: importance_cap: none, though vLLM samples from adapters merged and rounded to bfloat16, the "
         "learner trains them unrounded"
     ]
+
+
+@pytest.mark.parametrize("claim", ["A1", "A5"])
+def test_a_claim_that_no_world_shows_is_named(claim):
+    design = '[design]\nlearning_rate = 0.1\nrounds = 20\n[[conditions]]\nname = "c"\n'
+    head = f'name = "s"\nseeds = 4\nclaims = ["{claim}"]\n{design}'
+    places = {name: text.replace("PZERO", "0.3").replace("QZERO", "0.7") for name, text in WORLDS.items()}
+    alone = lint(parse_study(head + places["sequence"], "s.toml"))
+    assert f"claims: {claim} is not read in a sequence: add a lumped or contextual world or an LLM" in alone
+    both = places["sequence"] + places["lumped"].replace('"w"', '"v"')
+    found = [line for line in lint(parse_study(head + both, "s.toml")) if f"claims: {claim}" in line]
+    assert not [line for line in found if "'w'" in line or "not read" in line]
 
 
 def test_nothing_to_say():

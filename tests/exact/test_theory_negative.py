@@ -8,7 +8,7 @@ import pytest
 
 from banditrft.design import Design
 from banditrft.errors import InputError
-from banditrft.rewards import reward_map
+from banditrft.rewards import honest, reward_map
 from banditrft.theory.flow import flow_time
 from banditrft.theory.hitting import hitting_law
 from banditrft.theory.negative import expected_move, negative_law, trap_boundary, trap_ratio
@@ -33,7 +33,7 @@ def move_by_enumeration(d, p, K, m):
     return out
 
 
-@pytest.mark.parametrize("reward", ["zero-one", "minus-one-zero", "minus-one-one"])
+@pytest.mark.parametrize("reward", honest())
 @pytest.mark.parametrize(("K", "m"), [(2, 1), (11, 1), (30, 4), (5, 4)])
 def test_expected_move_equals_the_sum_over_arms(reward, K, m):
     for eta, p in itertools.product((0.1, 1.0, 3.0), (0.01, 0.2, 0.9)):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from banditrft.design import Design
+from banditrft.rewards import MAPS
 from sims.learner import TableLearner
 from sims.lumped import simulator as lumped
 from sims.lumped.general import GeneralPaths, simulate
@@ -49,9 +50,7 @@ def agree(one: GeneralPaths, two: GeneralPaths) -> None:
     signal=st.sampled_from(
         ["raw", "centered", "grpo", "rloo", "gpg", "batch-centered", "reinforce-plus-plus"]
     ),
-    reward=st.sampled_from(
-        ["zero-one", "minus-one-zero", "minus-one-one", "noisy", "random", "graded", "yoked"]
-    ),
+    reward=st.sampled_from([*MAPS, "yoked"]),
     optimizer=optimizers,
     clip=st.sampled_from([None, 0.2]),
     G=st.integers(2, 6),

@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 from banditrft import signals
 from banditrft.design import Design
 from banditrft.errors import InputError
+from banditrft.rewards import honest, reward_map
 
 REWARDS = hnp.arrays(
     np.float64,
@@ -59,10 +60,8 @@ def test_grpo_without_eps_ignores_scale(rewards, factor):
 @given(st.sampled_from(NAMES + BATCH_NAMES), st.integers(2, 8), st.data())
 def test_table_is_the_signal_of_any_two_valued_group(name, G, data):
     bits = np.array(data.draw(st.lists(st.booleans(), min_size=G, max_size=G)))
-    setup = design(
-        name, G, reward=data.draw(st.sampled_from(["zero-one", "minus-one-zero", "minus-one-one"]))
-    )
-    low, high = {"zero-one": (0, 1), "minus-one-zero": (-1, 0), "minus-one-one": (-1, 1)}[setup.reward]
+    setup = design(name, G, reward=data.draw(st.sampled_from(list(honest()))))
+    low, high = reward_map(setup)[:2]
     expected = signals.signal(setup, np.where(bits, float(high), float(low))[None])[0]
     looked_up = signals.table(setup)[bits.sum(), bits.astype(int)]
     np.testing.assert_allclose(looked_up, expected, atol=1e-12)

@@ -11,6 +11,7 @@ import sims
 from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.records import EVALS, TABLES, check_table
+from banditrft.rewards import honest
 from banditrft.runs import Run, world_key
 from banditrft.theory.matching import matching_factor
 from banditrft.worlds import ContextualWorld
@@ -82,7 +83,7 @@ def test_copies_are_a_group_cut_up() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-@pytest.mark.parametrize("reward", ["zero-one", "minus-one-zero", "minus-one-one", "yoked"])
+@pytest.mark.parametrize("reward", [*honest(), "yoked"])
 @pytest.mark.parametrize(
     ("signal", "B", "G"),
     [("raw", 1, 1), ("raw", 3, 5), ("centered", 2, 4), ("grpo", 9, 6), ("rloo", 3, 2), ("gpg", 1, 4),

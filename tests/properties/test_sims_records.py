@@ -10,6 +10,7 @@ import sims
 from banditrft.design import Design, Evaluation
 from banditrft.errors import InputError
 from banditrft.records import EVALS, TABLES, check_table
+from banditrft.rewards import two_valued
 from banditrft.runs import Run
 from banditrft.signals import signal
 from banditrft.worlds import ArmClass, ContextualWorld, LumpedWorld
@@ -152,7 +153,7 @@ def test_placebo_rewards_ignore_the_answer() -> None:
 @given(
     sizes=st.lists(st.sampled_from([1, 2, 7, 10**12]), min_size=1, max_size=4),
     name=st.sampled_from(["raw", "centered", "grpo", "rloo", "batch-centered", "gpg", "reinforce-plus-plus"]),
-    reward=st.sampled_from(["zero-one", "minus-one-zero", "minus-one-one", "random", "noisy"]),
+    reward=st.sampled_from(two_valued()),
     optimizer=st.sampled_from(["sgd", "adam", "adamw"]),
     clip=st.sampled_from([None, 1e-3, 0.3]),
     G=st.integers(2, 40),
