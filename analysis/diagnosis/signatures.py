@@ -175,6 +175,12 @@ def points(test: Test) -> str:
     return f"{100 * test.estimate:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
+def ratio_of(test: Test) -> str:
+    """A ratio with its 95% interval, where so few runs give one."""
+    low, high = ends(test, RATIO)
+    return f"{test.estimate:.2f} " + ("(no interval)" if low == float("-inf") else f"[{low:.2f}, {high:.2f}]")
+
+
 def joined(names: Sequence[str]) -> str:
     """Conditions of a comparison."""
     return " | ".join(names)
@@ -547,8 +553,7 @@ def _spread(name: str, cell: Cell, plain: Cell) -> Check:
     ratio = spread_ratio(areas[:, 0], areas[:, 1], keys[:, 0], margins=(LARGE,))
     if not math.isfinite(ratio.estimate):
         return Check(*where, why_open=f"the runs of '{plain.condition}' do not differ at all")
-    low, high = ends(ratio, RATIO)
-    times = f"{ratio.estimate:.2f} [{low:.2f}, {high:.2f}] times that of '{plain.condition}'"
+    times = f"{ratio_of(ratio)} times that of '{plain.condition}'"
     return Check(
         *where,
         p_present=ratio.p_above(LARGE),

@@ -1,6 +1,7 @@
 """Failure signatures are found where simulated truth has them, and are not where it has not."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from support import claims as fixtures
 
 import analysis
 from analysis.diagnosis import SIGNATURES, diagnose
+from analysis.diagnosis.signatures import ratio_of
+from analysis.inference.spread import spread_ratio
 from banditrft.cli.diagnose import command as diagnose_command
 from banditrft.cli.sim import command as sim_command
 from banditrft.errors import InputError
@@ -240,3 +243,11 @@ def test_items_of_several_runs_are_no_unit():
 
 def test_every_signature_says_what_it_is():
     assert all(len(text) > 20 for text in SIGNATURES.values())
+
+
+def test_a_ratio_that_three_runs_leave_without_an_interval_says_so():
+    few = spread_ratio(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 2.5]), np.zeros(3), margins=(1.5,))
+    assert ratio_of(few).endswith(" (no interval)")
+    rng = np.random.default_rng(3)
+    many = spread_ratio(rng.normal(size=20), rng.normal(size=20), np.zeros(20), margins=(1.5,))
+    assert re.fullmatch(r"\d+\.\d\d \[\d+\.\d\d, \d+\.\d\d\]", ratio_of(many))
