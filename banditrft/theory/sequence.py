@@ -178,7 +178,7 @@ def sequence_law(positions: Positions, learning_rate: float, target: float) -> H
     end = domain.log_odds(domain.open_unit("target", target))
     step = domain.positive("learning_rate", learning_rate) * _gain(positions)
     # small steps follow the flow, which says at once that a ladder would be far too long
-    hopeless = step < SMALL_STEP and _push(positions, math.log(target)) > 2.0 * MAX_RUNGS * step
+    hopeless = step <= SMALL_STEP and _push(positions, math.log(target)) > 2.0 * MAX_RUNGS * step
     rungs = sequence_rungs(positions, learning_rate, end, 0 if hopeless else MAX_RUNGS)
     if hopeless or len(rungs) == MAX_RUNGS:
         raise InputError(
@@ -550,6 +550,11 @@ def sequence_round_law(design: Design, positions: Positions) -> GroupLaw:
     if design.learning_rate > LARGEST_RATE:
         raise InputError(
             f"learning_rate: closed forms cover at most {LARGEST_RATE:g}, got {design.learning_rate:g}"
+        )
+    if decay(design) >= 1.0:
+        raise InputError(
+            "weight_decay: times learning_rate must be below 1, or a step takes every gap away, got "
+            f"{design.weight_decay!r} x {design.learning_rate!r}"
         )
     law = matched_law(design, positions.pass_at_1)
     if isinstance(law, BatchLaw):

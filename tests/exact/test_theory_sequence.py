@@ -336,6 +336,8 @@ def test_giant_steps_arrive_at_once(optimizer, rate, places):
 def test_rates_and_profiles_beyond_doubles_are_refused():
     with pytest.raises(InputError, match=r"learning_rate: closed forms cover at most 1e\+100"):
         rounds_with_wait(design(learning_rate=1e101), Positions.equal(0.3, 4), 0.9)
+    with pytest.raises(InputError, match="weight_decay: times learning_rate must be below 1"):
+        rounds_with_wait(design(optimizer="adamw", weight_decay=1000.0), Positions.equal(0.3, 4), 0.9)
     with pytest.raises(InputError, match="profile: its product, the base Pass@1, must be at least 1e-300"):
         Positions.of([1e-200, 1e-200])
     with pytest.raises(ValidationError, match="profile: its product, the base Pass@1, must be at least"):
