@@ -322,6 +322,8 @@ def command(
         found = plan_study(find_study(study), wanted)
         print_json(found) if as_json else print_study(found)
         return 0
+    if p0 is None and where["tokens"] is None and where["profile"] is None:
+        raise InputError("--p0: is required without STUDY")
     wanted = Wanted(target, tokens_per_rollout, budget, what_if is not False, with_curve, plot)
     found = plan_design(_design(fields), p0, _place(where), wanted)
     print_json(found) if as_json else print_design(found)

@@ -48,7 +48,9 @@ NEAREST = -1e-300
 SMALL_STEP = 0.01
 """Step of a gap up to which a ladder follows the flow closely."""
 FEW = 8
-"""Kinds of positions up to which a path is followed for each block of first lessons."""
+"""Kinds of positions up to which paths are followed from more than one first lesson."""
+NODES = 8
+"""Rounds of a first lesson from which a path is followed; between them arrivals are interpolated."""
 
 
 @dataclass(frozen=True)
@@ -520,19 +522,18 @@ def rounds_with_wait(design: Design, positions: Positions, target: float) -> flo
     if design.optimizer == "sgd" or positions.tree or _alike(positions)[0].size > FEW:
         # one path from the mean wait: SGD does not know the round, and many positions take their time
         start_Q, weight_Q = np.array([float(start_Q @ weight_Q)]), np.ones(1)
-    total = 0.0
     grown = math.ceil(40.0 / (1.0 - max(design.betas)))  # its bias corrections are 1 to rounding
-    arrivals: dict[int, int | None] = {}
-    for start, weight in zip(start_Q, weight_Q, strict=True):
-        age = 1 if design.optimizer == "sgd" else min(max(round(start), 1), grown)
-        if age not in arrivals:
-            path = sequence_mean_field(design, positions, target=target, lesson=age)
-            arrivals[age] = path.rounds_to(target)
-        arrival = arrivals[age]
+    age_Q = np.ones(start_Q.size) if design.optimizer == "sgd" else np.clip(np.rint(start_Q), 1, grown)
+    nodes_N = np.unique(age_Q)
+    if nodes_N.size > NODES:  # a path changes smoothly with the age at which it starts
+        nodes_N = nodes_N[np.unique(np.rint(np.linspace(0, nodes_N.size - 1, NODES)).astype(np.int64))]
+    arrival_N = np.empty(nodes_N.size)
+    for i, age in enumerate(nodes_N):
+        arrival = sequence_mean_field(design, positions, target=target, lesson=int(age)).rounds_to(target)
         if arrival is None:
             return None
-        total += weight * (start - 1.0 + arrival)
-    return float(total)
+        arrival_N[i] = arrival
+    return float(weight_Q @ (start_Q - 1.0 + np.interp(age_Q, nodes_N, arrival_N)))
 
 
 def sequence_round_law(design: Design, positions: Positions) -> GroupLaw:

@@ -59,7 +59,7 @@ def test_simulated_worlds_run_more(signal: str) -> None:
 
 
 def test_both_kinds_refuse_by_the_same_fields_of_a_design() -> None:
-    assert set(SUPPORTED) == {"llm", "lumped", "contextual"}
+    assert set(SUPPORTED) == {"llm", "lumped", "contextual", "sequence"}
     assert all(set(fields) <= set(Design.model_fields) for fields in SUPPORTED.values())
 
 
@@ -92,7 +92,7 @@ def test_a_contextual_world_of_features_reads_back() -> None:
 
 def test_an_unknown_world_is_one_line() -> None:
     with pytest.raises(
-        InputError, match=r"^sim\[0\]\.world: known are 'lumped' and 'contextual', got 'flat'$"
+        InputError, match=r"^sim\[0\]\.world: known are 'lumped', 'contextual' and 'sequence', got 'flat'$"
     ):
         parse_world({"kind": "sim", "world": "flat"}, "sim[0]")
 
