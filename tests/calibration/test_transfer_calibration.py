@@ -19,6 +19,8 @@ from analysis.fits.bandit_query import fit_query
 from analysis.fits.unseen import _curve, _row
 from analysis.loading.records import Cell
 
+pytestmark = pytest.mark.slow(6)
+
 BASE, DRAWN = 0.2, 100
 MEASURES = (fit_query, parameters_of, predict_cell, observed, _row, _curve)
 INTERVAL, BAND = "Prediction interval of an unseen condition", "Band of an unseen condition's mean curve"

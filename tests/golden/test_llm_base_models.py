@@ -14,6 +14,8 @@ from llm_runs.tasks import load_task
 from llm_runs.tiny.pretraining import GRADES, ORIGINS, rates
 from llm_runs.tokenizers import load_tokenizer
 
+pytestmark = pytest.mark.slow(17)
+
 EACH = pytest.mark.parametrize("name", ORIGINS)
 PAIRS = [(name, task) for name, origin in ORIGINS.items() for task in origin.tasks]
 LARGEST_FILE = 1_500_000

@@ -19,6 +19,8 @@ from banditrft.theory.negative import negative_law
 from sims.learner import TableLearner
 from sims.lumped.simulator import Bandit, simulate
 
+pytestmark = pytest.mark.slow(13)
+
 R = 2000
 SIGNALS = ("raw", "centered", "grpo", "rloo", "batch-centered", "gpg", "reinforce-plus-plus")
 REWARDS = (
