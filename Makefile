@@ -25,7 +25,7 @@ test: $(VENV)/.test
 pytest: $(VENV)/.test
 	pytest -n auto
 
-# For work in progress, under two minutes: no vLLM, Ray, TRL or browser, nothing that takes long.
+# For work in progress, about four minutes: no vLLM, Ray, TRL or browser, nothing that takes long.
 test-fast: $(VENV)/.test
 	pytest -n auto -m "not slow and not calibration"
 
