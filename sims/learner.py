@@ -21,6 +21,8 @@ LARGEST_STEP = 100.0
 LARGEST_DECAY = 0.5
 """Largest learning_rate x weight_decay: far above any in use, in reach of `sims.compiled.exponential`."""
 ROUNDING = 1e-14
+AGREED = 1e-13
+"""A log-probability within this share of its reference is the reference: rounding is no gap to close."""
 HONEST = RewardMap(0.0, 1.0)
 
 
@@ -187,3 +189,13 @@ def deal(
     """
     order_RBG = np.argsort(-rewards_RBG, axis=-1, kind="stable")
     return np.take_along_axis(rewards_RBG, order_RBG, -1), np.take_along_axis(signals_RBG, order_RBG, -1)
+
+
+def reference_gap(reference: NDArray[np.float64], now: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log pi_ref - log pi of each pull or token, exactly 0 where the two agree to rounding.
+
+    A gap of 1e-16 is nothing to SGD, but Adam would follow it at full speed, and a penalty that overshoots
+    would then move a policy that has learned nothing.
+    """
+    gap = reference - now
+    return np.where(np.abs(gap) <= AGREED * np.maximum(np.abs(reference), 1.0), 0.0, gap)

@@ -28,7 +28,7 @@ from banditrft.objective import weights
 from banditrft.rewards import reward_map
 from banditrft.streams import Purpose, own_purpose
 from banditrft.theory.matching import matching_factor
-from sims.learner import check_decay, deal
+from sims.learner import check_decay, deal, reference_gap
 from sims.lumped import arms, steps
 from sims.lumped.arms import Floats, Ints
 from sims.lumped.simulator import Bandit
@@ -37,8 +37,6 @@ from sims.trace import Trace, check_rising
 LOCKSTEP_BYTES = 2**25
 """Memory that the slots of the replicates in one lockstep may come to take (one replicate may take more)."""
 SLOT_BYTES = 72
-ROUNDING = 1e-13
-"""A log-probability within this share of its reference is the reference: rounding is no gap to close."""
 
 
 @dataclass(frozen=True)
@@ -130,16 +128,6 @@ def _lockstep(bandit: Bandit, design: Design) -> int:
     """Replicates whose slots, pulls and windows are sure to fit in LOCKSTEP_BYTES; 1 to 256."""
     rows = _most_slots(bandit, design) + design.batch_size * (design.rollouts + feedback.depth(design))
     return min(256, max(1, LOCKSTEP_BYTES // (SLOT_BYTES * rows)))
-
-
-def _gap(initial_RM: Floats, now_RM: Floats) -> Floats:
-    """Log pi_ref - log pi of each pull, exactly 0 where the two agree to rounding.
-
-    A gap of 1e-16 is nothing to SGD, but Adam would follow it at full speed, and a penalty that overshoots
-    would then move a policy that has learned nothing.
-    """
-    gap_RM = initial_RM - now_RM
-    return np.where(np.abs(gap_RM) <= ROUNDING * np.maximum(np.abs(initial_RM), 1.0), 0.0, gap_RM)
 
 
 class _Lockstep:
@@ -242,7 +230,7 @@ class _Lockstep:
             if penalised or design.updates_per_round > 1:
                 now_RM = self._log_probabilities(slot_RM)
                 lead_RM = None if old_RM is None else now_RM - old_RM
-                gap_RM = None if initial_RM is None else _gap(initial_RM, now_RM)
+                gap_RM = None if initial_RM is None else reference_gap(initial_RM, now_RM)
                 old_RM = now_RM if old_RM is None else old_RM
             with np.errstate(over="ignore", invalid="ignore"):  # refused below
                 weight_RM = np.ascontiguousarray(weights(design, signals_RM, lead_RM, gap_RM))

@@ -29,15 +29,13 @@ from banditrft.streams import Purpose, own_purpose
 from banditrft.theory.matching import matching_factor
 from banditrft.worlds import SequenceWorld
 from sims import tables
-from sims.learner import TableLearner, check_decay, deal
+from sims.learner import TableLearner, check_decay, deal, reference_gap
 from sims.sequence.direction import Direction, Floats, Ints
 from sims.sequence.table import Table
 from sims.trace import Trace, check_rising
 
 LOCKSTEP_BYTES = 2**26
 """Memory that one lockstep may take (one replicate may take more)."""
-ROUNDING = 1e-13
-"""A log-probability within this share of its reference is the reference: rounding is no gap to close."""
 
 
 def check(design: Design, world: SequenceWorld) -> float:
@@ -246,7 +244,7 @@ class _Lockstep:
                 now_RMT = self.policy.log_probabilities(tokens)
                 lead_RMT = None if old_RMT is None else now_RMT - old_RMT
                 old_RMT = now_RMT if old_RMT is None else old_RMT
-                gap_RMT = None if start_RMT is None else _gap(start_RMT, now_RMT)
+                gap_RMT = None if start_RMT is None else reference_gap(start_RMT, now_RMT)
                 signals_RMT = np.ascontiguousarray(np.broadcast_to(signals_RM1, (R, M, T)))
                 with np.errstate(over="ignore", invalid="ignore"):  # an error below
                     weight_RMW = np.ascontiguousarray(weights(design, signals_RMT, lead_RMT, gap_RMT))
@@ -267,12 +265,6 @@ class _Lockstep:
         # what a tree's response does not reach on the right path it draws from nodes that never moved
         entropy_R = (reached_RT * entropy_RT + (1.0 - reached_RT) * self.start[1]).sum(axis=1)
         return np.exp(log_q_RT.sum(axis=1)), entropy_R, (reached_RT * kl_RT).sum(axis=1)
-
-
-def _gap(start_RMT: Floats, now_RMT: Floats) -> Floats:
-    """Log pi_ref - log pi of each token, exactly 0 where the two agree to rounding."""
-    gap_RMT = start_RMT - now_RMT
-    return np.where(np.abs(gap_RMT) <= ROUNDING * np.maximum(np.abs(start_RMT), 1.0), 0.0, gap_RMT)
 
 
 def has_table(design: Design) -> bool:
